@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How every module reaches PostgreSQL: one argument spec, one way to connect, one sentence when it fails."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+
+try:
+    import psycopg2
+    import psycopg2.extensions
+except ImportError:  # the target lacks it; connect() says so
+    psycopg2 = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as Connection  # noqa: N812
+
+# The names and meanings of community.postgresql's options.
+CONNECTION_SPEC: dict[str, dict[str, Any]] = {
+    "login_host": {"type": "str", "default": ""},
+    "login_port": {"type": "int", "default": 5432},
+    "login_unix_socket": {"type": "path", "default": ""},
+    "login_user": {"type": "str", "required": True},
+    "login_password": {"type": "str", "no_log": True, "default": ""},
+    "login_db": {"type": "str", "required": True},
+    "ssl_mode": {
+        "type": "str",
+        "default": "prefer",
+        "choices": ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"],
+    },
+    "ca_cert": {"type": "path"},
+    "connect_timeout": {"type": "int", "default": 10},
+}
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where a database is and as whom to reach it. ``socket_dir`` wins over ``host``."""
+
+    user: str
+    database: str
+    password: str = ""
+    host: str = ""
+    port: int = 5432
+    socket_dir: str = ""
+    ssl_mode: str = "prefer"
+    ca_cert: str | None = None
+    connect_timeout: int = 10
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> Server:
+        """Take the connection out of a module's parameters (see ``CONNECTION_SPEC``)."""
+        return cls(
+            user=params["login_user"],
+            database=params["login_db"],
+            password=params["login_password"] or "",
+            host=params["login_host"] or "",
+            port=params["login_port"],
+            socket_dir=params["login_unix_socket"] or "",
+            ssl_mode=params["ssl_mode"],
+            ca_cert=params["ca_cert"],
+            connect_timeout=params["connect_timeout"],
+        )
+
+    @property
+    def address(self) -> str:
+        """Host and port, or the socket's directory, as a person would name it."""
+        return self.socket_dir or f"{self.host or 'localhost'}:{self.port}"
+
+    def on(self, database: str) -> Server:
+        """The same server and role, another database."""
+        return replace(self, database=database)
+
+
+def connect(server: Server, application_name: str = "slipway", **options: str) -> Connection:
+    """Open a connection (autocommit off); ``options`` are server settings such as ``lock_timeout='2s'``.
+
+    Raises SlipwayError naming the database, the address and the role when that is not possible.
+    """
+    if psycopg2 is None:
+        raise SlipwayError(
+            "Python's psycopg2 is missing on the host: install the package python3-psycopg2 there and run again."
+        )
+    try:
+        return psycopg2.connect(
+            host=server.socket_dir or server.host or "localhost",
+            port=server.port,
+            user=server.user,
+            password=server.password,
+            dbname=server.database,
+            sslmode=server.ssl_mode,
+            sslrootcert=server.ca_cert,
+            connect_timeout=server.connect_timeout,
+            application_name=application_name,
+            options=" ".join(f"-c {name}={value}" for name, value in options.items()),
+        )
+    except psycopg2.OperationalError as error:
+        reason = " ".join(str(error).split())
+        raise SlipwayError(
+            f"Can't connect to database {server.database!r} at {server.address} as role {server.user!r}: {reason}; "
+            "check that the server runs and that the login_* settings name it."
+        ) from error
+
+
+@contextlib.contextmanager
+def connection(server: Server, application_name: str = "slipway", **options: str) -> Iterator[Connection]:
+    """``connect`` for a ``with`` block: the connection is closed at its end, whatever happened."""
+    opened = connect(server, application_name, **options)
+    try:
+        yield opened
+    finally:
+        opened.close()

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The edge between the core and Ansible: errors of the core become failed tasks in this one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+
+
+def run(module: AnsibleModule, work: Callable[[AnsibleModule], dict[str, Any]]) -> None:
+    """Run ``work`` and exit with the result that it returns, or fail with the one sentence that it raises."""
+    try:
+        result = work(module)
+    except SlipwayError as error:
+        module.fail_json(msg=str(error), **error.details)
+    module.exit_json(**result)
