@@ -18,6 +18,7 @@ except ImportError:  # the target lacks it; connect() says so
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection  # noqa: N812
+    from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 # The names and meanings of community.postgresql's options.
 CONNECTION_SPEC: dict[str, dict[str, Any]] = {
@@ -114,3 +115,11 @@ def connection(server: Server, application_name: str = "slipway", **options: str
         yield opened
     finally:
         opened.close()
+
+
+def one_row(cursor: Cursor) -> tuple[Any, ...]:
+    """The single row of a query that always gives one."""
+    row = cursor.fetchone()
+    if row is None:
+        raise AssertionError("a query that always gives a row gave none")
+    return row

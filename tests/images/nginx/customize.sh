@@ -3,12 +3,8 @@
 # The official image's layout in place of Debian's sites-enabled. $1 is the image's root.
 set -eu
 root=$1
-files=$(dirname "$0")
 rm -rf "$root"/etc/nginx/sites-* "$root"/etc/nginx/modules-* "$root/etc/nginx/snippets"
-install -m 0644 "$files/nginx.conf" "$root/etc/nginx/nginx.conf"
-install -m 0644 "$files/default.conf" "$root/etc/nginx/conf.d/default.conf"
 chroot "$root" groupadd --system --gid 101 nginx || chroot "$root" groupadd --system nginx
 chroot "$root" useradd --system --gid nginx --home-dir /nonexistent --shell /usr/sbin/nologin nginx
 ln -sf /dev/stdout "$root/var/log/nginx/access.log"
 ln -sf /dev/stderr "$root/var/log/nginx/error.log"
-chroot "$root" nginx -t

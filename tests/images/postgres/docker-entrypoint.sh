@@ -118,7 +118,9 @@ first_start() {
 }
 
 main() {
-    [ "${1:-}" ] && [ "${1:0:1}" != - ] || set -- postgres "$@"
+    case ${1:-} in
+        '' | -*) set -- postgres "$@" ;;
+    esac
 
     if [ "$1" = postgres ] && ! only_asks "${@:2}"; then
         prepare_directories

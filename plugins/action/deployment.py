@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Finds out on the controller who runs, and whether the holder of a lock is a dead process of this controller."""
+
+from __future__ import annotations
+
+import datetime
+import getpass
+import os
+import socket
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.slipway.deploy.plugins.module_utils._deployment import Run
+
+
+def started_ticks(pid: int) -> int:
+    """When a process started, in clock ticks since the boot (field 22 of proc_pid_stat(5)); 0 when it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+def this_run(application: str, environment: str, verb: str) -> Run:
+    """The ``ansible-playbook`` process above this worker."""
+    pid = os.getppid()
+    return Run(
+        application=application,
+        environment=environment,
+        verb=verb,
+        user=getpass.getuser(),
+        controller=socket.gethostname(),
+        pid=pid,
+        boot=Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+        namespace=Path("/proc/self/ns/pid").stat().st_ino,
+        started_ticks=started_ticks(pid),
+        since=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+
+
+def is_dead(holder: Run, observer: Run) -> bool:
+    """Whether the holder ran on the observer's controller and is gone. False where that can't be told."""
+    if holder.controller != observer.controller:
+        return False
+    if holder.boot != observer.boot:
+        return True
+    return holder.namespace == observer.namespace and started_ticks(holder.pid) != holder.started_ticks
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        run = this_run(
+            arguments.get("application", ""), arguments.get("environment_name", ""), arguments.get("verb", "deploy")
+        )
+        arguments["run"] = asdict(run)
+
+        def execute() -> dict[str, Any]:
+            result: dict[str, Any] = self._execute_module(
+                module_name="slipway.deploy.deployment", module_args=arguments, task_vars=task_vars
+            )
+            return result
+
+        result = execute()
+        if "holder" in result and is_dead(Run(**result["holder"]), run):
+            arguments["take_over"] = result["holder"]
+            result = execute()
+        return result

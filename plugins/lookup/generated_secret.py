@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Secrets that are generated once and kept in one 0600 file on the controller."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleError
+from ansible.plugins.lookup import LookupBase
+
+DOCUMENTATION = r"""
+name: generated_secret
+author: The Slipway contributors
+short_description: A secret that is generated once and kept on the controller
+description:
+  - Returns the secret of the given name from O(file), and generates it first when it is not there.
+  - In check mode nothing is written; a secret that does not exist yet is then a placeholder.
+options:
+  _terms:
+    description: Names of the secrets.
+    required: true
+    type: list
+    elements: str
+  file:
+    description: JSON file that holds the secrets, created with mode 0600 in a directory of mode 0700.
+    required: true
+    type: path
+  length:
+    description: Number of letters and digits of a new secret.
+    type: int
+    default: 40
+"""
+
+EXAMPLES = r"""
+- name: Use a password that exists only in this environment
+  ansible.builtin.debug:
+    msg: "{{ lookup('slipway.deploy.generated_secret', 'owner', file='.slipway/test/secrets.json') | length }}"
+"""
+
+RETURN = r"""
+_raw:
+  description: The secrets, in the order of their names.
+  type: list
+  elements: str
+"""
+
+ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+
+def load(file: Path) -> dict[str, str]:
+    """Read the secrets kept in ``file``; an empty dict when there is no such file.
+
+    Raises AnsibleError when others may read the file or when it is not a JSON object.
+    """
+    try:
+        with file.open(encoding="utf-8") as opened:
+            mode = os.fstat(opened.fileno()).st_mode & 0o777
+            kept = json.load(opened)
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise AnsibleError(
+            f"{file} is not JSON ({error}): restore it from a copy, or the passwords in it are lost."
+        ) from error
+    if mode & 0o077:
+        raise AnsibleError(f"{file} holds secrets but has mode {mode:04o}: run `chmod 600 {file}` and run again.")
+    if not isinstance(kept, dict):
+        raise AnsibleError(f"{file} is not a JSON object: restore it from a copy, or the passwords in it are lost.")
+    return kept
+
+
+def save(file: Path, kept: dict[str, str]) -> None:
+    """Replace ``file`` as a whole, so that a crash leaves either the old secrets or the new ones."""
+    partial = file.with_suffix(".partial")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+        json.dump(kept, opened, indent=2, sort_keys=True)
+        opened.flush()
+        os.fsync(opened.fileno())
+    partial.rename(file)
+
+
+class LookupModule(LookupBase):  # type: ignore[misc]
+    def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:
+        self.set_options(var_options=variables, direct=kwargs)
+        file = Path(self.get_option("file"))
+        length: int = self.get_option("length")
+        kept = load(file)
+        if all(name in kept for name in terms):
+            return [kept[name] for name in terms]
+        if (variables or {}).get("ansible_check_mode"):
+            return [kept.get(name, "not-generated-in-check-mode") for name in terms]
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (file.parent / ".secrets.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            kept = load(file)
+            for name in terms:
+                kept.setdefault(name, "".join(secrets.choice(ALPHABET) for _ in range(length)))
+            save(file, kept)
+        return [kept[name] for name in terms]

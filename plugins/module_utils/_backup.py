@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a backup is: its name, its manifest, when a restored copy equals its source, which backups are kept.
+
+A backup is two files, ``<name>.dump`` and ``<name>.json``. The second, the manifest, is written only after the first
+has been restored and compared; a dump without a manifest is not a backup.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+
+FORMAT = 1
+# Part of every schema digest: two digests are comparable only when the same queries made them.
+CATALOGUE = "1"
+SCRATCH = "_scratch"  # what the name of a database has appended for its scratch copy
+NAME_BYTES = 63  # of a PostgreSQL identifier; the server cuts what is longer
+
+TYPE_NAME = (
+    r"(?:timestamp|time)(?:\(\d+\))? with(?:out)? time zone"
+    r'|character varying|bit varying|double precision|"[^"]+"|[\w.]+'
+)
+CAST = re.compile(rf"::(?:{TYPE_NAME})(?:\(\d+(?:,\s*\d+)?\))?(?:\[\])*")
+
+
+@dataclass(frozen=True)
+class SequenceValue:
+    """Where a sequence stands; ``called`` is false when ``last`` itself has not been handed out yet."""
+
+    last: int
+    called: bool
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a database holds: rows by table, sequences, and every object of its schema with its definition."""
+
+    tables: Mapping[str, int]
+    sequences: Mapping[str, SequenceValue]
+    objects: Mapping[tuple[str, str], str]  # (kind, identity) -> definition
+    migrations: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        return sum(self.tables.values())
+
+    @property
+    def kinds(self) -> dict[str, int]:
+        """How many objects there are of each kind."""
+        return dict(sorted(Counter(kind for kind, _ in self.objects).items()))
+
+    @property
+    def digest(self) -> str:
+        """One value for the whole schema, equal when every object and its definition is."""
+        lines = sorted(json.dumps([*key, normalise(text)]) for key, text in self.objects.items())
+        return f"{CATALOGUE}:{hashlib.sha256(chr(10).join(lines).encode()).hexdigest()}"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What is known of a proved backup; the content of ``<name>.json``."""
+
+    name: str
+    application: str
+    environment: str
+    database: str
+    release: str
+    server_version: str
+    server_major: int
+    system_identifier: str
+    started: str  # UTC, ISO 8601
+    finished: str
+    dump: str
+    size: int  # bytes of the dump
+    sha256: str
+    database_size: int  # bytes
+    tables: dict[str, int]
+    rows: int
+    sequences: dict[str, dict[str, Any]]
+    objects: dict[str, int]
+    schema_digest: str
+    migrations: list[str]
+    seconds: dict[str, float]
+    proved: bool = True
+    format: int = FORMAT
+
+    def text(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def parse(cls, name: str, text: str) -> Manifest:
+        """Read a manifest; SlipwayError when it is none, is of an unknown format, or belongs to another name."""
+        try:
+            manifest = cls(**json.loads(text))
+        except (ValueError, TypeError) as error:
+            raise SlipwayError(
+                f"The manifest of backup {name!r} can't be read: {error}; choose another one."
+            ) from error
+        if manifest.format != FORMAT:
+            raise SlipwayError(
+                f"The manifest of backup {name!r} has format {manifest.format}, but this version of Slipway reads "
+                f"{FORMAT}: use the version that wrote it."
+            )
+        if manifest.name != name or manifest.dump != f"{name}.dump":
+            raise SlipwayError(
+                f"The manifest {name}.json describes backup {manifest.name!r}: give both files their own name back."
+            )
+        return manifest
+
+    @property
+    def stood(self) -> dict[str, SequenceValue]:
+        """The sequences as the comparison takes them."""
+        return {name: SequenceValue(**value) for name, value in self.sequences.items()}
+
+
+def backup_name(moment: datetime.datetime, release: str) -> str:
+    """``20250806T093012.345Z_1.4.2``: sorts by time, and is a file's name whatever the release is called."""
+    stamp = moment.astimezone(datetime.timezone.utc).strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
+    safe = re.sub(r"[^A-Za-z0-9._+-]+", "-", release).strip("-.")[:60]
+    return f"{stamp}_{safe or 'unnamed'}"
+
+
+def derived_name(database: str, suffix: str) -> str:
+    """Another database's name made from this one's, within the length that PostgreSQL keeps."""
+    room = NAME_BYTES - len(suffix.encode())
+    return database.encode()[:room].decode(errors="ignore") + suffix
+
+
+def normalise(definition: str) -> str:
+    """A definition without casts, parentheses and white space.
+
+    What PostgreSQL prints for an expression is not always what it prints again after a restore: ``x IN ('a', 'b')`` on
+    a varchar comes back with its casts in other places, though it means the same.
+    """
+    return re.sub(r"[()\s]+", "", CAST.sub("", definition))
+
+
+def row_differences(expected: Mapping[str, int], found: Mapping[str, int]) -> list[str]:
+    """One phrase for each table whose number of rows is not the expected one."""
+    return [
+        f"{table} has {_rows(found, table)} instead of {_rows(expected, table)}"
+        for table in sorted({*expected, *found})
+        if expected.get(table) != found.get(table)
+    ]
+
+
+def _rows(tables: Mapping[str, int], table: str) -> str:
+    return f"{tables[table]:,} rows" if table in tables else "no such table"
+
+
+def sequence_differences(
+    before: Mapping[str, SequenceValue], after: Mapping[str, SequenceValue], found: Mapping[str, SequenceValue]
+) -> list[str]:
+    """One phrase for each sequence that stands where it can't have stood while the dump was made.
+
+    Sequences belong to no snapshot: the dump holds where they stood when pg_dump came to them. That is somewhere
+    between a reading before the dump and one after it, and exactly there when both agree.
+    """
+    phrases = []
+    for name in sorted({*before, *found}):
+        if name not in before or name not in found:
+            phrases.append(f"sequence {name} is {'missing' if name in before else 'not in the source'}")
+            continue
+        ends = (before[name], after.get(name, before[name]))
+        allowed = sorted({end.last for end in ends})
+        stood_still = ends[0] == ends[1]
+        if found[name] != ends[0] if stood_still else not allowed[0] <= found[name].last <= allowed[-1]:
+            phrases.append(f"sequence {name} stands at {found[name].last} instead of {' to '.join(map(str, allowed))}")
+    return phrases
+
+
+def object_differences(expected: Mapping[tuple[str, str], str], found: Mapping[tuple[str, str], str]) -> list[str]:
+    """One phrase for each object that is missing, is too many, or is defined otherwise."""
+    phrases = []
+    for key in sorted({*expected, *found}):
+        label = " ".join(key)
+        if key not in found:
+            phrases.append(f"{label} is missing")
+        elif key not in expected:
+            phrases.append(f"{label} is not in the source")
+        elif normalise(expected[key]) != normalise(found[key]):
+            phrases.append(f"{label} is defined otherwise")
+    return phrases
+
+
+def kind_differences(expected: Mapping[str, int], found: Mapping[str, int]) -> list[str]:
+    """One phrase for each kind of object of which there are more or fewer than expected."""
+    return [
+        f"{found.get(kind, 0)} of kind {kind} instead of {expected.get(kind, 0)}"
+        for kind in sorted({*expected, *found})
+        if expected.get(kind, 0) != found.get(kind, 0)
+    ]
+
+
+def restored_differences(manifest: Manifest, found: Reading, server_major: int) -> list[str]:
+    """How a restored copy differs from what a backup's manifest says of it.
+
+    A server of another major version may describe the same schema in other words, so there only the data are compared.
+    """
+    differences = [
+        *row_differences(manifest.tables, found.tables),
+        *sequence_differences(manifest.stood, manifest.stood, found.sequences),
+    ]
+    same_words = manifest.schema_digest.split(":")[0] == CATALOGUE and manifest.server_major == server_major
+    if same_words and manifest.schema_digest != found.digest:
+        differences += kind_differences(manifest.objects, found.kinds) or [
+            "an object of the schema is defined otherwise"
+        ]
+    return differences
+
+
+def listed(phrases: list[str], most: int = 5) -> str:
+    """The first phrases, and how many more there are."""
+    more = len(phrases) - most
+    return "; ".join(phrases[:most]) + (f"; and {more} more" if more > 0 else "")
+
+
+def superfluous(manifests: Iterable[Manifest], newest: Manifest, keep: int) -> list[Manifest]:
+    """Backups of the same application, environment and database beyond the ``keep`` newest ones; 0 keeps all."""
+    identity = (newest.application, newest.environment, newest.database)
+    same = [m for m in manifests if m.proved and (m.application, m.environment, m.database) == identity]
+    return sorted(same, key=lambda m: m.started, reverse=True)[keep:] if keep else []
+
+
+def choose(
+    manifests: Iterable[Manifest], wanted: str, application: str, environment: str, directory: str, explicit: bool
+) -> Manifest:
+    """The backup that ``wanted`` names, or the newest of the application and environment for ``latest``.
+
+    ``explicit`` says that the environment was given as ``from_environment``. SlipwayError when there is none, or when
+    the named one belongs to another application or environment.
+    """
+    known = sorted((m for m in manifests if m.proved), key=lambda m: m.started)
+    own = [m for m in known if (m.application, m.environment) == (application, environment)]
+    if wanted == "latest":
+        if not own:
+            raise SlipwayError(
+                f"There is no backup of application {application!r}, environment {environment!r} in {directory}: take "
+                "one with playbooks/backup.yml, or name the right directory."
+            )
+        return own[-1]
+    named = [m for m in known if m.name == wanted]
+    if not named:
+        have = ", ".join(m.name for m in own[:-4:-1]) or "none"
+        raise SlipwayError(f"There is no backup {wanted!r} in {directory}: choose one that is there (newest: {have}).")
+    if named[0] not in own:
+        raise SlipwayError(
+            f"Backup {wanted!r} is of application {named[0].application!r}, environment {named[0].environment!r}, not "
+            f"of {application!r}, {environment!r}: choose another one"
+            + ("." if explicit else ", or set from_environment if you mean to take over another environment's data.")
+        )
+    return named[0]
+
+
+def human(size: float) -> str:
+    """Bytes as a person would say them."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit in ("B", "kB") or size >= 10 else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 row``, ``1,234 rows``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def age(manifest: Manifest, now: datetime.datetime) -> int:
+    """Seconds since the backup's snapshot was taken."""
+    return int((now - datetime.datetime.fromisoformat(manifest.started)).total_seconds())

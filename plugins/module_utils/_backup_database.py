@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Databases that Slipway makes and drops, and the swap that puts a restored one in another's place.
+
+Such a database carries a mark in its comment, and nothing without the mark is ever dropped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.slipway.deploy.plugins.module_utils._backup import counted
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server, connection, one_row
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+
+try:
+    import psycopg2
+    from psycopg2 import sql
+except ImportError:  # connect() has said so before anything here is called
+    pass
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as Connection  # noqa: N812  (the driver's own name for a class)
+    from psycopg2.extensions import cursor as Cursor  # noqa: N812  (the driver's own name for a class)
+
+MARK = "slipway: a copy of another database; may be dropped"
+# Settings whose value is a list of names; each is a literal of its own. The list is fixed in PostgreSQL's source.
+NAME_LISTS = (
+    "local_preload_libraries", "search_path", "session_preload_libraries", "shared_preload_libraries",
+    "temp_tablespaces", "unix_socket_directories",
+)  # fmt: skip
+# For a session that reads everything: no limit on its time, no row hidden by a policy, no endless wait for a lock.
+PATIENT = {
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "lock_timeout": "60s",
+    "row_security": "off",
+}
+POLL = 0.1  # seconds between two looks at the sessions that are to end
+ENDED_WITHIN = 30  # seconds for them to end
+
+
+@dataclass(frozen=True)
+class About:
+    """A database as its cluster describes it."""
+
+    name: str
+    owner: str
+    size: int  # bytes
+    server_version: str
+    server_major: int
+    system_identifier: str
+    data_directory: str  # '' when the role may not see it
+    creation: tuple[tuple[str, str], ...]  # what CREATE DATABASE takes to make another one like it
+
+
+@contextlib.contextmanager
+def sql_errors(doing: str) -> Iterator[None]:
+    """Turn an error of the server into a sentence that says what was being done."""
+    try:
+        yield
+    except SlipwayError:  # also the one that says that psycopg2 is missing
+        raise
+    except psycopg2.Error as error:
+        lines = [line for line in (error.diag.message_primary or str(error)).splitlines() if line.strip()]
+        raise SlipwayError(f"{doing} failed: {lines[0] if lines else 'the connection was lost'}.") from error
+
+
+@contextlib.contextmanager
+def autocommit(server: Server) -> Iterator[Cursor]:
+    """A cursor on which every statement is a transaction of its own."""
+    with connection(server, statement_timeout="0") as opened:
+        opened.autocommit = True
+        with opened.cursor() as cursor:
+            yield cursor
+
+
+def describe(cursor: Cursor, database: str) -> About:
+    """Look a database up in the catalogue; SlipwayError when the server has none of that name."""
+    cursor.execute(
+        "SELECT to_jsonb(d) || jsonb_build_object('encoding', pg_encoding_to_char(d.encoding), 'size', "
+        "pg_database_size(d.oid), 'owner', pg_get_userbyid(d.datdba), 'tablespace', t.spcname, "
+        "'version', current_setting('server_version'), 'number', current_setting('server_version_num')::int, "
+        "'identifier', (SELECT system_identifier::text FROM pg_control_system()), "
+        "'directory', (SELECT setting FROM pg_settings WHERE name = 'data_directory')) "
+        "FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace WHERE d.datname = %s",
+        [database],
+    )
+    row = cursor.fetchone()
+    if row is None:
+        raise SlipwayError(
+            f"The server has no database {database!r}: create it first (the role 'postgres' does), or correct login_db."
+        )
+    found: dict[str, Any] = row[0]
+    creation = {
+        "OWNER": found["owner"],
+        "ENCODING": found["encoding"],
+        "LC_COLLATE": found["datcollate"],
+        "LC_CTYPE": found["datctype"],
+        "TABLESPACE": "" if found["tablespace"] == "pg_default" else found["tablespace"],
+    }
+    provider = found.get("datlocprovider")
+    locale = found.get("datlocale") or found.get("daticulocale")
+    if provider == "i":
+        creation.update(LOCALE_PROVIDER="icu", ICU_LOCALE=locale, ICU_RULES=found.get("daticurules"))
+    elif provider == "b":
+        creation.update(LOCALE_PROVIDER="builtin", BUILTIN_LOCALE=locale)
+    return About(
+        name=database,
+        owner=found["owner"],
+        size=found["size"],
+        server_version=found["version"],
+        server_major=found["number"] // 10000,
+        system_identifier=found["identifier"],
+        data_directory=found["directory"] or "",
+        creation=tuple((option, value) for option, value in creation.items() if value),
+    )
+
+
+def exists(cursor: Cursor, database: str) -> bool:
+    """Whether the server has a database of that name that is ours to drop; SlipwayError when it is another's.
+
+    A database that nobody may enter, limited to no connection, is one whose creation was cut short before its mark.
+    """
+    cursor.execute(
+        "SELECT shobj_description(oid, 'pg_database'), datallowconn, datconnlimit FROM pg_database WHERE datname = %s",
+        [database],
+    )
+    row = cursor.fetchone()
+    if row is None:
+        return False
+    if row[0] != MARK and row[1:] != (False, 0):
+        raise SlipwayError(
+            f"Database {database!r} exists and does not carry Slipway's mark, so it is not touched: choose another "
+            "name, or drop it yourself when nobody needs it."
+        )
+    return True
+
+
+def drop(cursor: Cursor, database: str) -> bool:
+    """Drop a marked database, with the sessions that are in it; false when there is none."""
+    if not exists(cursor, database):
+        return False
+    cursor.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database)))
+    return True
+
+
+def create(cursor: Cursor, database: str, like: About) -> None:
+    """Create an empty, marked database with the owner, encoding and locale of another one.
+
+    Nobody but its owner and superusers may connect to it, at no moment: it opens when that is so.
+    """
+    name = sql.Identifier(database)
+    options = [
+        sql.SQL(option + " = {}").format(
+            sql.Identifier(value) if option in ("OWNER", "TABLESPACE") else sql.Literal(value)
+        )
+        for option, value in like.creation
+    ]
+    cursor.execute(
+        sql.SQL("CREATE DATABASE {} TEMPLATE template0 {} ALLOW_CONNECTIONS false CONNECTION LIMIT 0").format(
+            name, sql.SQL(" ").join(options)
+        )
+    )
+    cursor.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(name, sql.Literal(MARK)))
+    cursor.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
+    cursor.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true CONNECTION LIMIT -1").format(name))
+
+
+def copy_settings(cursor: Cursor, source: str, target: str) -> None:
+    """Give ``target`` the settings of ``source``, those for single roles too; the environment's stamp is one."""
+    cursor.execute(
+        "SELECT pg_get_userbyid(nullif(s.setrole, 0)), s.setconfig FROM pg_db_role_setting s "
+        "JOIN pg_database d ON d.oid = s.setdatabase WHERE d.datname = %s ORDER BY 1",
+        [source],
+    )
+    for role, settings in cursor.fetchall():
+        for name, value in (setting.split("=", 1) for setting in settings):
+            values = next(csv.reader([value], skipinitialspace=True), []) if name in NAME_LISTS else [value]
+            cursor.execute(
+                sql.SQL("ALTER {} DATABASE {} SET {} TO {}").format(
+                    sql.SQL("ROLE {} IN").format(sql.Identifier(role)) if role else sql.SQL(""),
+                    sql.Identifier(target),
+                    sql.SQL(".").join(map(sql.Identifier, name.split("."))),
+                    sql.SQL(", ").join(map(sql.Literal, values or [""])),
+                )
+            )
+
+
+def copy_rights(cursor: Cursor, source: str, target: str) -> None:
+    """Let those connect to ``target`` (and create and use temporary tables there) who may on ``source``."""
+    cursor.execute(
+        "SELECT nullif(a.grantee, 0)::regrole::text, a.privilege_type, bool_or(a.is_grantable) FROM pg_database d, "
+        "aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a WHERE d.datname = %s GROUP BY 1, 2 ORDER BY 1, 2",
+        [source],
+    )
+    rights = cursor.fetchall()
+    cursor.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(target)))
+    for grantee, privilege, grantable in rights:
+        cursor.execute(
+            sql.SQL("GRANT {} ON DATABASE {} TO {}{}").format(
+                sql.SQL(privilege),
+                sql.Identifier(target),
+                sql.SQL(grantee or "PUBLIC"),
+                sql.SQL(" WITH GRANT OPTION" if grantable else ""),
+            )
+        )
+
+
+def swap(server: Server, current: str, restored: str, kept: str) -> None:
+    """Rename ``current`` to ``kept`` and ``restored`` to ``current``, in one transaction.
+
+    Settings, comment and rights stay with the name ``current``.
+
+    ``server`` is where a third database of the cluster is entered. Nobody can connect to ``current`` from the moment
+    its sessions are ended until the new one stands in its place, or until the attempt has failed and it is as it was.
+    """
+    name = sql.Identifier(current)
+    with autocommit(server) as cursor:
+        cursor.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(name))
+        try:
+            _end_sessions(cursor, [current, restored])
+            with connection(server, statement_timeout="0") as opened, opened, opened.cursor() as transaction:
+                _rename(transaction, current, restored, kept)
+        except BaseException:
+            cursor.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(name))
+            raise
+
+
+def _rename(cursor: Cursor, current: str, restored: str, kept: str) -> None:
+    copy_settings(cursor, current, restored)
+    copy_rights(cursor, current, restored)
+    cursor.execute("SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s", [current])
+    comment = one_row(cursor)[0]
+    for old, new in ((current, kept), (restored, current)):
+        cursor.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(new)))
+    cursor.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(current), sql.Literal(comment)))
+    cursor.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(kept)))
+
+
+def _end_sessions(cursor: Cursor, databases: list[str]) -> None:
+    """End every client's session in these databases and wait until they are gone."""
+    deadline = time.monotonic() + ENDED_WITHIN
+    while True:
+        cursor.execute(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = ANY(%s) "
+            "AND backend_type = 'client backend' AND pid <> pg_backend_pid()",
+            [databases],
+        )
+        left = one_row(cursor)[0]
+        if not left:
+            return
+        if time.monotonic() > deadline:
+            raise SlipwayError(
+                f"{counted(left, 'session')} in database {databases[0]!r} did not end within {ENDED_WITHIN} s, so "
+                "nothing was swapped: end them (see pg_stat_activity) and run again."
+            )
+        time.sleep(POLL)
+
+
+def open_snapshot(opened: Connection) -> str:
+    """Start a REPEATABLE READ transaction and export what it sees, for pg_dump to see the same."""
+    opened.set_session(isolation_level="REPEATABLE READ", readonly=True)
+    with opened.cursor() as cursor:
+        cursor.execute("SELECT current_setting('server_version_num')::int")
+        if one_row(cursor)[0] >= 170000:
+            cursor.execute("SET transaction_timeout TO 0")
+        cursor.execute("SELECT pg_export_snapshot()")
+        return str(one_row(cursor)[0])

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a migration is, and how the controller hands the files it has read to the module on the database host."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import unicodedata
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+# Space, punctuation and digits in the order of ICU's root collation, which is that of Prisma (localeCompare).
+_COLLATION = {character: weight for weight, character in enumerate(" _-,;:!?.'\"()[]{}@*/\\&#%`^+<=>|~$0123456789")}
+
+
+@dataclass(frozen=True)
+class Migration:
+    """A directory below ``migrations/``: its name, every checksum that counts as the file's, what is wrong with it.
+
+    ``checksums`` begins with the one to record; the others are the same text with other line endings. Without a
+    ``migration.sql`` there are none. ``problem`` is a sentence that matters while the migration is pending.
+    """
+
+    name: str
+    checksums: tuple[str, ...]
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One SQL statement as the slice ``[start:end]`` of its file, in characters.
+
+    ``kind`` is empty, or ``alone`` (PostgreSQL refuses it within a transaction), ``begin``, ``commit``, ``rollback``.
+    """
+
+    start: int
+    end: int
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Script:
+    """The text of a ``migration.sql`` with its statements, and the name to give the file in messages."""
+
+    path: str
+    text: str
+    statements: tuple[Statement, ...]
+
+    def sql(self, statement: Statement) -> str:
+        """The text of one statement."""
+        return self.text[statement.start : statement.end]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Statements ``first`` to ``last`` (exclusive) of a script, for one transaction or, if ``alone``, for none."""
+
+    first: int
+    last: int
+    alone: bool = False
+
+
+def checksums(text: str) -> tuple[str, ...]:
+    """The checksums that Prisma accepts for a file's text: as it is, with LF and with CRLF line endings."""
+    unix = text.replace("\r\n", "\n")
+    variants = dict.fromkeys((text, unix, unix.replace("\n", "\r\n")))
+    return tuple(hashlib.sha256(variant.encode()).hexdigest() for variant in variants)
+
+
+def sort_key(name: str) -> tuple[list[tuple[int, str]], str]:
+    """Orders names as JavaScript's ``localeCompare`` does: punctuation, digits, letters; case only breaks ties."""
+    letters = unicodedata.normalize("NFD", name.casefold())
+    primary = [
+        (_COLLATION.get(letter, len(_COLLATION)), letter) for letter in letters if not unicodedata.combining(letter)
+    ]
+    return primary, name.swapcase()
+
+
+def steps(statements: Sequence[Statement], begin_at: int = 0) -> list[Step]:
+    """Cut a script, from statement ``begin_at`` on, into what must or may share a transaction."""
+    result: list[Step] = []
+    first, opened = begin_at, False
+    for number, statement in enumerate(statements[begin_at:], begin_at):
+        starts = not opened and statement.kind in ("alone", "begin")
+        if starts and first < number:
+            result.append(Step(first, number))
+            first = number
+        if statement.kind == "begin":
+            opened = True
+        elif statement.kind in ("commit", "rollback") or starts:
+            result.append(Step(first, number + 1, alone=starts))
+            first, opened = number + 1, False
+    if first < len(statements):
+        result.append(Step(first, len(statements)))
+    return result
+
+
+def locate(text: str, offset: int) -> tuple[int, int]:
+    """Line and column, both from 1, of a character's offset in a text."""
+    before = text[:offset]
+    return before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1
+
+
+def excerpt(text: str, offset: int, width: int = 100) -> str:
+    """The line that holds an offset with a caret below the place, shortened to ``width`` around it."""
+    line, column = locate(text, offset)
+    content = (text.split("\n")[line - 1]).rstrip("\r")
+    cut = max(0, min(column - width // 2, len(content) - width))
+    shown = content[cut : cut + width]
+    pad = "".join("\t" if letter == "\t" else " " for letter in shown[: column - 1 - cut])
+    label = f"{line} | "
+    return f"{label}{shown}\n{' ' * (len(label) - 2)}| {pad}^"
+
+
+class Payload:
+    """The migrations as they travel to the host. The SQL is unpacked only when a migration is pending."""
+
+    def __init__(self, migrations: Sequence[Migration], packed: str) -> None:
+        self.migrations = tuple(migrations)
+        self._packed = packed
+
+    @classmethod
+    def pack(cls, migrations: Iterable[Migration], scripts: Mapping[str, Script]) -> Payload:
+        """Prepare migrations and their scripts, by name, for the journey."""
+        sql = {
+            name: [script.path, script.text, [[part.start, part.end, part.kind] for part in script.statements]]
+            for name, script in scripts.items()
+        }
+        return cls(tuple(migrations), base64.b64encode(zlib.compress(json.dumps(sql).encode())).decode())
+
+    def dump(self) -> str:
+        """The text to give to the module."""
+        return json.dumps([[[each.name, each.checksums, each.problem] for each in self.migrations], self._packed])
+
+    @classmethod
+    def load(cls, text: str) -> Payload:
+        """Read what ``dump`` wrote."""
+        listed, packed = json.loads(text)
+        return cls([Migration(name, tuple(sums), problem) for name, sums, problem in listed], packed)
+
+    @cached_property
+    def scripts(self) -> dict[str, Script]:
+        """The scripts by the migration's name; one that could not be read is not there."""
+        sql = json.loads(zlib.decompress(base64.b64decode(self._packed)))
+        return {
+            name: Script(path, text, tuple(Statement(*part) for part in parts))
+            for name, (path, text, parts) in sql.items()
+        }

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Prisma's history of migrations: the table ``_prisma_migrations``, its rows, and what else is in the schema.
+
+Every statement names the schema, because a migration may have changed the search path.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+
+with contextlib.suppress(ImportError):  # connect() says so
+    import psycopg2
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+TABLE = "_prisma_migrations"
+
+_COLUMNS = """
+    id                      VARCHAR(36) PRIMARY KEY NOT NULL,
+    checksum                VARCHAR(64) NOT NULL,
+    finished_at             TIMESTAMPTZ,
+    migration_name          VARCHAR(255) NOT NULL,
+    logs                    TEXT,
+    rolled_back_at          TIMESTAMPTZ,
+    started_at              TIMESTAMPTZ NOT NULL DEFAULT now(),
+    applied_steps_count     INTEGER NOT NULL DEFAULT 0
+"""
+
+_SURVEY = """
+    SELECT (SELECT relkind FROM pg_class WHERE relnamespace = schema.oid AND relname = %(table)s),
+           (SELECT count(*) FROM pg_class AS class
+             WHERE relnamespace = schema.oid AND relkind = 'r' AND NOT relispartition AND relname <> %(table)s
+               AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = class.oid
+                                                       AND deptype = 'e'))
+      FROM pg_namespace AS schema WHERE nspname = %(schema)s
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the history. A migration may have several."""
+
+    id: str
+    checksum: str
+    finished_at: datetime | None
+    name: str
+    logs: str | None
+    rolled_back_at: datetime | None
+    started_at: datetime
+    steps: int
+
+    @property
+    def failed(self) -> bool:
+        """Begun, and neither finished nor marked as rolled back."""
+        return self.finished_at is None and self.rolled_back_at is None
+
+
+@dataclass(frozen=True)
+class History:
+    """What the database says: the rows in the order of their start, or None without the table; other tables' number."""
+
+    rows: tuple[Row, ...] | None
+    other_tables: int = 0
+
+
+class Expression(str):
+    """SQL to stand in a row for a value."""
+
+
+NOW = Expression("clock_timestamp()")
+BEGUN = Expression("now()")
+
+
+def quote(name: str) -> str:
+    """A name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+class HistoryTable:
+    """The history of one schema, read and written through a cursor of the caller's."""
+
+    def __init__(self, schema: str) -> None:
+        self.schema = schema
+        self.quoted = f"{quote(schema)}.{TABLE}"
+
+    def read(self, cursor: Cursor) -> History:
+        """Read everything; nothing needs to exist. Raises SlipwayError for a table not Prisma's or not readable."""
+        cursor.execute(_SURVEY, {"schema": self.schema, "table": TABLE})
+        found = cursor.fetchone()
+        if found is None:
+            return History(None)
+        relkind, other_tables = found
+        if relkind is None:
+            return History(None, other_tables)
+        try:
+            cursor.execute(
+                "SELECT id, checksum, finished_at, migration_name, logs, rolled_back_at, started_at,"
+                f" applied_steps_count FROM {self.quoted} ORDER BY started_at, id"
+            )
+        except psycopg2.errors.UndefinedColumn as error:
+            raise SlipwayError(
+                f"The table {self.schema}.{TABLE} is not Prisma's history of migrations ({_first_line(error)}): "
+                "rename it, or name another schema."
+            ) from error
+        except psycopg2.errors.InsufficientPrivilege as error:
+            raise SlipwayError(
+                f"The role may not read the history {self.schema}.{TABLE} ({_first_line(error)}): "
+                "run as the role that owns it."
+            ) from error
+        return History(tuple(Row(*row) for row in cursor.fetchall()), other_tables)
+
+    def create(self, cursor: Cursor) -> None:
+        """Create schema and table where they are missing, in the caller's transaction.
+
+        Default privileges may give others rights on new tables: of these only reading stays.
+        """
+        cursor.execute("SELECT FROM pg_namespace WHERE nspname = %s", (self.schema,))
+        if not cursor.rowcount:
+            cursor.execute(f"CREATE SCHEMA {quote(self.schema)}")
+        cursor.execute(f"CREATE TABLE {self.quoted} ({_COLUMNS})")
+        cursor.execute(
+            """
+            SELECT CASE WHEN grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END,
+                   string_agg(privilege_type, ', ')
+              FROM pg_class, aclexplode(relacl)
+             WHERE oid = %s::regclass AND grantee <> relowner AND privilege_type <> 'SELECT'
+             GROUP BY grantee
+            """,
+            (self.quoted,),
+        )
+        for grantee, privileges in cursor.fetchall():
+            cursor.execute(f"REVOKE {privileges} ON {self.quoted} FROM {grantee}")
+
+    def insert(self, row: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+        """The statement and its parameters that write a new row."""
+        marks = ", ".join(_mark(name, value) for name, value in row.items())
+        return f"INSERT INTO {self.quoted} ({', '.join(row)}) VALUES ({marks})", row
+
+    def update(self, row_id: str, changes: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+        """The statement and its parameters that change a row."""
+        settings = ", ".join(f"{name} = {_mark(name, value)}" for name, value in changes.items())
+        return f"UPDATE {self.quoted} SET {settings} WHERE id = %(id)s", {**changes, "id": row_id}
+
+
+def _mark(name: str, value: object) -> str:
+    return value if isinstance(value, Expression) else f"%({name})s"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n", 1)[0]

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The server's own programs (pg_dump, pg_restore), on the host or in the server's container, behind one face."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import IO, Any
+
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+
+CLIENT_SPEC: dict[str, dict[str, Any]] = {
+    "bindir": {"type": "path"},
+    "container": {"type": "str"},
+    "container_socket_dir": {"type": "str", "default": "/var/run/postgresql"},
+    "space_factor": {"type": "float", "default": 1.2},
+}
+
+# Where the packages of Debian and of Red Hat put the programs of one major version.
+PACKAGED = ("/usr/lib/postgresql/{major}/bin", "/usr/pgsql-{major}/bin")
+
+MOST_JOBS = 4  # sessions of one restore
+
+
+@dataclass(frozen=True)
+class Client:
+    """How to run the programs: in a container, from a directory, or from where the packages put them."""
+
+    server: Server
+    major: int
+    bindir: str = ""
+    container: str = ""
+    container_socket_dir: str = "/var/run/postgresql"
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any], server: Server, major: int) -> Client:
+        """Take the choice out of a module's parameters (see ``CLIENT_SPEC``)."""
+        return cls(server, major, params["bindir"] or "", params["container"] or "", params["container_socket_dir"])
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The connection as libpq's environment variables, so that nothing of it is in an argument list."""
+        found = {
+            "PGHOST": self.container_socket_dir
+            if self.container
+            else self.server.socket_dir or self.server.host or "localhost",
+            "PGPORT": str(self.server.port),
+            "PGUSER": self.server.user,
+            "PGPASSWORD": self.server.password,
+            "PGCONNECT_TIMEOUT": str(self.server.connect_timeout),
+            "PGAPPNAME": "slipway",
+            # A restore is flushed as a whole by what follows it; single commits need not wait for the disk.
+            "PGOPTIONS": "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0 -c synchronous_commit=off",
+        }
+        if not self.container:
+            found["PGSSLMODE"] = self.server.ssl_mode
+            if self.server.ca_cert:
+                found["PGSSLROOTCERT"] = self.server.ca_cert
+        return found
+
+    def environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
+        """What the programs are started with: no PG* variable of the caller's, and messages in English."""
+        kept = {name: value for name, value in inherited.items() if not name.startswith("PG")}
+        return {**kept, "LC_ALL": "C", **self.settings}
+
+    def command(self, program: str, *arguments: str) -> list[str]:
+        """The argument list. Values of the connection travel in the environment, also into a container."""
+        if self.container:
+            forwarded = [part for name in ["LC_ALL", *self.settings] for part in ("-e", name)]
+            return ["docker", "exec", "-i", *forwarded, self.container, program, *arguments]
+        return [self._find(program), *arguments]
+
+    def _find(self, program: str) -> str:
+        if self.bindir:
+            places = self.bindir
+        else:
+            packaged = [place.format(major=self.major) for place in PACKAGED]
+            places = os.pathsep.join([*packaged, os.environ.get("PATH", os.defpath)])
+        found = shutil.which(program, path=places)
+        if found is None:
+            raise SlipwayError(
+                f"The program {program} is not in {places}: install the package postgresql-client-{self.major}, "
+                "or name the directory of the server's own programs as 'bindir' or its container as 'container'."
+            )
+        return found
+
+    def run(
+        self,
+        program: str,
+        *arguments: str,
+        stdin: IO[bytes] | None = None,
+        stdout: IO[bytes] | None = None,
+    ) -> str:
+        """Run a program and return its output (empty when it goes to ``stdout``); SlipwayError when it fails."""
+        try:
+            ended = subprocess.run(
+                self.command(program, *arguments),
+                env=self.environment(os.environ),
+                stdin=stdin or subprocess.DEVNULL,
+                stdout=stdout or subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                check=False,
+            )
+        except FileNotFoundError as error:
+            raise SlipwayError(
+                f"The program {error.filename!r} is not on the host, but the database is said to run in container "
+                f"{self.container!r}: install Docker's client there, or leave 'container' out."
+            ) from error
+        if ended.returncode:
+            raise SlipwayError(f"{program} failed (exit code {ended.returncode}): {reason(ended.stderr)}")
+        return (ended.stdout or b"").decode(errors="replace")
+
+    def check_version(self) -> None:
+        """Raise SlipwayError unless both programs are of the server's major version.
+
+        An older pg_dump refuses a newer server, and a newer pg_restore sends settings an older server does not know.
+        """
+        for program in ("pg_dump", "pg_restore"):
+            answer = self.run(program, "--version").strip()
+            found = re.search(r"\) (\d+)", answer)
+            if found is None or int(found[1]) != self.major:
+                raise SlipwayError(
+                    f"The server is PostgreSQL {self.major}, but its client program says {answer!r}: install the "
+                    f"package postgresql-client-{self.major}, or name the directory of the server's own programs as "
+                    "'bindir' or its container as 'container'."
+                )
+
+    def free_space(self, directory: str) -> int | None:
+        """Bytes free where the server keeps its data; None when that can't be seen from here."""
+        if not directory:
+            return None
+        if self.container:
+            return int(self.run("df", "-Pk", directory).splitlines()[-1].split()[3]) * 1024
+        if (self.server.socket_dir or self.server.host in ("", "localhost", "127.0.0.1", "::1")) and os.path.isdir(
+            directory
+        ):
+            about = os.statvfs(directory)
+            return about.f_bavail * about.f_frsize
+        return None
+
+    def dump(self, snapshot: str, target: IO[bytes]) -> None:
+        """Write the database as it is in ``snapshot`` to ``target``, a regular file, in pg_dump's custom format."""
+        self.run(
+            "pg_dump", "--format=custom", f"--snapshot={snapshot}", "--lock-wait-timeout=60s",
+            f"--dbname={conninfo(self.server.database)}", stdout=target,
+        )  # fmt: skip
+
+    def read_through(self, archive: str) -> None:
+        """Read the whole archive without restoring it: finds what was cut off and most of what was altered."""
+        self._restore(archive, "--file=/dev/null")
+
+    def restore(self, archive: str, database: str) -> None:
+        """Restore the archive, owners and rights included, into an empty database; the first error ends it.
+
+        Subscriptions stay out: a second one of the same name would take part in replication.
+        """
+        # An archive that comes through a pipe can be read only once, from its beginning to its end.
+        parallel = () if self.container else (f"--jobs={min(os.cpu_count() or 1, MOST_JOBS)}",)
+        self._restore(archive, "--exit-on-error", "--no-subscriptions", *parallel, f"--dbname={conninfo(database)}")
+
+    def _restore(self, archive: str, *arguments: str) -> None:
+        if not self.container:
+            self.run("pg_restore", *arguments, archive)
+            return
+        with open(archive, "rb") as source:
+            self.run("pg_restore", *arguments, stdin=source)
+
+
+def conninfo(database: str) -> str:
+    """A database's name as libpq's connection string: a bare name with '=' in it would be taken for one."""
+    return "dbname='" + database.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def reason(stderr: bytes) -> str:
+    """What went wrong, in one line, without the context and detail lines: those quote rows of the database."""
+    lines = [line.strip() for line in stderr.decode(errors="replace").splitlines() if line.strip()]
+    errors = [line for line in lines if re.search(r"\b(error|fatal|panic)\b", line, re.IGNORECASE)]
+    return "; ".join((errors or lines or ["it gave no reason"])[:3])

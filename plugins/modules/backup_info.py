@@ -1,0 +1,127 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: backup_info
+author: The Slipway contributors
+short_description: List backups and what is wrong with them
+description:
+  - Reads the manifests that M(slipway.deploy.backup) left in a directory and looks at their dumps. Needs no server.
+attributes:
+  check_mode:
+    support: full
+    description: The module only reads.
+  diff_mode:
+    support: none
+    description: The module changes nothing.
+  idempotent:
+    support: full
+    description: The module changes nothing.
+options:
+  directory:
+    description: Directory of backups on the host. One that is not there holds no backup.
+    type: path
+    required: true
+  application:
+    description: List only backups of this application.
+    type: str
+  environment_name:
+    description: List only backups of this environment.
+    type: str
+  verify:
+    description: Read every dump and compare its SHA-256 with the manifest's.
+    type: bool
+    default: false
+seealso:
+  - module: slipway.deploy.backup
+"""
+
+EXAMPLES = r"""
+- name: List the backups and check their content
+  slipway.deploy.backup_info:
+    directory: /var/lib/slipway/autotest/test/backups
+    verify: true
+  register: found
+"""
+
+RETURN = r"""
+backups:
+  description: The backups, oldest first.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    name: {description: Name of the backup., type: str}
+    proved:
+      description: Whether it was restored and compared when it was taken, and nothing was found wrong with it now.
+      type: bool
+    problem: {description: What is wrong with it; empty when nothing is., type: str}
+    age: {description: Seconds since its snapshot., type: int}
+    size: {description: Bytes of its dump according to its manifest., type: int}
+    started: {description: When its snapshot was taken (UTC)., type: str}
+    application: {description: Its application., type: str}
+    environment: {description: Its environment., type: str}
+    database: {description: Its database., type: str}
+    release: {description: Its release., type: str}
+    server_version: {description: Version of the server that it was taken from., type: str}
+    rows: {description: Rows of all tables., type: int}
+    migrations: {description: Migrations that were applied., type: list, elements: str}
+without_manifest:
+  description: Files in the directory that end in C(.dump) and that no manifest vouches for.
+  type: list
+  elements: str
+  returned: success
+"""
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.deploy.plugins.module_utils import _backup_store as store
+from ansible_collections.slipway.deploy.plugins.module_utils._backup import age
+from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+
+SHOWN = (
+    "size", "started", "application", "environment", "database", "release", "server_version", "rows", "migrations",
+)  # fmt: skip
+
+
+def summary(entry: store.Entry, now: datetime.datetime) -> dict[str, Any]:
+    """One backup as the result shows it; a manifest that can't be read has a name and a problem only."""
+    found: dict[str, Any] = {"name": entry.name, "proved": False, "problem": entry.problem}
+    if entry.manifest is not None:
+        found["proved"] = entry.manifest.proved and not entry.problem
+        found["age"] = age(entry.manifest, now)
+        found.update({key: getattr(entry.manifest, key) for key in SHOWN})
+    return found
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    directory = Path(module.params["directory"])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    found = [summary(entry, now) for entry in store.entries(directory, module.params["verify"])]
+    for key, wanted in (
+        ("application", module.params["application"]),
+        ("environment", module.params["environment_name"]),
+    ):
+        # What can't be read may be anyone's and is always shown.
+        found = [backup for backup in found if wanted is None or backup.get(key, wanted) == wanted]
+    return {"changed": False, "backups": found, "without_manifest": store.without_manifest(directory)}
+
+
+def main() -> None:
+    spec: dict[str, dict[str, Any]] = {
+        "directory": {"type": "path", "required": True},
+        "application": {"type": "str"},
+        "environment_name": {"type": "str"},
+        "verify": {"type": "bool", "default": False},
+    }
+    run(AnsibleModule(argument_spec=spec, supports_check_mode=True), work)
+
+
+if __name__ == "__main__":
+    main()

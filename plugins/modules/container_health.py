@@ -1,0 +1,127 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module ``container_health``."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: container_health
+short_description: Wait until a container is healthy, or remove it
+version_added: 0.1.0
+author: The Slipway contributors
+description:
+  - The gate before a new release takes requests. Waits until the container's health check passes.
+  - When it does not, or can't any more because the process keeps ending, the task fails with what the health check said
+    and with the end of the container's log.
+options:
+  name:
+    description: Name of the container.
+    type: str
+    required: true
+  timeout:
+    description: Seconds that the container has.
+    type: int
+    default: 60
+  remove:
+    description: Whether to remove the container when it does not get healthy.
+    type: bool
+    default: false
+attributes:
+  check_mode:
+    description: Can run in check mode and say what it would do.
+    support: full
+    details: In check mode it looks once and does not wait.
+  diff_mode:
+    description: Shows what would change.
+    support: none
+  idempotent:
+    description: A second run changes nothing.
+    support: full
+requirements:
+  - the command C(docker) on the host
+"""
+
+EXAMPLES = r"""
+- name: Wait until the new release is healthy
+  slipway.deploy.container_health:
+    name: shop-backend-3f1d0c9a4b7e
+    timeout: 60
+    remove: true
+"""
+
+RETURN = r"""
+healthy:
+  description: Whether the container is healthy. Always true outside check mode.
+  returned: success
+  type: bool
+seconds:
+  description: How long that took.
+  returned: success
+  type: float
+log:
+  description: The end of the container's log.
+  returned: when it did not get healthy
+  type: str
+"""
+
+import time
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.deploy.plugins.module_utils import _docker
+from ansible_collections.slipway.deploy.plugins.module_utils._container_health import TEMPLATE, Health
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._host import wait_until
+from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+
+
+def look(name: str) -> Health:
+    found = _docker.found("container", name, TEMPLATE)
+    if found is None:
+        raise SlipwayError(f"There is no container {name} on this host: start it before waiting for its health.")
+    return Health.parse(found)
+
+
+def ensure(module: AnsibleModule) -> dict[str, Any]:
+    name, timeout = module.params["name"], module.params["timeout"]
+    begun = time.monotonic()
+    health = first = look(name)
+
+    def decided() -> bool:
+        nonlocal health
+        health = look(name)
+        return health.healthy or bool(health.hopeless(first.restarts))
+
+    if not module.check_mode:
+        wait_until(decided, timeout)
+    if health.healthy or module.check_mode:
+        seconds = round(time.monotonic() - begun, 2)
+        return {"changed": False, "healthy": health.healthy, "seconds": seconds}
+
+    why = health.hopeless(first.restarts) or f"after {timeout} s it is {health.health}"
+    said = f" (the health check said: {health.said})" if health.said else ""
+    log = _docker.log_end(name)
+    if module.params["remove"]:
+        _docker.must("rm", "--force", "--volumes", name)
+    gone = "It was removed; what" if module.params["remove"] else "What"
+    raise SlipwayError(
+        f"Container {name} did not get healthy: {why}{said}. {gone} served before still serves. Correct what the end "
+        f"of its log shows and run again.\n{log}",
+        log=log,
+    )
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "timeout": {"type": "int", "default": 60},
+            "remove": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    run(module, ensure)
+
+
+if __name__ == "__main__":
+    main()

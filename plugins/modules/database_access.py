@@ -1,0 +1,173 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: database_access
+author: The Slipway contributors
+short_description: Least privilege and the environment's mark for an application's database
+description:
+  - Gives an owner, an application and a read-only role the rights that each needs, and takes everyone else's away.
+  - Marks the database with the name of its environment, and stops when it carries another's.
+  - Remembers which server the environment lives on, and stops when an empty or foreign one took its place.
+  - All of it in one round trip and one transaction. The roles and the database must exist.
+extends_documentation_fragment:
+  - slipway.deploy.postgres
+attributes:
+  check_mode:
+    support: full
+    description: Returns the statements that would be sent and sends none.
+  diff_mode:
+    support: full
+    description: Shows the statements.
+  idempotent:
+    support: full
+    description: Only what the catalogue lacks is sent.
+options:
+  owner:
+    description: Role that owns the database and runs the migrations.
+    type: str
+    required: true
+  application:
+    description: Role of the application; reads and writes rows.
+    type: str
+    required: true
+  readonly:
+    description: Role that only reads.
+    type: str
+    required: true
+  schemas:
+    description: Schemas of the application.
+    type: list
+    elements: str
+    default: [public]
+  environment_name:
+    description: Name of the environment, kept in the database's setting C(slipway.environment).
+    type: str
+    required: true
+  identity_file:
+    description: File on the host that remembers the server's system identifier.
+    type: path
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Grant what each role needs
+  slipway.deploy.database_access:
+    login_unix_socket: /var/lib/slipway/autotest/test/run
+    login_user: postgres
+    login_password: "{{ postgres_superuser_password }}"
+    login_db: autotest
+    owner: autotest_owner
+    application: autotest_app
+    readonly: autotest_readonly
+    environment_name: test
+    identity_file: /var/lib/slipway/autotest/test/database.json
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, or would be done in check mode, one sentence each.
+  type: list
+  elements: str
+  returned: success
+database:
+  description: The database and its server.
+  type: dict
+  returned: success
+  contains:
+    environment: {description: Environment that the database belongs to., type: str}
+    server_version: {description: Version of the server., type: str}
+    system_identifier: {description: The server's identity from initdb., type: str}
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.deploy.plugins.module_utils import _access
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
+    CONNECTION_SPEC,
+    Server,
+    connection,
+    one_row,
+)
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+
+def identify(cursor: Cursor) -> dict[str, str]:
+    """The server's version and identity. Managed servers may hide the identity; it is then ''."""
+    cursor.execute(
+        "SELECT current_setting('server_version'), has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')"
+    )
+    version, allowed = one_row(cursor)
+    identifier = ""
+    if allowed:
+        cursor.execute("SELECT system_identifier::text FROM pg_catalog.pg_control_system()")
+        identifier = one_row(cursor)[0]
+    return {"server_version": version, "system_identifier": identifier}
+
+
+def check_identity(file: Path, identifier: str) -> bool:
+    """Whether ``file`` must be written; raises SlipwayError when it remembers another server."""
+    if not file.exists():
+        return True
+    remembered = json.loads(file.read_text())["system_identifier"]
+    if remembered != identifier:
+        raise SlipwayError(
+            f"The server has system identifier {identifier or 'unknown'} but this environment lives on {remembered}: "
+            f"its data may be missing (an empty or another volume); mend that, or delete {file} if the move is meant."
+        )
+    return False
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    params = module.params
+    server = Server.from_params(params)
+    roles = _access.Roles(params["owner"], params["application"], params["readonly"])
+    file = Path(params["identity_file"])
+    with connection(server) as opened, opened, opened.cursor() as cursor:
+        facts = identify(cursor)
+        first = check_identity(file, facts["system_identifier"])
+        statements = _access.plan(cursor, roles, params["schemas"], params["environment_name"])
+        if not module.check_mode:
+            for statement in statements:
+                cursor.execute(statement.sql)
+    if first and not module.check_mode:
+        partial = file.with_suffix(".partial")
+        partial.write_text(json.dumps(facts) + "\n")
+        os.replace(partial, file)
+    return {
+        "changed": bool(statements or first),
+        "actions": [statement.done for statement in statements],
+        "diff": {"before": "", "after": "".join(f"{statement.sql};\n" for statement in statements)},
+        "database": {**facts, "environment": params["environment_name"]},
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **CONNECTION_SPEC,
+            "owner": {"type": "str", "required": True},
+            "application": {"type": "str", "required": True},
+            "readonly": {"type": "str", "required": True},
+            "schemas": {"type": "list", "elements": "str", "default": ["public"]},
+            "environment_name": {"type": "str", "required": True},
+            "identity_file": {"type": "path", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    run(module, work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: deployment
+author: The Slipway contributors
+short_description: The deploy lock and the ledger of deployments
+description:
+  - Takes and releases the lock that keeps two runs apart, and appends the record of a run to the ledger.
+  - The lock names its holder. A lock left by a dead process of this very controller is taken over; any other is
+    refused with the holder's name.
+  - Who runs is found out on the controller by the action plugin of the same name.
+attributes:
+  check_mode:
+    support: full
+    description: Refuses a lock that somebody holds, and writes nothing.
+  diff_mode:
+    support: none
+    description: Has none.
+  idempotent:
+    support: full
+    description: A run that holds the lock takes it again. Never reports a change, since bookkeeping is none.
+options:
+  directory:
+    description: State directory on the host, created with mode 0700.
+    type: path
+    required: true
+  state:
+    description:
+      - V(locked) takes the lock.
+      - V(unlocked) appends O(record), if given, and releases this run's lock.
+      - V(broken) releases the lock whoever holds it.
+    type: str
+    choices: [locked, unlocked, broken]
+    required: true
+  application:
+    description: Name of the application.
+    type: str
+    required: true
+  environment_name:
+    description: Name of the environment.
+    type: str
+    required: true
+  verb:
+    description: What the run does, for the message to a second run.
+    type: str
+    default: deploy
+  record:
+    description: What the run did; the run's own facts are added.
+    type: dict
+"""
+
+EXAMPLES = r"""
+- name: Take the deploy lock
+  slipway.deploy.deployment:
+    directory: /var/lib/slipway/autotest/test
+    state: locked
+    application: autotest
+    environment_name: test
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, one sentence each.
+  type: list
+  elements: str
+  returned: success
+deployment:
+  description: The run, and the last record of the ledger before it.
+  type: dict
+  returned: success
+  contains:
+    run: {description: Who runs what from where since when., type: dict}
+    last: {description: The newest record of the ledger., type: dict}
+    current: {description: The release of the last deploy that succeeded., type: str}
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.deploy.plugins.module_utils._deployment import Ledger, Run
+from ansible_collections.slipway.deploy.plugins.module_utils._module import run as run_module
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    params = module.params
+    ledger, run = Ledger(Path(params["directory"])), Run(**params["run"])
+    last, current = ledger.newest(), ledger.newest(verb="deploy", status="succeeded")
+    actions = []
+    if params["state"] == "locked":
+        if params["take_over"] and not module.check_mode and ledger.release(Run(**params["take_over"])):
+            actions.append(f"Took over the lock of a dead run: {Run(**params['take_over']).describe()}.")
+        if module.check_mode:
+            ledger.refuse_other(run)
+        else:
+            ledger.acquire(run)
+    elif not module.check_mode:
+        if params["record"]:
+            ledger.append({**params["record"], "run": asdict(run)})
+        holder = ledger.holder()
+        if ledger.release(None if params["state"] == "broken" else run) and params["state"] == "broken" and holder:
+            actions.append(f"Broke the lock: {holder.describe()}.")
+    return {
+        "changed": False,
+        "actions": actions,
+        "deployment": {
+            "run": asdict(run),
+            "last": last,
+            "current": current["release"] if current else "",
+        },
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "directory": {"type": "path", "required": True},
+            "state": {"type": "str", "choices": ["locked", "unlocked", "broken"], "required": True},
+            "application": {"type": "str", "required": True},
+            "environment_name": {"type": "str", "required": True},
+            "verb": {"type": "str", "default": "deploy"},
+            "record": {"type": "dict"},
+            # Both from the action plugin.
+            "run": {"type": "dict", "required": True},
+            "take_over": {"type": "dict"},
+        },
+        supports_check_mode=True,
+    )
+    run_module(module, work)
+
+
+if __name__ == "__main__":
+    main()

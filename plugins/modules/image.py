@@ -1,0 +1,201 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module ``image``; the controller's side is the action plugin of the same name."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: image
+short_description: Build an image on the host from a directory of the controller
+version_added: 0.1.0
+author: The Slipway contributors
+description:
+  - The image is tagged with the first 12 digits of a digest of its context, Dockerfile and build arguments.
+    Where that tag exists nothing is sent and nothing is built.
+  - The digest covers paths, contents, links and the executable bit; not times or owners. C(.dockerignore) is honoured,
+    and what never belongs to a release (C(.git), C(.venv), C(__pycache__), C(*.pyc), caches of tools) is left out.
+  - A base image that moved under the same tag is not noticed. Pin it by digest, or change a build argument.
+  - C(docker build) reads the context from its standard input, so any engine from 20.10 on will do, with and without
+    buildx.
+options:
+  src:
+    description: Directory on the controller that is the build context.
+    type: path
+    required: true
+  name:
+    description: Name of the image, without a tag.
+    type: str
+    required: true
+  dockerfile:
+    description: Path of the Dockerfile in the context.
+    type: str
+    default: Dockerfile
+  build_args:
+    description:
+      - Build arguments. They stay readable in the image's history, so put no secret here.
+    type: dict
+    default: {}
+  extra_files:
+    description: Files of the controller to put into the context, by their path in it.
+    type: dict
+    default: {}
+  labels:
+    description: Labels for the image. They do not count for the digest.
+    type: dict
+    default: {}
+  pull:
+    description: When a build is needed, whether to fetch a newer base image first.
+    type: bool
+    default: false
+  keep:
+    description: How many older images of this name stay after a build. One that a container uses always stays.
+    type: int
+    default: 3
+  timeout:
+    description: Seconds that a build may take.
+    type: int
+    default: 1800
+  digest:
+    description: Set by the action plugin.
+    type: str
+  archive:
+    description: Set by the action plugin.
+    type: path
+attributes:
+  check_mode:
+    description: Can run in check mode and say what it would do.
+    support: full
+  diff_mode:
+    description: Shows what would change.
+    support: none
+  idempotent:
+    description: A second run changes nothing.
+    support: full
+requirements:
+  - the command C(docker) on the host
+"""
+
+EXAMPLES = r"""
+- name: Build the backend
+  slipway.deploy.image:
+    src: app
+    name: shop-backend
+    dockerfile: backend/Dockerfile
+    build_args:
+      BASE_IMAGE: python:3.13-slim
+    extra_files:
+      backend/ca-bundle.crt: /etc/ssl/certs/company.pem
+  register: built
+"""
+
+RETURN = r"""
+image:
+  description: The image that is there now, or in check mode would be.
+  returned: success
+  type: dict
+  contains:
+    ref:
+      description: Name and tag.
+      type: str
+      sample: shop-backend:3f1d0c9a4b7e
+    id:
+      description: The engine's id of the image; empty when it is not built yet.
+      type: str
+    digest:
+      description: SHA-256 of what the image is built from.
+      type: str
+actions:
+  description: What was done, in sentences.
+  returned: success
+  type: list
+  elements: str
+seconds:
+  description: How long the build took.
+  returned: when an image was built
+  type: float
+log:
+  description: The end of the build's output.
+  returned: when the build failed
+  type: str
+"""
+
+import time
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.deploy.plugins.module_utils import _docker, _image
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+
+
+def ensure(module: AnsibleModule) -> dict[str, Any]:
+    params = module.params
+    if not params["digest"]:
+        raise SlipwayError("slipway.deploy.image was called as a bare module: call it as a task, by its full name.")
+    build = _image.Build(
+        name=params["name"],
+        digest=params["digest"],
+        dockerfile=params["dockerfile"],
+        build_args={name: str(value) for name, value in params["build_args"].items()},
+        labels={name: str(value) for name, value in params["labels"].items()},
+        pull=params["pull"],
+    )
+    image = {"ref": build.ref, "id": _docker.found("image", build.ref, "{{.Id}}") or "", "digest": build.digest}
+    if image["id"]:
+        return {"changed": False, "image": image, "actions": []}
+    if not params["archive"]:
+        return {"changed": True, "missing": True, "image": image, "actions": [f"Built {build.ref}."]}
+
+    started = time.monotonic()
+    with open(params["archive"], "rb") as context:
+        status, log = _docker.run(
+            *build.command(), stdin=context, environment=build.build_args, timeout=params["timeout"]
+        )
+    if status:
+        raise SlipwayError(
+            f"{build.ref} could not be built from {params['src']}: {build.dockerfile} failed as the end of the log "
+            f"below shows; correct it and run again.\n{_image.tail(log)}",
+            log=_image.tail(log),
+        )
+    image["id"] = _docker.found("image", build.ref, "{{.Id}}") or ""
+    return {
+        "changed": True,
+        "image": image,
+        "actions": [f"Built {build.ref}.", *remove_surplus(build, params["keep"])],
+        "seconds": round(time.monotonic() - started, 2),
+    }
+
+
+def remove_surplus(build: _image.Build, keep: int) -> list[str]:
+    listing = _docker.must(
+        "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"--filter=label={_image.LABEL}={build.name}"
+    )
+    refs = [ref for ref in listing.split() if ref.startswith(f"{build.name}:")]
+    # The engine itself refuses to remove an image that a container uses: that one stays.
+    return [
+        f"Removed {ref}." for ref in _image.surplus(refs, build.ref, keep) if not _docker.run("image", "rm", ref)[0]
+    ]
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "src": {"type": "path", "required": True},
+            "name": {"type": "str", "required": True},
+            "dockerfile": {"type": "str", "default": "Dockerfile"},
+            "build_args": {"type": "dict", "default": {}},
+            "extra_files": {"type": "dict", "default": {}},
+            "labels": {"type": "dict", "default": {}},
+            "pull": {"type": "bool", "default": False},
+            "keep": {"type": "int", "default": 3},
+            "timeout": {"type": "int", "default": 1800},
+            "digest": {"type": "str"},
+            "archive": {"type": "path"},
+        },
+        supports_check_mode=True,
+    )
+    run(module, ensure)
+
+
+if __name__ == "__main__":
+    main()

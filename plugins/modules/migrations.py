@@ -1,0 +1,188 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module ``migrations``."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: migrations
+short_description: Apply pending SQL migrations in Prisma's layout
+version_added: 0.1.0
+description:
+  - Reads a directory of migrations (C(<name>/migration.sql)) on the controller, compares it with the history in
+    C(_prisma_migrations), and applies what is pending, in order, under Prisma Migrate's own lock.
+  - A migration and its row in the history are one transaction. One that fails leaves nothing behind but a row marked as
+    rolled back with the error, so that the next run tries it again.
+  - A migration with statements that PostgreSQL refuses in a transaction, such as C(CREATE INDEX CONCURRENTLY), is
+    applied statement by statement. Its row stays unfinished until the last, and a later run goes on where it stopped.
+  - The files and the history stay Prisma's, to the byte. One can change between the two tools at any time.
+  - Stops before it writes anything when an applied migration was edited or is missing, when one failed half-way under
+    Prisma, or when the database holds tables but no history.
+options:
+  path:
+    description: Directory of the migrations on the controller, relative to the playbook or absolute.
+    type: path
+    required: true
+  schema:
+    description: Schema that holds the history and, first in the search path, takes the migrations' objects.
+    type: str
+    default: public
+  lock_wait:
+    description: Seconds to wait for another run to end, Prisma's or Slipway's, before giving up with its name.
+    type: float
+    default: 60
+  lock_timeout:
+    description:
+      - How long a statement may wait for a lock on a table, as PostgreSQL's C(lock_timeout).
+      - All who want to use the table wait behind it for as long.
+    type: str
+    default: 2s
+  release:
+    description: Name of the release that the migrations belong to, for the result.
+    type: str
+    default: ""
+extends_documentation_fragment: slipway.deploy.postgres
+attributes:
+  check_mode:
+    description: Can run in check_mode and return changed status prediction without modifying target.
+    support: full
+    details: The plan is made in a read-only session; neither the schema nor the history needs to exist.
+  diff_mode:
+    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
+    support: full
+    details: Shows the SQL of the migrations that are applied or, in check mode, pending.
+  idempotent:
+    description: When run twice in a row outside check mode, with the same arguments, the second run changes nothing.
+    support: full
+seealso:
+  - module: slipway.deploy.migrations_info
+author:
+  - The Slipway contributors
+"""
+
+EXAMPLES = r"""
+- name: Apply the pending migrations
+  slipway.deploy.migrations:
+    path: "{{ playbook_dir }}/migrations"
+    login_unix_socket: /var/run/postgresql
+    login_user: app_owner
+    login_password: "{{ app_owner_password }}"
+    login_db: app
+
+- name: Rehearse them on a restored copy, with little patience
+  slipway.deploy.migrations:
+    path: "{{ playbook_dir }}/migrations"
+    lock_wait: 5
+    lock_timeout: 500ms
+    login_host: 127.0.0.1
+    login_user: app_owner
+    login_password: "{{ app_owner_password }}"
+    login_db: app_rehearsal
+"""
+
+RETURN = r"""
+actions:
+  description: What was done or, in check mode, would be, in sentences.
+  returned: success
+  type: list
+  elements: str
+  sample: ["Applied 20250728210351_init in 0.031 s."]
+release:
+  description: The option O(release).
+  returned: success
+  type: str
+migrations:
+  description: The state of the database against the files.
+  returned: always, once the database was read
+  type: dict
+  contains:
+    status:
+      description:
+        - V(up_to_date), V(pending), V(failed), V(edited), V(missing), V(ahead) (all that is missing is newer than the
+          files) or V(unmanaged) (tables but no history).
+      type: str
+    applied:
+      description: Names of the migrations that are applied.
+      type: list
+      elements: str
+    pending:
+      description: Names of those still to be applied, in order.
+      type: list
+      elements: str
+    edited:
+      description: Names of those whose file is not what was applied.
+      type: list
+      elements: str
+    missing:
+      description: Names of those that are applied but have no file.
+      type: list
+      elements: str
+    failed:
+      description: Names of those that began and never ended.
+      type: list
+      elements: str
+    rolled_back:
+      description: Names of the pending ones that were tried or applied before and are marked as rolled back.
+      type: list
+      elements: str
+    out_of_order:
+      description: Names of the pending ones that come before the last applied one.
+      type: list
+      elements: str
+    applied_now:
+      description: What this run has applied.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: The migration's name.
+          type: str
+        seconds:
+          description: How long it took.
+          type: float
+        statements:
+          description: How many statements it has.
+          type: int
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import CONNECTION_SPEC, Server
+from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import migrate, survey
+from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    """Gather, plan, apply, report."""
+    server, given = Server.from_params(module.params), module.params
+    payload = Payload.load(given["_payload"])
+    if module.check_mode:
+        plan = survey(server, given["schema"], given["path"], payload)
+        plan.check()
+        actions = [f"Would apply {each.name}." for each in plan.pending]
+        report = plan.result()
+    else:
+        report, actions = migrate(
+            server, given["schema"], given["path"], payload, given["lock_wait"], given["lock_timeout"]
+        )
+    return {"changed": bool(actions), "actions": actions, "migrations": report, "release": given["release"]}
+
+
+def main() -> None:
+    """Entry point."""
+    options: dict[str, dict[str, Any]] = {
+        "path": {"type": "path", "required": True},
+        "schema": {"type": "str", "default": "public"},
+        "lock_wait": {"type": "float", "default": 60},
+        "lock_timeout": {"type": "str", "default": "2s"},
+        "release": {"type": "str", "default": ""},
+        # What the action plugin read; large, and not for the target's log.
+        "_payload": {"type": "str", "required": True, "no_log": True},
+    }
+    run(AnsibleModule(argument_spec={**CONNECTION_SPEC, **options}, supports_check_mode=True), work)
+
+
+if __name__ == "__main__":
+    main()

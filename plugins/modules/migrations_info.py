@@ -1,0 +1,106 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module ``migrations_info``."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: migrations_info
+short_description: Tell how a database stands against its SQL migrations
+version_added: 0.1.0
+description:
+  - Reads a directory of migrations on the controller and the history in C(_prisma_migrations), and tells what is
+    applied, pending, edited, missing or failed.
+  - Writes nothing, and succeeds whatever the state is. Only a database that can't be reached or read is an error.
+options:
+  path:
+    description: Directory of the migrations on the controller, relative to the playbook or absolute.
+    type: path
+    required: true
+  schema:
+    description: Schema that holds the history.
+    type: str
+    default: public
+extends_documentation_fragment: slipway.deploy.postgres
+attributes:
+  check_mode:
+    description: Can run in check_mode and return changed status prediction without modifying target.
+    support: full
+  diff_mode:
+    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
+    support: none
+    details: It changes nothing.
+  idempotent:
+    description: When run twice in a row outside check mode, with the same arguments, the second run changes nothing.
+    support: full
+seealso:
+  - module: slipway.deploy.migrations
+author:
+  - The Slipway contributors
+"""
+
+EXAMPLES = r"""
+- name: Read how the database stands
+  slipway.deploy.migrations_info:
+    path: "{{ playbook_dir }}/migrations"
+    login_unix_socket: /var/run/postgresql
+    login_user: app_owner
+    login_password: "{{ app_owner_password }}"
+    login_db: app
+  register: state
+
+- name: Stop unless it is up to date
+  ansible.builtin.assert:
+    that: state.migrations.status == 'up_to_date'
+    fail_msg: "{{ state.problems | join('\n') }}"
+"""
+
+RETURN = r"""
+migrations:
+  description: As returned by M(slipway.deploy.migrations); RV(ignore:applied_now) is empty.
+  returned: success
+  type: dict
+status:
+  description: The same as C(migrations.status).
+  returned: success
+  type: str
+problems:
+  description: What keeps pending migrations from being applied, a sentence each. Pending ones are no problem.
+  returned: success
+  type: list
+  elements: str
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import CONNECTION_SPEC, Server
+from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import survey
+from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    """Gather and report."""
+    given = module.params
+    plan = survey(Server.from_params(given), given["schema"], given["path"], Payload.load(given["_payload"]))
+    return {
+        "changed": False,
+        "status": plan.status,
+        "problems": plan.stops,
+        "migrations": plan.result(),
+    }
+
+
+def main() -> None:
+    """Entry point."""
+    options: dict[str, dict[str, Any]] = {
+        "path": {"type": "path", "required": True},
+        "schema": {"type": "str", "default": "public"},
+        "_payload": {"type": "str", "required": True, "no_log": True},
+    }
+    run(AnsibleModule(argument_spec={**CONNECTION_SPEC, **options}, supports_check_mode=True), work)
+
+
+if __name__ == "__main__":
+    main()

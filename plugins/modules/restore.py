@@ -1,0 +1,282 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: restore
+author: The Slipway contributors
+short_description: Put a proved backup in a database's place
+description:
+  - Restores a backup of M(slipway.deploy.backup) beside O(login_db), compares it with the backup's manifest, and then
+    swaps the two by renaming them in one transaction. The former database is kept under another name.
+  - O(login_db) stays in use while the backup is restored. It is unavailable only during the swap, well below a second
+    after its sessions have ended. What was written to it since the backup is in the former database only.
+  - The new database takes over the former one's owner, settings (the environment's stamp among them), comment and the
+    right to connect; what is inside it has the owners and rights of the backup. Those roles have to exist.
+  - A step that fails leaves O(login_db) in place as it was.
+  - O(login_user) is a superuser, or may create databases and is a member of the roles that own it and its objects.
+  - Subscriptions are not restored.
+extends_documentation_fragment:
+  - slipway.deploy.postgres
+  - slipway.deploy.client_programs
+attributes:
+  check_mode:
+    support: full
+    description: Checks the backup, its SHA-256, the programs and the space, says what would be done, writes nothing.
+  diff_mode:
+    support: none
+    description: There is nothing to compare with.
+  idempotent:
+    support: none
+    description: Every run restores.
+options:
+  directory:
+    description: Directory of backups on the host.
+    type: path
+    required: true
+  backup:
+    description: Name of the backup, or V(latest) for the newest one of the application and environment.
+    type: str
+    default: latest
+  application:
+    description: Application that the backup has to be of.
+    type: str
+    required: true
+  environment_name:
+    description: Environment that O(login_db) belongs to, and that the backup has to be of.
+    type: str
+    required: true
+  from_environment:
+    description: Take a backup of this other environment instead.
+    type: str
+  maintenance_db:
+    description: Database to connect to while O(login_db) is renamed.
+    type: str
+    default: postgres
+seealso:
+  - module: slipway.deploy.backup
+  - module: slipway.deploy.backup_info
+"""
+
+EXAMPLES = r"""
+- name: Go back to the newest backup
+  slipway.deploy.restore:
+    login_unix_socket: /var/lib/slipway/autotest/test/run
+    login_user: postgres
+    login_password: "{{ postgres_superuser_password }}"
+    login_db: autotest
+    container: autotest-test-postgres
+    directory: /var/lib/slipway/autotest/test/backups
+    application: autotest
+    environment_name: test
+  register: restored
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, or would be done in check mode, one sentence each, with figures.
+  type: list
+  elements: str
+  returned: success
+restore:
+  description: What was restored, and where the former database is.
+  type: dict
+  returned: success
+  contains:
+    backup: {description: Name of the backup., type: str}
+    environment: {description: Environment that the backup is of., type: str}
+    release: {description: Release that the backup is of., type: str}
+    started: {description: When the backup's snapshot was taken (UTC)., type: str}
+    database: {description: Name of the database that was replaced., type: str}
+    kept_database: {description: Name that the former database has now., type: str}
+    tables: {description: Number of tables., type: int}
+    rows: {description: Rows of all tables., type: int}
+    migrations: {description: Migrations that the history holds as applied., type: list, elements: str}
+    seconds:
+      description: Seconds by step; C(swap) is how long nobody could connect. Empty in check mode.
+      type: dict
+"""
+
+import contextlib
+import datetime
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.deploy.plugins.module_utils import _backup_database as databases
+from ansible_collections.slipway.deploy.plugins.module_utils import _backup_store as store
+from ansible_collections.slipway.deploy.plugins.module_utils._backup import (
+    Manifest,
+    choose,
+    counted,
+    derived_name,
+    human,
+    listed,
+    restored_differences,
+)
+from ansible_collections.slipway.deploy.plugins.module_utils._backup_catalogue import read
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import CONNECTION_SPEC, Server, connection
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._pg_client import CLIENT_SPEC, Client
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor  # noqa: N812  (the driver's own name for a class)
+
+SPEC: dict[str, dict[str, Any]] = {
+    **CONNECTION_SPEC,
+    **CLIENT_SPEC,
+    "directory": {"type": "path", "required": True},
+    "backup": {"type": "str", "default": "latest"},
+    "application": {"type": "str", "required": True},
+    "environment_name": {"type": "str", "required": True},
+    "from_environment": {"type": "str"},
+    "maintenance_db": {"type": "str", "default": "postgres"},
+}
+
+
+@dataclass
+class Restore:
+    """One run: the backup, the database it goes to, and what it took so far."""
+
+    server: Server
+    maintenance: Server
+    admin: Cursor
+    client: Client
+    about: databases.About
+    directory: Path
+    manifest: Manifest
+    restoring: str
+    kept: str
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        begin = time.monotonic()
+        yield
+        self.seconds[step] = round(time.monotonic() - begin, 3)
+
+    def check(self) -> None:
+        """Raise SlipwayError when the backup is damaged or can't be restored on this server."""
+        if self.manifest.server_major > self.about.server_major:
+            raise SlipwayError(
+                f"Backup {self.manifest.name!r} is of PostgreSQL {self.manifest.server_version} and can't be restored "
+                f"on {self.about.server_version}: choose an older backup, or restore it on a server of at least its "
+                "version."
+            )
+        with self.timed("checksum"):
+            damage = store.damage(self.directory, self.manifest, verify=True)
+        if damage:
+            raise SlipwayError(f"{damage} Backup {self.manifest.name!r} can't be restored: choose another one.")
+        self.client.check_version()
+        databases.exists(self.admin, self.restoring)
+
+    def apply(self) -> list[str]:
+        """Restore, compare, swap; what was done. The database stays as it was when a step fails."""
+        actions = []
+        if databases.drop(self.admin, self.restoring):
+            actions.append(f"Dropped database {self.restoring}, which an earlier run left behind.")
+        try:
+            with self.timed("restore"):
+                databases.create(self.admin, self.restoring, self.about)
+                self.client.restore(str(self.directory / self.manifest.dump), self.restoring)
+            with self.timed("compare"):
+                self.compare()
+            with self.timed("analyse"), databases.autocommit(self.server.on(self.restoring)) as cursor:
+                cursor.execute("ANALYZE")  # a dump holds no statistics, and without them plans are bad
+            with self.timed("swap"):
+                databases.swap(self.maintenance, self.server.database, self.restoring, self.kept)
+        except BaseException:
+            with contextlib.suppress(SlipwayError), databases.sql_errors("Dropping the restored database"):
+                databases.drop(self.admin, self.restoring)
+            raise
+        return [
+            *actions,
+            f"Restored backup {self.manifest.name} ({human(self.manifest.size)}) and compared "
+            f"{counted(len(self.manifest.tables), 'table')} and {counted(self.manifest.rows, 'row')} with its "
+            f"manifest, in {self.seconds['restore'] + self.seconds['compare']:.1f} s.",
+            f"Put it in the place of database {self.server.database}, which nobody could use for "
+            f"{self.seconds['swap']:.2f} s; the former one is kept as {self.kept}.",
+        ]
+
+    def compare(self) -> None:
+        """SlipwayError when the restored copy is not what the manifest says."""
+        with connection(self.server.on(self.restoring), **databases.PATIENT) as opened, opened.cursor() as cursor:
+            differences = restored_differences(self.manifest, read(cursor), self.about.server_major)
+        if differences:
+            raise SlipwayError(
+                f"Backup {self.manifest.name!r} was restored but is not what its manifest says, so database "
+                f"{self.server.database!r} was left as it is: {listed(differences)}; choose another backup.",
+                differences=differences,
+            )
+
+    def result(self, actions: list[str]) -> dict[str, Any]:
+        return {
+            "changed": True,
+            "actions": actions,
+            "restore": {
+                "backup": self.manifest.name,
+                "environment": self.manifest.environment,
+                "release": self.manifest.release,
+                "started": self.manifest.started,
+                "database": self.server.database,
+                "kept_database": self.kept,
+                "tables": len(self.manifest.tables),
+                "rows": self.manifest.rows,
+                "migrations": self.manifest.migrations,
+                "seconds": self.seconds,
+            },
+        }
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    params = module.params
+    directory = Path(params["directory"])
+    server = Server.from_params(params)
+    maintenance = server.on(params["maintenance_db"])
+    manifest = choose(
+        [entry.manifest for entry in store.entries(directory) if entry.manifest],
+        params["backup"],
+        params["application"],
+        params["from_environment"] or params["environment_name"],
+        str(directory),
+        explicit=bool(params["from_environment"]),
+    )
+    now = datetime.datetime.now(datetime.timezone.utc)
+    with databases.sql_errors(f"The restore of database {server.database!r}"), contextlib.ExitStack() as stack:
+        if not module.check_mode:
+            stack.enter_context(store.locked(directory))
+        admin = stack.enter_context(databases.autocommit(maintenance))
+        about = databases.describe(admin, server.database)
+        client = Client.from_params(params, server, about.server_major)
+        restoring = derived_name(server.database, "_restoring")
+        kept = derived_name(server.database, f"_before_restore_{now:%Y%m%dT%H%M%SZ}")
+        restore = Restore(server, maintenance, admin, client, about, directory, manifest, restoring, kept)
+        restore.check()
+        needed = int(manifest.database_size * params["space_factor"])
+        store.check_space(directory, 0, about.data_directory, needed, client.free_space(about.data_directory))
+        if not module.check_mode:
+            return restore.result(restore.apply())
+        restore.seconds.clear()
+        return restore.result(
+            [
+                f"Would restore backup {manifest.name} ({human(manifest.size)}, {counted(manifest.rows, 'row')}) as "
+                f"{restoring} and put it in the place of database {server.database}, which would be kept as {kept}."
+            ]
+        )
+
+
+def main() -> None:
+    run(
+        AnsibleModule(argument_spec=SPEC, supports_check_mode=True, mutually_exclusive=[("bindir", "container")]),
+        work,
+    )
+
+
+if __name__ == "__main__":
+    main()

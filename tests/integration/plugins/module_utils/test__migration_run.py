@@ -1,0 +1,389 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engine against a real server: what it writes, what it leaves when it fails, whom it waits for."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_plan import Plan
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import PRISMA_KEY, migrate, survey
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_files import read
+from conftest import Postgres
+
+ROWS = """
+    SELECT migration_name, checksum, finished_at IS NOT NULL, rolled_back_at IS NOT NULL, applied_steps_count,
+           logs IS NOT NULL
+      FROM {schema}._prisma_migrations ORDER BY started_at
+"""
+
+
+@dataclass
+class Bed:
+    """A fresh database and an empty directory of migrations."""
+
+    postgres: Postgres
+    database: str
+    directory: Path
+    schema: str = "public"
+    user: str = "postgres"
+    options: dict[str, Any] = field(default_factory=lambda: {"lock_wait": 5, "lock_timeout": "2s"})
+
+    @property
+    def server(self) -> Server:
+        return Server(
+            self.user,
+            self.database,
+            self.postgres.password,
+            port=self.postgres.port,
+            socket_dir=str(self.postgres.socket_dir),
+        )
+
+    def write(self, name: str, sql: str | bytes) -> Path:
+        file = self.directory / name / "migration.sql"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(sql.encode() if isinstance(sql, str) else sql)
+        return file
+
+    def payload(self) -> Payload:
+        return Payload.load(read(str(self.directory), "migrations").payload.dump())
+
+    def migrate(self) -> dict[str, Any]:
+        return migrate(self.server, self.schema, "migrations", self.payload(), **self.options)[0]
+
+    def survey(self) -> Plan:
+        return survey(self.server, self.schema, "migrations", self.payload())
+
+    def sql(self, text: str) -> list[tuple[object, ...]]:
+        return self.postgres.execute(text, self.database)
+
+    def rows(self) -> list[tuple[object, ...]]:
+        return self.sql(ROWS.format(schema=self.schema))
+
+    def tables(self) -> list[object]:
+        found = self.sql(
+            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname <> '_prisma_migrations' "
+            f"AND relnamespace = '{self.schema}'::regnamespace ORDER BY 1"
+        )
+        return [row[0] for row in found]
+
+    def fails(self) -> str:
+        with pytest.raises(SlipwayError) as caught:
+            self.migrate()
+        return str(caught.value)
+
+
+@pytest.fixture
+def bed(postgres: Postgres, tmp_path: Path) -> Bed:
+    return Bed(postgres, postgres.database(), tmp_path)
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_four_runs(bed: Bed) -> None:
+    bed.write("1_a", "CREATE TABLE a (id int);\n")
+    bed.write("2_b", "CREATE TABLE b (id int); CREATE INDEX b_id ON b (id);\n")
+    assert bed.survey().result()["pending"] == ["1_a", "2_b"]
+    assert bed.sql("SELECT to_regclass('_prisma_migrations')") == [(None,)]
+
+    state = bed.migrate()
+    assert (state["status"], state["applied"], state["pending"]) == ("up_to_date", ["1_a", "2_b"], [])
+    assert [(each["name"], each["statements"]) for each in state["applied_now"]] == [("1_a", 1), ("2_b", 2)]
+    assert bed.tables() == ["a", "b"]
+    rows = bed.rows()
+    assert rows[0] == ("1_a", sha256("CREATE TABLE a (id int);\n"), True, False, 1, False)
+    assert len(rows) == 2
+
+    assert bed.survey().status == "up_to_date"
+    again = bed.migrate()
+    assert (again["status"], again["applied_now"]) == ("up_to_date", [])
+    assert bed.rows() == rows
+
+
+def test_history_table_is_prismas(bed: Bed) -> None:
+    bed.write("1_a", "")
+    bed.migrate()
+    columns = bed.sql(
+        "SELECT column_name, data_type, character_maximum_length, is_nullable, column_default "
+        "FROM information_schema.columns WHERE table_name = '_prisma_migrations' ORDER BY ordinal_position"
+    )
+    timestamp = "timestamp with time zone"
+    assert columns == [
+        ("id", "character varying", 36, "NO", None),
+        ("checksum", "character varying", 64, "NO", None),
+        ("finished_at", timestamp, None, "YES", None),
+        ("migration_name", "character varying", 255, "NO", None),
+        ("logs", "text", None, "YES", None),
+        ("rolled_back_at", timestamp, None, "YES", None),
+        ("started_at", timestamp, None, "NO", "now()"),
+        ("applied_steps_count", "integer", None, "NO", "0"),
+    ]
+    assert bed.rows() == [("1_a", sha256(""), True, False, 1, False)]
+
+
+def test_default_privileges_give_nobody_the_history(bed: Bed) -> None:
+    role = f"app_{bed.database}"
+    bed.sql(f"CREATE ROLE {role}; ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO {role}, PUBLIC")
+    bed.write("1_a", "CREATE TABLE a ()")
+    bed.migrate()
+    rights = bed.sql(
+        "SELECT DISTINCT privilege_type FROM pg_class, aclexplode(relacl) "
+        "WHERE relname = '_prisma_migrations' AND grantee <> relowner"
+    )
+    assert rights == [("SELECT",)]
+    assert bed.sql(f"SELECT has_table_privilege('{role}', 'a', 'INSERT')") == [(True,)]
+
+
+def test_another_schema(bed: Bed) -> None:
+    bed.schema = 'My "own" schema'
+    bed.write("1_a", "CREATE TABLE a (id int)")
+    bed.migrate()
+    found = bed.sql("SELECT relname FROM pg_class WHERE relnamespace::regnamespace::text LIKE '%My%' AND relkind = 'r'")
+    assert sorted(found) == [("_prisma_migrations",), ("a",)]
+
+
+def test_a_failing_statement(bed: Bed) -> None:
+    bed.write("1_a", "CREATE TABLE a (id int)")
+    bed.migrate()
+    before = bed.sql("SELECT count(*) FROM pg_class")
+    bed.write("2_b", "-- ünïcödé 🙂\nCREATE TABLE b (id int);\n\tINSERT INTO a\n\tSELECT nope FROM b;\n")
+    bed.write("3_c", "CREATE TABLE c ()")
+    assert bed.fails() == (
+        "Migration '2_b' failed at migrations/2_b/migration.sql:4:9: column \"nope\" does not exist (SQLSTATE 42703)\n"
+        "4 | \tSELECT nope FROM b;\n"
+        "  | \t       ^\n"
+        "Nothing of this migration was kept: correct the file, or the data, and run again."
+    )
+    assert bed.tables() == ["a"]
+    assert bed.sql("SELECT count(*) FROM pg_class") == before
+    assert [row[0:1] + row[2:] for row in bed.rows()] == [("1_a", True, False, 1, False), ("2_b", False, True, 0, True)]
+
+    bed.write("2_b", "CREATE TABLE b (id int)")
+    plan = bed.survey()
+    assert (plan.status, plan.rolled_back) == ("pending", ("2_b",))
+    assert bed.migrate()["status"] == "up_to_date"
+    assert bed.tables() == ["a", "b", "c"]
+
+
+def test_a_failure_without_a_position_points_at_its_statement(bed: Bed) -> None:
+    bed.write("1_a", "CREATE TABLE a (id int);\n\nCREATE TABLE\n  a (id int);")
+    assert 'migration.sql:3:1: relation "a" already exists (SQLSTATE 42P07)\n3 | CREATE TABLE\n  | ^\n' in bed.fails()
+
+
+def test_a_deferred_constraint_fails_at_the_end(bed: Bed) -> None:
+    bed.write("1_a", "CREATE TABLE a (id int UNIQUE DEFERRABLE INITIALLY DEFERRED); INSERT INTO a VALUES (1), (1)")
+    assert "migrations/1_a/migration.sql, at its end: duplicate key" in bed.fails()
+    assert bed.tables() == []
+
+
+def test_edited_and_missing_stop_before_anything_is_written(bed: Bed) -> None:
+    bed.write("1_a", "CREATE TABLE a ()")
+    gone = bed.write("2_b", "CREATE TABLE b ()")
+    bed.migrate()
+    bed.write("1_a", "CREATE TABLE a (id int)")
+    gone.unlink()
+    gone.parent.rmdir()
+    bed.write("3_c", "CREATE TABLE c ()")
+    message = bed.fails()
+    assert "The migration '1_a' was edited after it was applied (its checksum was " in message
+    assert "The migration '2_b' was applied at " in message
+    assert bed.tables() == ["a", "b"]
+    state = bed.survey().result()
+    assert (state["status"], state["edited"], state["missing"], state["pending"]) == (
+        "edited",
+        ["1_a"],
+        ["2_b"],
+        ["3_c"],
+    )
+
+
+def test_prismas_failed_row_stops(bed: Bed) -> None:
+    bed.write("1_a", "CREATE TABLE a ()")
+    bed.migrate()
+    bed.sql("UPDATE _prisma_migrations SET finished_at = NULL, applied_steps_count = 0, logs = 'boom'")
+    assert "The migration '1_a' was begun at " in bed.fails()
+    assert bed.survey().status == "failed"
+
+
+def test_tables_without_a_history_stop(bed: Bed) -> None:
+    bed.write("1_a", "CREATE TABLE a ()")
+    bed.sql("CREATE VIEW v AS SELECT 1; CREATE TYPE e AS ENUM (); CREATE SEQUENCE s")
+    assert bed.survey().status == "pending"
+    bed.sql("CREATE UNLOGGED TABLE t ()")
+    assert bed.fails().startswith("The database holds 1 table but no history of migrations")
+    assert bed.survey().status == "unmanaged"
+    assert bed.sql("SELECT to_regclass('_prisma_migrations')") == [(None,)]
+
+
+def test_a_problem_in_a_file_matters_only_while_it_is_pending(bed: Bed) -> None:
+    bed.write("1_a", "CREATE TABLE a ()")
+    bed.write("2_b", "CREATE TABEL b ()")
+    assert bed.fails().startswith(
+        'migrations/2_b/migration.sql:1:8: syntax error at or near "TABEL"\n1 | CREATE TABEL b ()\n'
+    )
+    assert bed.tables() == []
+    bed.sql("CREATE TABLE IF NOT EXISTS public._prisma_migrations (id varchar(36) PRIMARY KEY, checksum varchar(64), "
+            "finished_at timestamptz, migration_name varchar(255), logs text, rolled_back_at timestamptz, "
+            "started_at timestamptz DEFAULT now(), applied_steps_count int DEFAULT 0)")  # fmt: skip
+    bed.sql(f"INSERT INTO _prisma_migrations VALUES ('x', '{sha256('CREATE TABEL b ()')}', now(), '2_b')")
+    assert bed.migrate()["status"] == "up_to_date"
+
+
+LEAKS = [
+    "SET search_path = pg_catalog",
+    "SELECT set_config('search_path', '', false)",
+    "SET ROLE pg_read_all_data",
+    "SET SESSION AUTHORIZATION pg_monitor",
+    "SET statement_timeout = 1; SET lock_timeout = 1; SET work_mem = '1MB'",
+    "CREATE TEMPORARY TABLE b (id int)",
+    "SET default_transaction_read_only = on",
+    "PREPARE p AS SELECT 1; DECLARE c CURSOR WITH HOLD FOR SELECT 1",
+    "BEGIN; SET search_path = pg_catalog; COMMIT; SET ROLE pg_monitor",
+]
+
+
+@pytest.mark.parametrize("leak", LEAKS)
+def test_nothing_of_the_session_leaks_to_the_next_migration(bed: Bed, leak: str) -> None:
+    bed.write("1_leak", leak)
+    bed.write("2_b", "CREATE TABLE b (id int); PREPARE p AS SELECT 1; SELECT pg_sleep(0.002)")
+    assert bed.migrate()["status"] == "up_to_date"
+    owner = bed.sql(
+        "SELECT relowner::regrole::text, relnamespace::regnamespace::text FROM pg_class WHERE relname = 'b'"
+    )
+    assert owner == [("postgres", "public")]
+
+
+def test_concurrent_index_beside_other_statements(bed: Bed) -> None:
+    bed.write(
+        "1_a", "CREATE TABLE a (id int); INSERT INTO a VALUES (1);\nCREATE INDEX CONCURRENTLY i ON a (id); SELECT 1"
+    )
+    assert bed.migrate()["status"] == "up_to_date"
+    assert bed.sql("SELECT indisvalid FROM pg_index WHERE indexrelid = 'i'::regclass") == [(True,)]
+    assert bed.rows()[0][2:] == (True, False, 1, False)
+
+
+def test_a_migration_outside_a_transaction_goes_on_where_it_stopped(bed: Bed) -> None:
+    bed.write("1_a", "CREATE TABLE a (id int); VACUUM a; SELECT 1/0;")
+    assert "Its first 2 statements are kept" in bed.fails()
+    assert bed.tables() == ["a"]
+    assert bed.rows()[0][2:] == (False, False, 0, True)
+    bed.write("1_a", "CREATE TABLE a (id int); VACUUM a; SELECT 1;")
+    assert bed.survey().status == "pending"
+    assert bed.migrate()["applied_now"][0]["statements"] == 1
+    assert bed.rows() == [("1_a", sha256("CREATE TABLE a (id int); VACUUM a; SELECT 1;"), True, False, 1, False)]
+
+
+def test_an_edit_of_what_is_half_applied_stops(bed: Bed) -> None:
+    bed.write("1_a", "CREATE TABLE a (id int); VACUUM a; SELECT 1/0;")
+    bed.fails()
+    bed.write("1_a", "CREATE TABLE a (id bigint); VACUUM a; SELECT 1;")
+    assert bed.fails().startswith("The migration '1_a' is half applied and the first 2 statements of migrations/1_a/")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "CREATE TYPE e AS ENUM ('a'); COMMIT; ALTER TYPE e ADD VALUE 'b'; CREATE TABLE t (x e DEFAULT 'b')",
+        "CREATE TABLE t (); DO $$ BEGIN PERFORM 1; COMMIT; END $$;",
+        "CREATE TABLE t (); CREATE PROCEDURE p() LANGUAGE plpgsql AS 'BEGIN COMMIT; END'; CALL p();",
+        "BEGIN; CREATE TABLE t (); COMMIT; BEGIN; SELECT 1; COMMIT",
+        "BEGIN ISOLATION LEVEL SERIALIZABLE; CREATE TABLE t (); COMMIT;",
+        "BEGIN; CREATE TABLE u (); ROLLBACK; CREATE TABLE t ()",
+        "CREATE TABLE t (); SAVEPOINT a; CREATE TABLE u (); ROLLBACK TO SAVEPOINT a;",
+        "CREATE TABLE t (id int) PARTITION BY LIST (id); CREATE TABLE p PARTITION OF t DEFAULT; REINDEX TABLE t",
+    ],
+)
+def test_own_transactions_and_what_the_server_refuses_in_one(bed: Bed, sql: str) -> None:
+    bed.write("1_a", sql)
+    assert bed.migrate()["status"] == "up_to_date"
+    assert bed.sql("SELECT to_regclass('t') IS NOT NULL, to_regclass('u')") == [(True, None)]
+    assert [row[2:] for row in bed.rows()] == [(True, False, 1, False)]
+
+
+def test_the_lock_is_waited_for_and_its_holder_named(bed: Bed) -> None:
+    bed.write("1_a", "CREATE TABLE a ()")
+    holder = bed.postgres.connect(bed.database)
+    with holder.cursor() as cursor:
+        cursor.execute("SET application_name = 'prisma'; SELECT pg_advisory_lock(%s), pg_backend_pid()", (PRISMA_KEY,))
+        pid = cursor.fetchall()[0][1]
+    bed.options["lock_wait"] = 0.2
+    message = bed.fails()
+    assert message.startswith("Another migration run holds the lock 72707369 ")
+    assert f"process {pid} (prisma, role postgres, from the local socket, connected for " in message
+    assert bed.sql("SELECT to_regclass('_prisma_migrations')") == [(None,)]
+    bed.options["lock_wait"] = 10
+    threading.Timer(0.5, holder.close).start()
+    began = time.monotonic()
+    assert bed.migrate()["status"] == "up_to_date"
+    assert 0.4 < time.monotonic() - began < 2
+
+
+def test_simultaneous_runs_apply_once(bed: Bed) -> None:
+    for number in range(5):
+        bed.write(f"{number}_a", f"CREATE TABLE a{number} (); SELECT pg_sleep(0.02)")
+    payload, results = bed.payload(), []
+    bed.options["lock_wait"] = 60
+
+    def run() -> None:
+        results.append(migrate(bed.server, "public", "migrations", payload, **bed.options)[0])
+
+    threads = [threading.Thread(target=run) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(len(result["applied_now"]) for result in results) == [0] * 19 + [5]
+    assert len(bed.rows()) == 5
+
+
+def test_a_lost_connection(bed: Bed) -> None:
+    bed.write("1_a", "CREATE TABLE a (); SELECT pg_terminate_backend(pg_backend_pid())")
+    message = bed.fails()
+    assert "The connection is lost: run again" in message
+    assert bed.tables() == []
+    bed.write("1_a", "CREATE TABLE a ()")
+    assert bed.migrate()["status"] == "up_to_date"
+
+
+def test_a_role_without_rights(bed: Bed) -> None:
+    role = f"reader_{bed.database}"
+    bed.sql(f"CREATE ROLE {role} LOGIN PASSWORD '{bed.postgres.password}'; REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    bed.write("1_a", "CREATE TABLE a ()")
+    bed.user = role
+    assert bed.fails().startswith(
+        "The role may not write the history of migrations in schema 'public' (permission denied"
+    )
+    bed.user = "postgres"
+    bed.migrate()
+    bed.user = role
+    assert bed.fails().startswith("The role may not read the history public._prisma_migrations (permission denied")
+    bed.sql(f"GRANT SELECT ON _prisma_migrations TO {role}")
+    assert bed.migrate()["status"] == "up_to_date"
+    bed.write("2_b", "CREATE TABLE b ()")
+    assert bed.fails().startswith(
+        "The role may not write the history of migrations in schema 'public' (permission denied"
+    )
+
+
+def test_a_table_that_is_not_prismas(bed: Bed) -> None:
+    bed.sql("CREATE TABLE _prisma_migrations (x int)")
+    bed.write("1_a", "CREATE TABLE a ()")
+    assert bed.fails().startswith("The table public._prisma_migrations is not Prisma's history of migrations (column ")
+
+
+def test_surveying_writes_nothing(bed: Bed) -> None:
+    bed.write("1_a", "CREATE TABLE a ()")
+    next_transaction = "SELECT pg_snapshot_xmax(pg_current_snapshot())"
+    before = bed.sql(next_transaction)
+    bed.survey()
+    assert bed.sql(next_transaction) == before

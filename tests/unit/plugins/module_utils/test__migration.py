@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checksums, order, places in a text, and the journey of the files to the host."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from ansible_collections.slipway.deploy.plugins.module_utils._migration import (
+    Migration,
+    Payload,
+    Script,
+    Statement,
+    checksums,
+    excerpt,
+    locate,
+    sort_key,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@given(st.text())
+def test_the_first_checksum_is_that_of_the_text(text: str) -> None:
+    text = text.encode(errors="replace").decode()
+    assert checksums(text)[0] == sha256(text)
+    assert len(set(checksums(text))) == len(checksums(text)) <= 3
+
+
+@given(st.text(alphabet="ab \n"))
+def test_line_endings_are_no_edit_and_all_else_is(text: str) -> None:
+    windows = text.replace("\n", "\r\n")
+    assert checksums(text)[0] in checksums(windows)
+    assert checksums(windows)[0] in checksums(text)
+    assert checksums(text + " ")[0] not in checksums(text)
+
+
+ORDERS = [
+    ["20250101_a", "20250101_b", "20250102_a"],
+    ["1_a", "1-a", "1a"],
+    ["_x", "-x", ".x", "0", "9", "a", "A", "b", "B"],
+    ["1_add", "1_add_b", "1_adda"],
+    ["e", "é", "f"],
+]
+
+
+@pytest.mark.parametrize("names", ORDERS)
+def test_order(names: list[str]) -> None:
+    assert sorted({*names}, key=sort_key) == names
+
+
+PLACES = [("", 0, (1, 1)), ("abc", 2, (1, 3)), ("a\nb", 1, (1, 2)), ("a\nb", 2, (2, 1)), ("a\n\n🙂b", 4, (3, 2))]
+
+
+@pytest.mark.parametrize(("text", "offset", "expected"), PLACES)
+def test_locate(text: str, offset: int, expected: tuple[int, int]) -> None:
+    assert locate(text, offset) == expected
+
+
+def test_excerpt() -> None:
+    assert excerpt("a\n\tbcd\r\ne", 4) == "2 | \tbcd\n  | \t ^"
+    assert excerpt("", 0) == "1 | \n  | ^"
+    line, caret = excerpt("x" * 500 + "Y" + "z" * 500, 500).split("\n")
+    assert line[caret.index("^")] == "Y"
+    assert len(line) == 104
+
+
+def test_payload_comes_back_as_it_went() -> None:
+    migration = Migration("1_é", ("aa", "bb"), "a problem")
+    script = Script("m/1_é/migration.sql", "SELECT '🙂'; VACUUM", (Statement(0, 10), Statement(12, 18, "alone")))
+    arrived = Payload.load(Payload.pack([migration], {"1_é": script}).dump())
+    assert arrived.migrations == (migration,)
+    assert arrived.scripts == {"1_é": script}
+    assert script.sql(script.statements[1]) == "VACUUM"
