@@ -95,7 +95,7 @@ def schema_dump(postgres: Postgres, database: str) -> list[str]:
 
 
 def contents(postgres: Postgres, database: str) -> dict[str, object]:
-    """Every table's rows as one value each."""
+    """Every table's rows as one value each, whatever the order of its columns: pg_dump changes that of an inheriting one."""
     opened = postgres.connect(database)
     try:
         with opened.cursor() as cursor:
@@ -106,9 +106,9 @@ def contents(postgres: Postgres, database: str) -> dict[str, object]:
             found: dict[str, object] = {}
             for schema, table in cursor.fetchall():
                 cursor.execute(
-                    sql.SQL("SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM {} t").format(
-                        sql.Identifier(schema, table)
-                    )
+                    sql.SQL(
+                        "SELECT md5(string_agg(to_jsonb(t)::text, '|' ORDER BY to_jsonb(t)::text)) FROM {} t"
+                    ).format(sql.Identifier(schema, table))
                 )
                 found[f"{schema}.{table}"] = cursor.fetchall()[0][0]
             return found
@@ -177,7 +177,7 @@ SELECT lo_create(4711); SELECT lo_put(4711, 0, 'large');
 ALTER TABLE users OWNER TO bk_owner; ALTER TABLE event OWNER TO bk_owner; ALTER VIEW active OWNER TO bk_owner;
 ALTER TYPE mood OWNER TO bk_owner; ALTER FUNCTION touch() OWNER TO bk_owner;
 GRANT SELECT, INSERT ON users TO bk_app WITH GRANT OPTION; GRANT UPDATE (state) ON users TO bk_app;
-GRANT USAGE ON SEQUENCE down TO bk_app; REVOKE EXECUTE ON FUNCTION twice FROM PUBLIC;
+GRANT USAGE ON SEQUENCE down TO bk_app; GRANT SELECT ON secret TO bk_app; REVOKE EXECUTE ON FUNCTION twice FROM PUBLIC;
 GRANT USAGE ON SCHEMA "Zwölf ""Affen""" TO bk_app;
 ALTER DEFAULT PRIVILEGES FOR ROLE bk_owner IN SCHEMA public GRANT SELECT ON TABLES TO bk_app;
 UPDATE users SET state = 'old' WHERE id < 10; DELETE FROM users WHERE id > 490;
@@ -202,7 +202,7 @@ def fill(site: Site) -> None:
             for statement in (
                 "ALTER DATABASE {} OWNER TO bk_owner",
                 "ALTER DATABASE {} SET slipway.environment = 'test'",
-                "ALTER DATABASE {} SET search_path = \"$user\", public, \"Zwölf \"\"Affen\"\"\"",
+                'ALTER DATABASE {} SET search_path = "$user", public, "Zwölf ""Affen"""',
                 "ALTER ROLE bk_app IN DATABASE {} SET statement_timeout = '7s'",
                 "REVOKE ALL ON DATABASE {} FROM PUBLIC",
                 "GRANT CONNECT ON DATABASE {} TO bk_app",

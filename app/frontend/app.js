@@ -227,13 +227,14 @@ async function release() {
   $("release").textContent = health?.release ?? "unknown";
 }
 
-async function show(quiet = false) {
+async function show(quiet = false, readers = false) {
   release();
   await section("teams", showTeams, quiet); // first: the others show names and targets of teams
   section("trend", trend, quiet);
   section("releases", releases, quiet);
   section("schedules", schedules, quiet);
-  if (!quiet || !document.querySelector(".build[open]")) section("builds", builds, quiet);
+  const reading = readers && document.querySelector(".build[open]"); // don't close what someone has opened
+  if (!reading) section("builds", builds, quiet);
 }
 
 function choose(change) {
@@ -257,4 +258,4 @@ $("days").addEventListener("change", (event) => choose({ days: Number(event.targ
 $("status").addEventListener("change", (event) => choose({ status: event.target.value }));
 for (const id of ["trend", "builds", "releases", "schedules"]) $(id).replaceChildren(h("div", { class: "loading" }));
 show();
-setInterval(() => document.visibilityState === "visible" && show(true), REFRESH_MS);
+setInterval(() => document.visibilityState === "visible" && show(true, true), REFRESH_MS);

@@ -19,6 +19,24 @@ SHORTEST_SECRET = 12  # characters
 ENTRY_POINT = "main"
 
 
+def variable_errors(spec: Mapping[str, Mapping[str, Any]], variables: Mapping[str, Any]) -> list[str]:
+    """A sentence for each of the operator's variables that is not set or not what its spec (an argument spec) says."""
+    found = []
+    for name, option in spec.items():
+        value, kind, choices = variables.get(name), option.get("type", "str"), option.get("choices", [])
+        if name not in variables:
+            wrong = "is not set" if option.get("required") else ""
+        elif choices and value not in choices:
+            wrong = f"is {value!r} and must be one of {', '.join(choices)}"
+        elif ArgumentSpecValidator({name: {"type": kind}}).validate({name: value}).error_messages:
+            wrong = f"is {value!r} and must be of type {kind}"
+        else:
+            wrong = ""
+        if wrong:
+            found.append(f"Variable {name} {wrong}: correct it in the inventory's group_vars or with -e.")
+    return found
+
+
 def role_errors(role: str, spec: Mapping[str, Any], variables: Mapping[str, Any]) -> list[str]:
     """A sentence for each variable of a role that its ``argument_specs`` refuses."""
     options = {name: {**option} for name, option in spec.items()}
@@ -75,8 +93,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
-        arguments, variables = self._task.args, task_vars or {}
-        errors = group_errors(variables.get("groups", {}))
+        # As in check mode, so that reading a secret does not generate it: nothing is written before all is checked.
+        arguments, variables = self._task.args, {**(task_vars or {}), "ansible_check_mode": True}
+        errors = group_errors(variables.get("groups", {})) or self.check_operator(arguments["variables"], variables)
         if arguments.get("vault_file"):
             errors += vault_errors(Path(arguments["vault_file"]))
         if not errors:  # the secrets are readable
@@ -86,6 +105,18 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if errors:
             return {"failed": True, "msg": errors[0], "errors": errors}
         return {"changed": False}
+
+    def check_operator(self, spec: Mapping[str, Mapping[str, Any]], variables: Mapping[str, Any]) -> list[str]:
+        """Errors in the variables that the operator sets in the inventory and with -e."""
+        templar = self._templar.copy_with_new_env(available_variables=variables)
+        values = {}
+        for name in spec:
+            if name in variables:
+                try:
+                    values[name] = templar.template(variables[name])
+                except AnsibleError as error:
+                    return [f"Variable {name} can't be read: {' '.join(str(error).split())}"]
+        return variable_errors(spec, values)
 
     def read_secrets(self, names: list[str], variables: Mapping[str, Any]) -> dict[str, str]:
         """The secrets' values; one that is not defined is empty."""

@@ -34,11 +34,13 @@ class Statement:
     """One SQL statement as the slice ``[start:end]`` of its file, in characters.
 
     ``kind`` is empty, or ``alone`` (PostgreSQL refuses it within a transaction), ``begin``, ``commit``, ``rollback``.
+    ``about`` says of some that run alone what is to be known when they are repeated: what they do, and to what.
     """
 
     start: int
     end: int
     kind: str = ""
+    about: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,11 @@ class Payload:
     def pack(cls, migrations: Iterable[Migration], scripts: Mapping[str, Script]) -> Payload:
         """Prepare migrations and their scripts, by name, for the journey."""
         sql = {
-            name: [script.path, script.text, [[part.start, part.end, part.kind] for part in script.statements]]
+            name: [
+                script.path,
+                script.text,
+                [[part.start, part.end, part.kind, part.about] for part in script.statements],
+            ]
             for name, script in scripts.items()
         }
         return cls(tuple(migrations), base64.b64encode(zlib.compress(json.dumps(sql).encode())).decode())
@@ -146,6 +152,8 @@ class Payload:
         """The scripts by the migration's name; one that could not be read is not there."""
         sql = json.loads(zlib.decompress(base64.b64decode(self._packed)))
         return {
-            name: Script(path, text, tuple(Statement(*part) for part in parts))
+            name: Script(
+                path, text, tuple(Statement(start, end, kind, tuple(about)) for start, end, kind, about in parts)
+            )
             for name, (path, text, parts) in sql.items()
         }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Script
 
@@ -23,28 +23,37 @@ _JSON = re.compile(r"^Slipway has finished .* (\{.*\})$", re.DOTALL)
 class Progress:
     """``done`` statements are finished; ``digest`` is the SHA-256 of the file up to their end.
 
-    ``running`` says that the next one, which can't be undone, was begun; ``error`` how the last attempt failed.
+    ``running``: the next one, which no transaction can undo, was begun. ``known``: the indexes that were there before.
+    ``error``: how the last attempt failed.
     """
 
     done: int
     digest: str
     running: bool = False
+    known: tuple[int, ...] = ()
     error: str = ""
 
     @classmethod
-    def of(cls, script: Script, done: int, running: bool = False, error: str = "") -> Progress:
+    def of(cls, script: Script, done: int, running: bool = False, known: tuple[int, ...] = ()) -> Progress:
         """The progress after ``done`` statements of a script."""
-        return cls(done, _digest(script, done), running, error)
+        return cls(done, _digest(script, done), running, known)
 
     @classmethod
     def load(cls, logs: str | None) -> Progress | None:
         """Read it back from a row's logs; None when they are not Slipway's."""
         match = _JSON.match(logs or "")
-        return cls(**json.loads(match.group(1))) if match else None
+        if not match:
+            return None
+        read = json.loads(match.group(1))
+        return cls(**{**read, "known": tuple(read["known"])})
 
     def dump(self, total: int) -> str:
         """The logs of a row with this progress."""
         return _TEXT.format(done=self.done, total=total, json=json.dumps(asdict(self)))
+
+    def because(self, error: str) -> Progress:
+        """The same, with what went wrong."""
+        return replace(self, error=error)
 
     def fits(self, script: Script) -> bool:
         """Whether the statements that are done stand unchanged at the script's beginning."""

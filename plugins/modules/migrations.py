@@ -37,6 +37,17 @@ options:
       - All who want to use the table wait behind it for as long.
     type: str
     default: 2s
+  lock_retry:
+    description:
+      - Seconds to go on trying a migration that can't get its locks within O(lock_timeout). Between two attempts, all who
+        waited behind it go ahead.
+      - Statements that make nobody wait, such as C(CREATE INDEX CONCURRENTLY), wait for as long at once.
+    type: float
+    default: 60
+  statement_timeout:
+    description: How long one statement may run, as PostgreSQL's C(statement_timeout). Empty leaves the server's setting.
+    type: str
+    default: ""
   release:
     description: Name of the release that the migrations belong to, for the result.
     type: str
@@ -141,8 +152,15 @@ migrations:
           description: How long it took.
           type: float
         statements:
-          description: How many statements it has.
+          description: How many of its statements were run.
           type: int
+        attempts:
+          description: How often it was tried; more than once because of locks held by others.
+          type: int
+        blockers:
+          description: Who held the locks last, with C(pid), C(application), C(state), C(query) and C(seconds).
+          type: list
+          elements: dict
 """
 
 from typing import Any
@@ -150,6 +168,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import CONNECTION_SPEC, Server
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_apply import Patience
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import migrate, survey
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 
@@ -164,9 +183,9 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         actions = [f"Would apply {each.name}." for each in plan.pending]
         report = plan.result()
     else:
-        report, actions = migrate(
-            server, given["schema"], given["path"], payload, given["lock_wait"], given["lock_timeout"]
-        )
+        patience = Patience(given["lock_wait"], given["lock_retry"])
+        settings = {name: given[name] for name in ("lock_timeout", "statement_timeout")}
+        report, actions = migrate(server, given["schema"], given["path"], payload, patience, **settings)
     return {"changed": bool(actions), "actions": actions, "migrations": report, "release": given["release"]}
 
 
@@ -177,6 +196,8 @@ def main() -> None:
         "schema": {"type": "str", "default": "public"},
         "lock_wait": {"type": "float", "default": 60},
         "lock_timeout": {"type": "str", "default": "2s"},
+        "lock_retry": {"type": "float", "default": 60},
+        "statement_timeout": {"type": "str", "default": ""},
         "release": {"type": "str", "default": ""},
         # What the action plugin read; large, and not for the target's log.
         "_payload": {"type": "str", "required": True, "no_log": True},

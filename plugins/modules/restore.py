@@ -255,7 +255,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         about = databases.describe(admin, server.database)
         client = Client.from_params(params, server, about.server_major)
         restoring = derived_name(server.database, "_restoring")
-        kept = derived_name(server.database, f"_before_restore_{now:%Y%m%dT%H%M%SZ}")
+        kept = derived_name(server.database, f"_before_restore_{now:%Y%m%d_%H%M%S}_{now.microsecond // 1000:03}")
         restore = Restore(server, maintenance, admin, client, about, directory, manifest, restoring, kept)
         restore.check()
         needed = int(manifest.database_size * params["space_factor"])

@@ -21,6 +21,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration import (
     locate,
     sort_key,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import quote
 
 try:
     import pglast
@@ -130,7 +131,7 @@ def parse(raw: bytes, file: str) -> Script:
             raise _NotApplicableError(
                 _at(sql, file, start, "COPY from or to the client works only in psql, write INSERT instead")
             )
-        statements.append(Statement(start, end, kind(found.stmt)))
+        statements.append(Statement(start, end, kind(found.stmt), about(found.stmt)))
     _check_transactions(sql, file, statements)
     return Script(file, sql, tuple(statements))
 
@@ -150,6 +151,35 @@ def kind(statement: Any) -> str:
         }
         return kinds.get(statement.kind, "")
     return "alone" if _refused_in_transaction(statement) else ""
+
+
+def about(statement: Any) -> tuple[str, ...]:
+    """The ``Statement.about`` of a parsed statement, with names as SQL."""
+    if isinstance(statement, node.IndexStmt) and statement.concurrent:
+        return "index", _name(statement.relation), statement.idxname or ""
+    if isinstance(statement, node.ReindexStmt):
+        return ("reindex",)
+    if isinstance(statement, node.DropStmt) and statement.concurrent:
+        return ("drop index",)
+    if isinstance(statement, node.AlterTableStmt):
+        for command in statement.cmds or ():
+            if getattr(command.def_, "concurrent", False):
+                partition = _name(command.def_.name)
+                return "detach", f"ALTER TABLE {_name(statement.relation)} DETACH PARTITION {partition} FINALIZE"
+    words: dict[Any, str] = {
+        node.CreatedbStmt: "create database",
+        node.DropdbStmt: "drop database",
+        node.CreateTableSpaceStmt: "create tablespace",
+        node.DropTableSpaceStmt: "drop tablespace",
+        node.CallStmt: "once",
+        node.DoStmt: "once",
+    }
+    word = words.get(type(statement))
+    return (word,) if word else ()
+
+
+def _name(relation: Any) -> str:
+    return ".".join(quote(part) for part in (relation.schemaname, relation.relname) if part)
 
 
 def _refused_in_transaction(statement: Any) -> bool:

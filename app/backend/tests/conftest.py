@@ -20,17 +20,21 @@ from urllib.parse import quote
 
 import psycopg
 import pytest
+from argon2 import PasswordHasher
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 BACKEND = Path(__file__).resolve().parents[1]
 MIGRATIONS_DIR = BACKEND.parents[1] / "migrations"
 sys.path.insert(0, str(BACKEND / "src"))
 
+from autotest import security  # noqa: E402
 from autotest.config import Settings  # noqa: E402
-from autotest.models import User  # noqa: E402
+from autotest.models import Base, User  # noqa: E402
 from autotest.readiness import REQUIRED_MIGRATION  # noqa: E402
-from autotest.security import hash_password  # noqa: E402
 from autotest.server import create_app  # noqa: E402
+
+security._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # quick rather than safe
 
 PASSWORD = "p@ss:w/rd %?#&"  # every character that a URL gives a meaning to
 SECRET_KEY = "a key for tests, longer than thirty-two"
@@ -68,6 +72,7 @@ class Server:
 
     binaries: Path
     directory: Path
+    shared: str | None = None
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def run(self, program: str, *arguments: str) -> None:
@@ -132,8 +137,12 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 @pytest.fixture
 def database(server: Server) -> str:
-    """The name of a migrated database without rows."""
-    return server.create_database("migrated")
+    """The name of a migrated database without rows: one for all tests, emptied before each."""
+    if server.shared is None:
+        server.shared = server.create_database("migrated")
+    with server.connect(server.shared) as connection:
+        connection.execute(f"TRUNCATE {', '.join(Base.metadata.tables)} RESTART IDENTITY")
+    return server.shared
 
 
 @pytest.fixture
@@ -148,15 +157,27 @@ def settings(server: Server, database: str) -> Settings:
     return Settings(server.url(database), SECRET_KEY, release="r42", pool_size=2)
 
 
+@pytest.fixture(scope="session")
+def make_app() -> Iterator[Callable[[Settings], FastAPI]]:
+    """Build the application, once for the same settings."""
+    apps: dict[Settings, FastAPI] = {}
+
+    def make(settings: Settings) -> FastAPI:
+        if settings not in apps:
+            apps[settings] = create_app(settings)
+        return apps[settings]
+
+    yield make
+    for app in apps.values():
+        app.state.engine.dispose()
+
+
 @pytest.fixture
-def client(settings: Settings) -> Iterator[TestClient]:
-    app = create_app(settings)
-    with TestClient(app, raise_server_exceptions=False) as http:
-        yield http
-    app.state.engine.dispose()
+def client(settings: Settings, make_app: Callable[[Settings], FastAPI]) -> TestClient:
+    return TestClient(make_app(settings), raise_server_exceptions=False)
 
 
-HASH = hash_password(PASSWORD)
+HASH = security.hash_password(PASSWORD)
 SignIn = Callable[..., TestClient]
 
 

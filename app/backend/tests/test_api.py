@@ -5,8 +5,6 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -16,7 +14,10 @@ from fastapi.testclient import TestClient
 from autotest.config import Settings
 from autotest.security import SESSION_LIFETIME, Vault
 from autotest.server import create_app
-from conftest import BACKEND, PASSWORD, SECRET_KEY, SignIn
+from conftest import BACKEND, SECRET_KEY, SignIn
+
+# What the API does depends on the migrations, which are tested on both versions, and not on the server.
+pytestmark = pytest.mark.parametrize("server", ["pginstall18"], indirect=True, ids=["pg18"])
 
 API = "/api/v1"
 BUILD = {"branch": "main", "commit_sha": "0123abc"}
@@ -88,12 +89,6 @@ def test_the_page_is_served_when_asked_for(settings: Settings) -> None:
     assert client.get("/../backend/requirements.in").status_code == 404
 
 
-def test_the_page_loads_nothing_from_elsewhere() -> None:
-    for file in (BACKEND.parent / "frontend").iterdir():
-        addresses = set(re.findall(r"""(?:https?:)?//[a-z][^\s"'`)]*""", Path(file).read_text()))
-        assert addresses <= {"http://www.w3.org/2000/svg"}, file
-
-
 # Signing in
 
 
@@ -110,16 +105,6 @@ def test_wrong_credentials_look_the_same(client: TestClient, owner: TestClient) 
     ]
     assert [answer.status_code for answer in answers] == [401, 401]
     assert answers[0].json() == answers[1].json() == {"detail": "The e-mail address or the password is wrong."}
-
-
-def test_an_unknown_user_costs_a_verification_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    vault = Vault(SECRET_KEY)
-    verified = []
-    hasher = SimpleNamespace(verify=lambda *_: verified.append(1))
-    monkeypatch.setattr("autotest.security._hasher", hasher)
-    assert not vault.verify_password(None, PASSWORD)
-    assert not vault.verify_password("!", PASSWORD)
-    assert len(verified) == 2
 
 
 def test_tokens_that_do_not_count(client: TestClient, owner: TestClient, sql: psycopg.Connection) -> None:

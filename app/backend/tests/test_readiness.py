@@ -11,6 +11,12 @@ from conftest import MIGRATIONS, Server
 LAST = "20250807044828_add_workflow_run_id_to_scheduled_tests"
 
 
+@pytest.fixture
+def database(server: Server) -> str:
+    """A database of its own, since these tests damage it."""
+    return server.create_database("migrated")
+
+
 def not_ready(client: TestClient) -> str:
     answer = client.get("/readyz")
     assert answer.status_code == 503

@@ -33,7 +33,7 @@ def render(spec: dict[str, Any]) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(info['title'])} API</title><style>{_STYLE}</style></head><body>"
+        f"<title>{escape(info['title'])} API</title><link rel='icon' href='data:,'><style>{_STYLE}</style></head><body>"
         f"<h1>{escape(info['title'])} API</h1><p>{escape(info['description'])} "
         "Routes marked <small>token</small> need the header <code>Authorization: Bearer …</code>. "
         'For machines: <a href="openapi.json">openapi.json</a>.</p>'

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_apply import Patience
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import PRISMA_KEY
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_plan import Plan
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import PRISMA_KEY, migrate, survey
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import migrate, survey
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_files import read
 from conftest import Postgres
 
@@ -35,7 +37,8 @@ class Bed:
     directory: Path
     schema: str = "public"
     user: str = "postgres"
-    options: dict[str, Any] = field(default_factory=lambda: {"lock_wait": 5, "lock_timeout": "2s"})
+    patience: Patience = Patience(5, 5)
+    lock_timeout: str = "2s"
 
     @property
     def server(self) -> Server:
@@ -57,7 +60,11 @@ class Bed:
         return Payload.load(read(str(self.directory), "migrations").payload.dump())
 
     def migrate(self) -> dict[str, Any]:
-        return migrate(self.server, self.schema, "migrations", self.payload(), **self.options)[0]
+        return self.migrate_with(self.payload())
+
+    def migrate_with(self, payload: Payload) -> dict[str, Any]:
+        options = (self.server, self.schema, "migrations", payload, self.patience)
+        return migrate(*options, lock_timeout=self.lock_timeout)[0]
 
     def survey(self) -> Plan:
         return survey(self.server, self.schema, "migrations", self.payload())
@@ -316,12 +323,12 @@ def test_the_lock_is_waited_for_and_its_holder_named(bed: Bed) -> None:
     with holder.cursor() as cursor:
         cursor.execute("SET application_name = 'prisma'; SELECT pg_advisory_lock(%s), pg_backend_pid()", (PRISMA_KEY,))
         pid = cursor.fetchall()[0][1]
-    bed.options["lock_wait"] = 0.2
+    bed.patience = Patience(0.2, 5)
     message = bed.fails()
-    assert message.startswith("Another migration run holds the lock 72707369 ")
+    assert message.startswith("Another migration run holds the lock 72707369, waited for 0.2 s: ")
     assert f"process {pid} (prisma, role postgres, from the local socket, connected for " in message
     assert bed.sql("SELECT to_regclass('_prisma_migrations')") == [(None,)]
-    bed.options["lock_wait"] = 10
+    bed.patience = Patience(10, 5)
     threading.Timer(0.5, holder.close).start()
     began = time.monotonic()
     assert bed.migrate()["status"] == "up_to_date"
@@ -332,10 +339,10 @@ def test_simultaneous_runs_apply_once(bed: Bed) -> None:
     for number in range(5):
         bed.write(f"{number}_a", f"CREATE TABLE a{number} (); SELECT pg_sleep(0.02)")
     payload, results = bed.payload(), []
-    bed.options["lock_wait"] = 60
+    bed.patience = Patience(60, 5)
 
     def run() -> None:
-        results.append(migrate(bed.server, "public", "migrations", payload, **bed.options)[0])
+        results.append(bed.migrate_with(payload))
 
     threads = [threading.Thread(target=run) for _ in range(20)]
     for thread in threads:

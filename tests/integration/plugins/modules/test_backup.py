@@ -16,6 +16,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from ansible_collections.slipway.deploy.plugins.module_utils._backup import normalise
 from backup_support import MODULES, ROOT, Site, contents, faulty, fill, run_module, schema_dump
 from conftest import Postgres
 
@@ -50,7 +51,7 @@ def test_four_runs(site: Site) -> None:
     assert json.loads((site.directory / f"{backup['name']}.json").read_text()) == backup
     shown = subprocess.run(["sha256sum", site.directory / backup["dump"]], capture_output=True, text=True, check=True)
     assert shown.stdout.split()[0] == backup["sha256"]
-    assert "compared 1 table, 1,000 rows, 1 sequence and 6 objects, in " in first["actions"][-1]
+    assert "compared 1 table, 1,000 rows, 1 sequence and 7 objects, in " in first["actions"][-1]
     assert (first["scratch_db"], site.databases()) == ("", [])
 
     site.backup(check=True)
@@ -72,17 +73,20 @@ def test_the_hard_schema_and_its_scratch_copy(postgres: Postgres, tmp_path: Path
     assert (tables["public.users"], tables["public.event_2024"], tables["public.secret"]) == (490, 1, 2)
     assert tables['"Zwölf ""Affen"""."tab le"'] == 3
     assert (tables["public.parent"], tables["public.child"]) == (1, 1)
-    assert done["backup"]["sequences"]["public.down"] == {"last": -6, "called": True}
+    assert done["backup"]["sequences"]["public.down"] == {"last": -5, "called": True}
     assert done["backup"]["objects"]["large objects of"] == 1
 
-    assert [line for line in schema_dump(postgres, scratch) if line.strip()] == [
-        line for line in schema_dump(postgres, site.database) if line.strip()
+    # PostgreSQL prints some expressions in other words after a restore.
+    assert [normalise(line) for line in schema_dump(postgres, scratch)] == [
+        normalise(line) for line in schema_dump(postgres, site.database)
     ]
     assert contents(postgres, scratch) == contents(postgres, site.database)
     for role, enters in (("bk_owner", True), ("bk_app", False)):
         assert _can_connect(postgres, scratch, role) is enters
     settings = "SELECT setconfig FROM pg_db_role_setting WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = '{}')"
-    assert sorted(postgres.execute(settings.format(scratch))) == sorted(postgres.execute(settings.format(site.database)))
+    assert sorted(postgres.execute(settings.format(scratch))) == sorted(
+        postgres.execute(settings.format(site.database))
+    )
 
     login = {**postgres.login(site.database), "name": scratch}
     would = run_module("scratch_database", {**login, "_ansible_check_mode": True})
@@ -270,7 +274,7 @@ def test_a_killed_run_is_cleaned_up_by_the_next(site: Site, tmp_path: Path) -> N
     process.wait()
     assert [name.rpartition(".")[2] for name in site.files()] == ["partial"]
     assert site.databases() == [f"{site.database}_scratch"]
-    assert site.info() == {**site.info(), "backups": [], "without_manifest": []}
+    assert (site.info()["backups"], site.info()["without_manifest"]) == ([], [])
 
     done = site.backup()
     assert done["actions"][0].startswith("Removed 2")

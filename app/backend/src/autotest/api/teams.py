@@ -42,7 +42,7 @@ DEFAULT_PASS_RATE_TARGET = 95  # per cent, as in the table
 
 def _count(session: Session, team_id: InstrumentedAttribute[int], ids: list[int]) -> dict[int, int]:
     query = select(team_id, func.count()).where(team_id.in_(ids)).group_by(team_id)
-    return {team: rows for team, rows in session.execute(query)}
+    return dict(session.execute(query).all())
 
 
 def _describe(session: Session, teams: list[Team]) -> list[TeamOut]:

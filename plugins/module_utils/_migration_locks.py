@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Locks between migration runs, and the sessions that keep a migration from its locks on tables."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import asdict, dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server, connection, one_row
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+# Prisma Migrate's own advisory lock, and the one that only Slipway's runs know.
+PRISMA_KEY = 72707369
+SLIPWAY_KEY = 5_273_491_070_771_285
+
+_HOLDER = """
+    SELECT pid, application_name, coalesce(client_addr::text, 'the local socket'), usename,
+           extract(epoch FROM clock_timestamp() - backend_start)::float
+      FROM pg_locks JOIN pg_stat_activity USING (pid)
+     WHERE locktype = 'advisory' AND granted AND objsubid = 1
+       AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+       AND (classid::bigint << 32) + objid::bigint = %s
+"""
+_BLOCKERS = """
+    SELECT pid, coalesce(application_name, ''), coalesce(state, ''), left(coalesce(query, ''), 200),
+           extract(epoch FROM clock_timestamp() - coalesce(xact_start, query_start, backend_start))::float
+      FROM unnest(pg_blocking_pids(%s)) AS pid JOIN pg_stat_activity USING (pid)
+"""
+_POLL = 0.1
+
+
+def acquire(cursor: Cursor, key: int, wait: float) -> None:
+    """Take a session's advisory lock within ``wait`` seconds, or raise SlipwayError naming its holder.
+
+    It is polled for: a session that waits in PostgreSQL for a lock holds up every concurrent index build.
+    """
+    deadline = time.monotonic() + wait
+    while True:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", (key,))
+        if one_row(cursor)[0]:
+            return
+        if time.monotonic() >= deadline:
+            cursor.execute(_HOLDER, (key,))
+            holder = cursor.fetchone()
+            if holder:
+                raise SlipwayError(_held(key, wait, *holder))
+        time.sleep(_POLL)
+
+
+def release(cursor: Cursor, key: int) -> None:
+    """Give a session's advisory lock back. A lost connection has given it back already."""
+    if not cursor.connection.closed:
+        cursor.execute("SELECT pg_advisory_unlock(%s)", (key,))
+
+
+def _held(key: int, wait: float, pid: int, application: str, address: str, user: str, age: float) -> str:
+    return (
+        f"Another migration run holds the lock {key}, waited for {wait:g} s: process {pid} "
+        f"({application or 'unnamed application'}, role {user}, from {address}, connected for {age:.0f} s); "
+        f"wait for it to end and run again, or end it with SELECT pg_terminate_backend({pid})."
+    )
+
+
+@dataclass(frozen=True)
+class Blocker:
+    """A session that another one waits for. ``seconds`` is the age of its transaction."""
+
+    pid: int
+    application: str
+    state: str
+    query: str
+    seconds: float
+
+    def __str__(self) -> str:
+        name = self.application or "unnamed application"
+        return f"process {self.pid} ({name}, {self.state} for {self.seconds:.0f} s: {' '.join(self.query.split())})"
+
+    def result(self) -> dict[str, Any]:
+        """The blocker as a module returns it."""
+        return asdict(self)
+
+
+class Watch:
+    """Looks, over a connection of its own, who blocks a session; it opens it only when the work takes a while."""
+
+    def __init__(self, server: Server, pid: int) -> None:
+        self._server = server
+        self._pid = pid
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self.blockers: tuple[Blocker, ...] = ()
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        if self._stop.wait(_POLL):
+            return
+        with connection(self._server, "slipway migrations watch") as opened, opened.cursor() as cursor:
+            opened.autocommit = True
+            while not self._stop.wait(_POLL):
+                cursor.execute(_BLOCKERS, (self._pid,))
+                found = tuple(Blocker(*row) for row in cursor.fetchall())
+                self.blockers = found or self.blockers

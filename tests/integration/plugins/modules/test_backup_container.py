@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Backup and restore with the programs of the server's own container, on a real Docker engine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+
+from backup_support import run_module
+
+IMAGE = os.environ.get("SLIPWAY_POSTGRES_IMAGE", "slipway-standin/postgres:15")
+
+
+def docker(*arguments: str) -> str:
+    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _engine() -> bool:
+    if shutil.which("docker") is None:
+        return False
+    found = subprocess.run(["docker", "image", "inspect", IMAGE], capture_output=True, check=False)
+    return found.returncode == 0
+
+
+pytestmark = pytest.mark.skipif(not _engine(), reason=f"no Docker engine with the image {IMAGE} answers")
+
+
+@dataclass
+class Contained:
+    """A server in a container, reached by the modules through its network address."""
+
+    container: str
+    login: dict[str, object]
+
+    def execute(self, statement: str, database: str = "autotest") -> list[tuple[object, ...]]:
+        opened = psycopg2.connect(
+            host=self.login["login_host"], user="postgres", password=self.login["login_password"], dbname=database
+        )
+        opened.autocommit = True
+        try:
+            with opened.cursor() as cursor:
+                cursor.execute(statement)
+                return cursor.fetchall() if cursor.description else []
+        finally:
+            opened.close()
+
+
+@pytest.fixture(scope="module")
+def contained() -> Iterator[Contained]:
+    name = f"slipway-backup-{uuid.uuid4().hex[:8]}"
+    docker("run", "--detach", "--name", name, "--env", "POSTGRES_PASSWORD=test-superuser", "--env", "POSTGRES_DB=autotest",
+           "--stop-signal", "SIGINT", IMAGE)  # fmt: skip
+    try:
+        address = docker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", name)
+        server = Contained(
+            name,
+            {
+                "login_host": address,
+                "login_user": "postgres",
+                "login_password": "test-superuser",
+                "login_db": "autotest",
+                "container": name,
+            },
+        )
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                server.execute("SELECT 1")
+                break
+            except psycopg2.OperationalError:
+                assert time.monotonic() < deadline, docker("logs", name)
+                time.sleep(0.1)
+        yield server
+    finally:
+        docker("rm", "--force", "--volumes", name)
+
+
+def test_backup_and_restore(contained: Contained, tmp_path: Path) -> None:
+    contained.execute("CREATE TABLE t AS SELECT g, md5(g::text) AS x FROM generate_series(1, 50000) g")
+    contained.execute('CREATE SCHEMA "sch ema"; CREATE TABLE "sch ema"."ta\'ble" (id serial PRIMARY KEY)')
+    common: dict[str, object] = {
+        **contained.login,
+        "directory": str(tmp_path / "backups"),
+        "application": "autotest",
+        "environment_name": "test",
+    }
+    backup = run_module("backup", common)
+    assert backup.get("msg") is None
+    assert backup["backup"]["tables"] == {"public.t": 50000, '"sch ema"."ta\'ble"': 0}
+    assert contained.execute("SELECT count(*) FROM pg_database") == [(4,)]
+
+    contained.execute("DELETE FROM t")
+    restored = run_module("restore", common)
+    assert restored.get("msg") is None
+    assert contained.execute("SELECT count(*), count(DISTINCT x) FROM t") == [(50000, 50000)]
+    assert contained.execute("SELECT count(*) FROM t", restored["restore"]["kept_database"]) == [(0,)]
+
+
+def test_the_password_is_in_no_argument_list(contained: Contained, tmp_path: Path) -> None:
+    """A docker client that notes what it was called with, in front of the real one."""
+    (tmp_path / "bin").mkdir()
+    fake = tmp_path / "bin" / "docker"
+    fake.write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >> {tmp_path}/seen\nexec {shutil.which("docker")} "$@"\n')
+    fake.chmod(0o755)
+    arguments: dict[str, object] = {
+        **contained.login,
+        "directory": str(tmp_path / "backups"),
+        "application": "autotest",
+        "environment_name": "test",
+    }
+    done = run_module("backup", arguments, prefix=("env", f"PATH={tmp_path}/bin:{os.environ['PATH']}"))
+    assert done["backup"]["proved"]
+    seen = (tmp_path / "seen").read_text()
+    assert seen.count("pg_restore --") == 3
+    assert "test-superuser" not in seen
+
+
+def test_failures(contained: Contained, tmp_path: Path) -> None:
+    def backup(**more: object) -> dict[str, Any]:
+        return run_module(
+            "backup",
+            {
+                **contained.login,
+                "directory": str(tmp_path / "backups"),
+                "application": "autotest",
+                "environment_name": "test",
+                **more,
+            },
+        )
+
+    assert "pg_dump failed (exit code 1): " in backup(container="no-such-container")["msg"]
+    assert "No such container: no-such-container" in backup(container="no-such-container")["msg"]
+    assert "/nowhere" in backup(container_socket_dir="/nowhere")["msg"]
+    assert list((tmp_path / "backups").iterdir()) == []
+    assert "parameters are mutually exclusive" in backup(bindir="/usr/bin")["msg"]

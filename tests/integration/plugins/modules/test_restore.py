@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A restored database stands where the former one stood, and a failed restore changes nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from backup_support import Site, contents, faulty, fill, schema_dump
+from conftest import Postgres
+
+PROPERTIES = """
+SELECT pg_get_userbyid(datdba), encoding, datcollate, datctype, datallowconn, datconnlimit,
+    shobj_description(d.oid, 'pg_database'),
+    (SELECT array_agg(format('%s %s %s', grantee, privilege_type, is_grantable) ORDER BY 1) FROM aclexplode(datacl)),
+    (SELECT array_agg(setrole || setconfig::text ORDER BY setrole) FROM pg_db_role_setting WHERE setdatabase = d.oid)
+FROM pg_database d WHERE datname = 
+""".rstrip("\n")
+
+
+@pytest.fixture
+def site(postgres: Postgres, tmp_path: Path) -> Site:
+    """A database with one small table."""
+    found = Site(postgres, postgres.database(), tmp_path / "backups")
+    found.execute("CREATE TABLE t (id serial PRIMARY KEY, x text)")
+    found.execute("INSERT INTO t (x) SELECT 'first' FROM generate_series(1, 1000) g")
+    return found
+
+
+def test_four_runs(site: Site) -> None:
+    backup = site.backup(release="1.0")["backup"]
+    site.execute("UPDATE t SET x = 'second'")
+    site.execute("CREATE TABLE later (x int)")
+
+    check = site.restore(check=True)
+    assert check["changed"]
+    assert check["actions"][0].startswith(f"Would restore backup {backup['name']} (")
+    assert site.databases() == []
+    assert site.execute("SELECT DISTINCT x FROM t") == [("second",)]
+
+    first = site.restore()
+    result = first["restore"]
+    assert (result["backup"], result["rows"], result["database"]) == (backup["name"], 1000, site.database)
+    assert site.databases() == [result["kept_database"]]
+    assert site.execute("SELECT DISTINCT x FROM t") == [("first",)]
+    assert site.execute("SELECT to_regclass('later')") == [(None,)]
+    assert site.execute("INSERT INTO t (x) VALUES ('new') RETURNING id") == [(1001,)]
+    assert site.postgres.execute("SELECT DISTINCT x FROM t", result["kept_database"]) == [("second",)]
+    assert site.execute("SELECT reltuples::int FROM pg_class WHERE relname = 't'") == [(1000,)]
+
+    assert site.restore(check=True)["changed"]
+    assert site.execute("SELECT count(*) FROM t") == [(1001,)]
+    assert site.restore(backup=backup["name"]).get("msg") is None
+    assert site.execute("SELECT count(*) FROM t") == [(1000,)]
+
+
+def test_everything_about_the_database_is_as_it_was(postgres: Postgres, tmp_path: Path) -> None:
+    site = Site(postgres, "Daten 'bank' \\ ü=1", tmp_path / "backups")
+    postgres.execute("CREATE DATABASE \"Daten 'bank' \\ ü=1\"")
+    fill(site)
+    literal = "'" + site.database.replace("'", "''") + "'"
+    before = (
+        postgres.execute(PROPERTIES + literal),
+        site.execute("SELECT current_setting('search_path'), current_setting('slipway.environment')"),
+        contents(postgres, site.database),
+    )
+    assert site.backup().get("msg") is None
+    site.execute("DELETE FROM users WHERE id > 100; DROP VIEW active; SELECT lo_unlink(4711)")
+    done = site.restore()
+    assert done.get("msg") is None
+    assert before == (
+        postgres.execute(PROPERTIES + literal),
+        site.execute("SELECT current_setting('search_path'), current_setting('slipway.environment')"),
+        contents(postgres, site.database),
+    )
+    assert site.execute("SELECT convert_from(lo_get(4711), 'UTF8')") == [("large",)]
+    application = postgres.connect(site.database, "bk_app", "bk_app")
+    with application.cursor() as cursor:
+        cursor.execute("SELECT count(*), current_setting('statement_timeout') FROM users")
+        assert cursor.fetchall() == [(490, "7s")]
+        cursor.execute("SELECT * FROM secret")
+        assert cursor.fetchall() == [("bk_app", 1)]
+    application.close()
+
+
+def test_a_pool_that_reconnects_all_the_time(site: Site) -> None:
+    """It can't come in the way of the swap, and is served again as soon as that is over."""
+    site.backup()
+    stop = threading.Event()
+    messages: list[str] = []
+    served: list[int] = []
+
+    def client() -> None:
+        while not stop.is_set():
+            try:
+                opened = site.postgres.connect(site.database)
+                with opened.cursor() as cursor:
+                    while not stop.is_set():
+                        cursor.execute("SELECT count(*) FROM t")
+                        served.append(1)
+            except psycopg2.Error as error:
+                messages.append(str(error))
+
+    threads = [threading.Thread(target=client) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        done = site.restore()
+        before_the_end = len(served)
+        deadline = time.monotonic() + 10
+        while len(served) == before_the_end and time.monotonic() < deadline:
+            time.sleep(0.01)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert done["restore"]["seconds"]["swap"] < 5
+    assert len(served) > before_the_end
+    assert messages
+
+
+def test_refusals(site: Site) -> None:
+    missing = site.restore()
+    assert missing["msg"] == (
+        f"There is no backup of application 'autotest', environment 'test' in {site.directory}: take one with "
+        "playbooks/backup.yml, or name the right directory."
+    )
+    production = Site(site.postgres, site.database, site.directory, environment="prod").backup()["backup"]["name"]
+    assert site.restore(backup=production)["msg"] == (
+        f"Backup '{production}' is of application 'autotest', environment 'prod', not of 'autotest', 'test': choose another "
+        "one, or set from_environment if you mean to take over another environment's data."
+    )
+    assert "not of 'other', 'test': choose" in site.restore(backup=production, application="other")["msg"]
+    assert site.restore(backup="x")["msg"] == (
+        f"There is no backup 'x' in {site.directory}: choose one that is there (newest: none)."
+    )
+    assert site.restore(login_db="nowhere", from_environment="prod")["msg"] == (
+        "The server has no database 'nowhere': create it first (the role 'postgres' does), or correct login_db."
+    )
+    assert site.databases() == []
+    assert site.restore(from_environment="prod")["restore"]["environment"] == "prod"
+
+
+def test_a_newer_server_and_a_damaged_dump(site: Site) -> None:
+    backup = site.backup()["backup"]
+    manifest = site.directory / f"{backup['name']}.json"
+    text = manifest.read_text()
+    manifest.write_text(text.replace(f'"server_major": {site.postgres.version}', '"server_major": 99'))
+    assert "can't be restored on" in site.restore()["msg"]
+    manifest.write_text(text)
+
+    dump = site.directory / backup["dump"]
+    good = dump.read_bytes()
+    dump.write_bytes(good[:100] + bytes([good[100] ^ 1]) + good[101:])
+    assert site.restore()["msg"] == (
+        f"The dump {dump.name} was altered: its SHA-256 is not the one in its manifest. Backup '{backup['name']}' can't be "
+        "restored: choose another one."
+    )
+    assert [found["proved"] for found in site.info()["backups"]] == [True]
+    assert [found["proved"] for found in site.info(verify=True)["backups"]] == [False]
+    dump.write_bytes(good[:-1])
+    assert "bytes, its manifest says" in site.info()["backups"][0]["problem"]
+    dump.unlink()
+    assert site.info()["backups"][0]["problem"] == f"The dump {dump.name} is missing."
+    assert site.restore()["msg"].startswith(f"The dump {dump.name} is missing.")
+    assert site.databases() == []
+
+
+FAULTS = {
+    "failing restore": ('"$real" --schema-only "$@"; exit 3', "pg_restore failed (exit code 3): "),
+    "rows missing": (
+        'exec "$real" --schema-only "$@"',
+        "is not what its manifest says, so database '{}' was left as it is",
+    ),
+    "objects missing": ('exec "$real" --section=pre-data --section=data "$@"', "0 of kind constraint instead of 1"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_fails_leaves_the_database_alone(site: Site, tmp_path: Path, fault: str) -> None:
+    site.backup()
+    site.execute("UPDATE t SET x = 'second'")
+    script, message = FAULTS[fault]
+    failed = site.restore(bindir=faulty(site.postgres.bindir, tmp_path / "bin", "pg_restore", script))
+    assert message.format(site.database) in failed["msg"]
+    assert site.databases() == []
+    assert site.execute("SELECT DISTINCT x FROM t") == [("second",)]
+    assert site.restore()["changed"]
+
+
+def test_a_swap_that_fails_puts_the_old_one_back(site: Site) -> None:
+    """A setting that can't be given to the new database fails the last step, after the sessions were ended."""
+    site.backup()
+    site.postgres.execute(f"ALTER DATABASE {site.database} SET slipway.environment = 'test'")
+    site.postgres.execute("CREATE ROLE bk_plain LOGIN CREATEDB PASSWORD 'bk_plain'")
+    site.postgres.execute(f"ALTER DATABASE {site.database} OWNER TO bk_plain")
+    login = {"login_user": "bk_plain", "login_password": "bk_plain"}
+    for table in ("TABLE t",):
+        site.execute(f"ALTER {table} OWNER TO bk_plain")
+    site.backup(**login)
+    failed = site.restore(**login)
+    assert failed["msg"] == (
+        f"The restore of database '{site.database}' failed: permission denied to set parameter \"slipway.environment\"."
+    )
+    assert site.databases() == []
+    assert site.execute("SELECT count(*), current_setting('slipway.environment') FROM t") == [(1000, "test")]
+
+
+def test_leftovers_of_a_killed_restore(site: Site) -> None:
+    site.backup()
+    name = f"{site.database}_restoring"
+    site.postgres.execute(f"CREATE DATABASE {name} ALLOW_CONNECTIONS false CONNECTION LIMIT 0")
+    site.postgres.execute(f"ALTER DATABASE {site.database} ALLOW_CONNECTIONS false")
+    done = site.restore()
+    assert done["actions"][0] == f"Dropped database {name}, which an earlier run left behind."
+    assert site.execute("SELECT count(*) FROM t") == [(1000,)]
+    assert site.postgres.execute("SELECT count(*) FROM t", done["restore"]["kept_database"]) == [(1000,)]
+
+
+def test_the_same_schema_by_another_path(site: Site) -> None:
+    site.execute("CREATE VIEW v AS SELECT * FROM t WHERE x IN ('a', 'b'); CREATE INDEX i ON t (lower(x))")
+    before = schema_dump(site.postgres, site.database)
+    site.backup()
+    site.restore()
+    assert schema_dump(site.postgres, site.database) == before

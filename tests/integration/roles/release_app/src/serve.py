@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The smallest release: ``serve.py HOST PORT``; answers every GET with what RELEASE says."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+RELEASE = os.environ["RELEASE"]
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        body = json.dumps({"status": "ok", "release": RELEASE}).encode()
+        self.send_response(503 if os.environ.get("BROKEN") else 200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("X-Release", RELEASE)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments: object) -> None:
+        """Say nothing: the tests look for what the release says when it fails."""
+
+
+class Server(ThreadingHTTPServer):
+    request_queue_size = 128
+
+
+if os.environ.get("CRASH"):
+    sys.exit("no such setting: CRASH")
+if os.environ.get("BROKEN"):
+    print("the cellar is flooded", flush=True)
+Server((sys.argv[1], int(sys.argv[2])), Handler).serve_forever()

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs Ansible for the tests of building and swapping releases, and puts a bounded load on a loopback address."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections import Counter
+from contextlib import contextmanager
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+# The release that the tests deploy: answers every GET with its RELEASE; CRASH ends it at once, BROKEN makes it answer 503.
+APP = Path(__file__).parent / "integration" / "roles" / "release_app"
+
+
+def ansible(home: Path, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run one of Ansible's programs on the local host."""
+    return subprocess.run(
+        [str(Path(sys.executable).with_name(program)), *arguments],
+        cwd=ROOT,
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
+            "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+            "ANSIBLE_LOCALHOST_WARNING": "false",
+            "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@dataclass(frozen=True)
+class Module:
+    """One module on the local host, through its action plugin if it has one."""
+
+    name: str
+    home: Path
+
+    def __call__(self, *flags: str, **options: object) -> dict[str, Any]:
+        done = ansible(
+            self.home, "ansible", "localhost", "--connection", "local",
+            "--module-name", f"slipway.deploy.{self.name}", "--args", json.dumps(options),
+            "--extra-vars", json.dumps({"ansible_python_interpreter": sys.executable}), *flags,
+        )  # fmt: skip
+        assert " => {" in done.stdout, done.stdout + done.stderr
+        _, _, result = done.stdout.partition(" => {")
+        found: dict[str, Any] = json.loads("{" + result[: result.rindex("}") + 1])
+        return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def get(port: int, path: str = "/healthz", **headers: str) -> tuple[int, str, str]:
+    """Status, X-Release and body of one request to the loopback interface."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.headers.get("X-Release", ""), answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers.get("X-Release", ""), error.read().decode()
+
+
+@dataclass
+class Load:
+    """What came of the requests: how many answers of each release, and every request that failed."""
+
+    answers: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def load(port: int, threads: int = 4) -> Iterator[Load]:
+    """Ask without a pause for as long as the block lasts: half of the threads keep their connection, half do not.
+
+    A kept connection that the server has closed between two answers is opened anew, as every client does (RFC 9112,
+    section 9.3.1).
+    """
+    found = Load()
+    done = threading.Event()
+
+    def ask(keep: bool) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        fresh = True
+        while not done.is_set():
+            try:
+                connection.request("GET", "/healthz", headers={} if keep else {"Connection": "close"})
+                answer = connection.getresponse()
+                answer.read()
+            except (OSError, http.client.HTTPException) as error:
+                connection.close()
+                if fresh or not isinstance(error, (ConnectionError, http.client.RemoteDisconnected)):
+                    found.failures.append(repr(error))
+                fresh = True
+                continue
+            if answer.status != 200:
+                found.failures.append(f"status {answer.status}")
+            found.answers[answer.headers.get("X-Release", "")] += 1
+            fresh = not keep
+            done.wait(0.01)
+        connection.close()
+
+    workers = [threading.Thread(target=ask, args=(number % 2 == 0,)) for number in range(threads)]
+    for worker in workers:
+        worker.start()
+    try:
+        yield found
+    finally:
+        done.set()
+        for worker in workers:
+            worker.join(timeout=15)

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.slipway.deploy.plugins.module_utils._backup import (
+    Manifest,
+    Reading,
+    SequenceValue,
+    age,
+    backup_name,
+    choose,
+    counted,
+    derived_name,
+    human,
+    kind_differences,
+    listed,
+    normalise,
+    object_differences,
+    restored_differences,
+    row_differences,
+    sequence_differences,
+    superfluous,
+)
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+
+MOMENT = datetime.datetime(2025, 8, 6, 9, 30, 12, 345678, tzinfo=datetime.timezone.utc)
+READING = Reading({"public.t": 3}, {"public.s": SequenceValue(3, True)}, {("table", "public.t"): "r p owner"})
+
+
+def manifest(number: int = 1, **more: object) -> Manifest:
+    plain = Manifest(
+        name=f"n{number}", application="autotest", environment="test", database="autotest", release="1",
+        server_version="16.14", server_major=16, system_identifier="1", started=f"2025-08-06T09:30:{number:02}.000+00:00",
+        finished="", dump=f"n{number}.dump", size=1, sha256="", database_size=1, tables=dict(READING.tables), rows=3,
+        sequences={"public.s": {"last": 3, "called": True}}, objects=READING.kinds, schema_digest=READING.digest,
+        migrations=[], seconds={},
+    )  # fmt: skip
+    return dataclasses.replace(plain, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("release", "name"),
+    [
+        ("1.4.2", "1.4.2"),
+        ("feature/login now", "feature-login-now"),
+        ("../../etc/passwd", "etc-passwd"),
+        ("", "unnamed"),
+        ("ünï", "n"),
+        ("x" * 100, "x" * 60),
+    ],
+)
+def test_backup_name(release: str, name: str) -> None:
+    assert backup_name(MOMENT, release) == f"20250806T093012.345Z_{name}"
+
+
+@given(st.text())
+def test_a_name_is_a_plain_file_name(release: str) -> None:
+    name = backup_name(MOMENT, release)
+    assert "/" not in name
+    assert name.isascii()
+    assert len(name) < 100
+
+
+@given(st.text(min_size=1), st.sampled_from(["_scratch", "_before_restore_20250806_093012_345"]))
+def test_a_derived_name_fits_and_keeps_its_suffix(database: str, suffix: str) -> None:
+    name = derived_name(database, suffix)
+    assert name.endswith(suffix)
+    assert len(name.encode()) <= 63
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (
+            "CHECK (((x)::text = ANY ((ARRAY['a'::character varying, 'b'::character varying])::text[])))",
+            "CHECK (((x)::text = ANY (ARRAY[('a'::character varying)::text, ('b'::character varying)::text])))",
+        ),
+        ("'2024-01-01'::timestamp(3) with time zone", "'2024-01-01'"),
+        ("'x'::\"My type\"", "'x'::public.mood[]"),
+        ("a::numeric(10,2) + 1", "( a + 1 )"),
+    ],
+)
+def test_normalise(one: str, other: str) -> None:
+    assert normalise(one) == normalise(other)
+
+
+def test_normalise_keeps_what_matters() -> None:
+    assert normalise("CHECK ((x > 1))") != normalise("CHECK ((x > 2))")
+    assert normalise("state = 'new'") != normalise("state = 'old'")
+
+
+def test_row_differences() -> None:
+    assert row_differences({"t": 1}, {"t": 1}) == []
+    assert row_differences({"a": 1000, "b": 1}, {"a": 999, "c": 2}) == [
+        "a has 999 rows instead of 1,000 rows",
+        "b has no such table instead of 1 rows",
+        "c has 2 rows instead of no such table",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "found", "differences"),
+    [
+        ((1, False), (1, False), (1, False), []),
+        ((1, False), (1, False), (1, True), ["sequence s stands at 1 instead of 1"]),
+        ((5, True), (5, True), (6, True), ["sequence s stands at 6 instead of 5"]),
+        ((5, True), (9, True), (7, True), []),
+        ((5, True), (9, True), (4, True), ["sequence s stands at 4 instead of 5 to 9"]),
+        ((-5, True), (-9, True), (-7, True), []),
+        ((1, False), (3, True), (1, True), []),
+    ],
+)
+def test_sequence_differences(
+    before: tuple[int, bool], after: tuple[int, bool], found: tuple[int, bool], differences: list[str]
+) -> None:
+    values = [{"s": SequenceValue(*value)} for value in (before, after, found)]
+    assert sequence_differences(*values) == differences
+
+
+def test_sequences_that_come_and_go() -> None:
+    one = {"s": SequenceValue(1, True)}
+    assert sequence_differences(one, one, {}) == ["sequence s is missing"]
+    assert sequence_differences({}, {}, one) == ["sequence s is not in the source"]
+
+
+def test_object_and_kind_differences() -> None:
+    expected = {("view", "v"): "SELECT 1", ("index", "i"): "", ("table", "t"): "r"}
+    found = {("view", "v"): "SELECT 2", ("table", "t"): "(r)", ("table", "u"): "r"}
+    assert object_differences(expected, found) == [
+        "index i is missing",
+        "table u is not in the source",
+        "view v is defined otherwise",
+    ]
+    assert kind_differences({"index": 1}, {"index": 2, "view": 1}) == [
+        "2 of kind index instead of 1",
+        "1 of kind view instead of 0",
+    ]
+
+
+def test_restored_differences() -> None:
+    assert restored_differences(manifest(), READING, 16) == []
+    fewer = dataclasses.replace(READING, objects={})
+    assert restored_differences(manifest(), fewer, 16) == ["0 of kind table instead of 1"]
+    changed = dataclasses.replace(READING, objects={("table", "public.t"): "r p other"})
+    assert restored_differences(manifest(), changed, 16) == ["an object of the schema is defined otherwise"]
+    assert restored_differences(manifest(), changed, 18) == []
+    assert restored_differences(manifest(schema_digest="0:x"), changed, 16) == []
+    assert restored_differences(manifest(rows=4, tables={"public.t": 4}), READING, 18) == [
+        "public.t has 3 rows instead of 4 rows"
+    ]
+
+
+def test_the_digest_does_not_depend_on_order() -> None:
+    objects = {("table", "a"): "x", ("table", "b"): "y"}
+    assert Reading({}, {}, objects).digest == Reading({}, {}, dict(reversed(objects.items()))).digest
+
+
+def test_a_manifest_comes_back_as_it_was() -> None:
+    assert Manifest.parse("n1", manifest().text()) == manifest()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "The manifest of backup 'n1' can't be read: Expecting property name enclosed in double quotes"),
+        ("{}", "The manifest of backup 'n1' can't be read: "),
+        ("[1]", "The manifest of backup 'n1' can't be read: "),
+        (
+            manifest(format=9).text(),
+            "The manifest of backup 'n1' has format 9, but this version of Slipway reads 1: use",
+        ),
+        (manifest(2).text(), "The manifest n1.json describes backup 'n2': give both files their own name back."),
+        (manifest(dump="../x").text(), "The manifest n1.json describes backup 'n1'"),
+    ],
+)
+def test_what_is_no_manifest(text: str, message: str) -> None:
+    with pytest.raises(SlipwayError) as raised:
+        Manifest.parse("n1", text)
+    assert str(raised.value).startswith(message)
+
+
+def test_superfluous() -> None:
+    mine = [manifest(number) for number in (1, 2, 3, 4)]
+    others = [manifest(5, environment="prod"), manifest(6, application="x"), manifest(7, database="y")]
+    assert superfluous([*mine, *others], mine[-1], 2) == [mine[1], mine[0]]
+    assert superfluous([*mine, *others], mine[-1], 0) == []
+    assert superfluous(mine, mine[-1], 9) == []
+
+
+def test_choose() -> None:
+    known = [manifest(2), manifest(1), manifest(3, environment="prod")]
+    assert choose(known, "latest", "autotest", "test", "/b", explicit=False).name == "n2"
+    assert choose(known, "n1", "autotest", "test", "/b", explicit=False).name == "n1"
+    assert choose(known, "latest", "autotest", "prod", "/b", explicit=True).name == "n3"
+    with pytest.raises(SlipwayError, match=r"There is no backup 'n9' in /b: .* \(newest: n2, n1\)\.$"):
+        choose(known, "n9", "autotest", "test", "/b", explicit=False)
+    with pytest.raises(SlipwayError, match=r"not of 'autotest', 'local': choose another one\.$"):
+        choose(known, "n3", "autotest", "local", "/b", explicit=True)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 B"), (999, "999 B"), (7_453_719, "7.5 MB"), (312_000_000, "312 MB"), (1_500_000_000_000, "1.5 TB")],
+)
+def test_human(size: int, text: str) -> None:
+    assert human(size) == text
+
+
+def test_words() -> None:
+    assert (counted(1, "row"), counted(1234, "row")) == ("1 row", "1,234 rows")
+    assert listed(["a", "b", "c"], 2) == "a; b; and 1 more"
+    assert age(manifest(1), datetime.datetime(2025, 8, 6, 9, 31, 1, tzinfo=datetime.timezone.utc)) == 60
+    assert json.loads(manifest().text())["proved"] is True

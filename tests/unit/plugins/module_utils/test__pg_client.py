@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._pg_client import Client, conninfo, reason
+
+SERVER = Server(user="u", database="d", password="s3cret", socket_dir="/run/db", port=5433)
+
+
+def test_in_a_container_only_names_are_arguments() -> None:
+    client = Client(SERVER, 16, container="db")
+    command = client.command("pg_dump", "--format=custom")
+    assert command[:3] == ["docker", "exec", "-i"]
+    assert command[-3:] == ["db", "pg_dump", "--format=custom"]
+    forwarded = [value for option, value in zip(command, command[1:], strict=False) if option == "-e"]
+    assert set(forwarded) == {"LC_ALL", *client.settings}
+    assert "s3cret" not in " ".join(command)
+    assert client.settings["PGHOST"] == "/var/run/postgresql"
+    assert "PGSSLMODE" not in client.settings
+
+
+def test_on_the_host_the_programs_come_from_the_directory(tmp_path: Path) -> None:
+    program = tmp_path / "pg_dump"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    client = Client(SERVER, 16, bindir=str(tmp_path))
+    assert client.command("pg_dump") == [str(program)]
+    assert client.settings["PGHOST"] == "/run/db"
+    with pytest.raises(SlipwayError) as raised:
+        client.command("pg_restore")
+    assert str(raised.value) == (
+        f"The program pg_restore is not in {tmp_path}: install the package postgresql-client-16, or name the directory of "
+        "the server's own programs as 'bindir' or its container as 'container'."
+    )
+
+
+def test_the_callers_settings_do_not_get_through() -> None:
+    found = Client(SERVER, 16).environment({"PGSERVICE": "x", "PGHOST": "y", "HOME": "/h", "LC_ALL": "de_DE"})
+    assert (found["PGHOST"], found["HOME"], found["LC_ALL"]) == ("/run/db", "/h", "C")
+    assert "PGSERVICE" not in found
+
+
+@pytest.mark.parametrize(
+    ("database", "expected"),
+    [("plain", "dbname='plain'"), ("a b=c", "dbname='a b=c'"), (r"it's\\", r"dbname='it\'s\\\\'")],
+)
+def test_conninfo(database: str, expected: str) -> None:
+    assert conninfo(database) == expected
+
+
+def test_reason_leaves_rows_out() -> None:
+    stderr = (
+        b'pg_restore: error: COPY failed for table "users": ERROR:  value too long\n'
+        b'CONTEXT:  COPY users, line 1, column email: "ada@example.com"\n'
+    )
+    assert reason(stderr) == 'pg_restore: error: COPY failed for table "users": ERROR:  value too long'
+    assert reason(b"") == "it gave no reason"
