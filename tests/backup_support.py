@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from psycopg2 import sql
-
 from conftest import Postgres
+from psycopg2 import sql
 
 ROOT = Path(__file__).parents[1]
 MODULES = "ansible_collections.slipway.deploy.plugins.modules"
@@ -95,7 +94,7 @@ def schema_dump(postgres: Postgres, database: str) -> list[str]:
 
 
 def contents(postgres: Postgres, database: str) -> dict[str, object]:
-    """Every table's rows as one value each, whatever the order of its columns: pg_dump changes that of an inheriting one."""
+    """Every table's rows as one value each, without the order of columns, which pg_dump changes in inheriting ones."""
     opened = postgres.connect(database)
     try:
         with opened.cursor() as cursor:

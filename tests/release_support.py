@@ -115,6 +115,8 @@ def load(port: int, threads: int = 4) -> Iterator[Load]:
                 found.failures.append(f"status {answer.status}")
             found.answers[answer.headers.get("X-Release", "")] += 1
             fresh = not keep
+            if not keep:
+                connection.close()
             done.wait(0.01)
         connection.close()
 

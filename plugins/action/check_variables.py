@@ -133,7 +133,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         """Errors in the variables of one role of this collection."""
         specs = self._loader.load_from_file(str(ROLES / role / "meta" / "argument_specs.yml"))
         options = specs["argument_specs"][ENTRY_POINT]["options"]
-        defaults = self._loader.load_from_file(str(ROLES / role / "defaults" / "main.yml"), trusted_as_template=True) or {}
+        defaults = (
+            self._loader.load_from_file(str(ROLES / role / "defaults" / "main.yml"), trusted_as_template=True) or {}
+        )
         templar = self._templar.copy_with_new_env(available_variables={**defaults, **variables})
         values = {}
         for name in options:

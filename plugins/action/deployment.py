@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime
 import getpass
+import hashlib
 import os
 import socket
 from dataclasses import asdict
@@ -16,11 +17,32 @@ from ansible_collections.slipway.deploy.plugins.module_utils._deployment import 
 
 
 def started_ticks(pid: int) -> int:
-    """When a process started, in clock ticks since the boot (field 22 of proc_pid_stat(5)); 0 when it is gone."""
+    """When a process started, in clock ticks since the boot (field 22 of proc_pid_stat(5)); 0 when it is gone.
+
+    A process that has ended and whose parent has not asked for its status (state Z) is gone too.
+    """
     try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return 0
+    return 0 if fields[0] in "ZX" else int(fields[19])
+
+
+def user_name() -> str:
+    """Who runs; the number where the user has no name, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def machine() -> str:
+    """A digest of the machine's identity, which machine-id(5) asks not to give away; '' where there is none."""
+    try:
+        identity = Path("/etc/machine-id").read_text().strip()
+    except OSError:
+        return ""
+    return hashlib.sha256(f"slipway {identity}".encode()).hexdigest()[:16] if identity else ""
 
 
 def this_run(application: str, environment: str, verb: str) -> Run:
@@ -30,8 +52,9 @@ def this_run(application: str, environment: str, verb: str) -> Run:
         application=application,
         environment=environment,
         verb=verb,
-        user=getpass.getuser(),
+        user=user_name(),
         controller=socket.gethostname(),
+        machine=machine(),
         pid=pid,
         boot=Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
         namespace=Path("/proc/self/ns/pid").stat().st_ino,
@@ -41,12 +64,13 @@ def this_run(application: str, environment: str, verb: str) -> Run:
 
 
 def is_dead(holder: Run, observer: Run) -> bool:
-    """Whether the holder ran on the observer's controller and is gone. False where that can't be told."""
-    if holder.controller != observer.controller:
-        return False
-    if holder.boot != observer.boot:
-        return True
-    return holder.namespace == observer.namespace and started_ticks(holder.pid) != holder.started_ticks
+    """Whether the holder ran on the observer's controller and is gone. False where that can't be told.
+
+    Names of controllers do not count: two may have the same.
+    """
+    if holder.boot == observer.boot:
+        return holder.namespace == observer.namespace and started_ticks(holder.pid) != holder.started_ticks
+    return holder.machine != "" and holder.machine == observer.machine
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]

@@ -66,7 +66,9 @@ def load(file: Path) -> dict[str, str]:
     except ValueError as error:
         raise AnsibleError(
             f"{file} is not JSON ({error}): restore it from a copy, or the passwords in it are lost."
-        ) from error
+        ) from None  # Ansible would print the cause a second time
+    except OSError as error:
+        raise AnsibleError(f"{file} can't be read: {error}; run as the user who owns it.") from None
     if mode & 0o077:
         raise AnsibleError(f"{file} holds secrets but has mode {mode:04o}: run `chmod 600 {file}` and run again.")
     if not isinstance(kept, dict):

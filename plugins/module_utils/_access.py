@@ -77,9 +77,12 @@ def check_stamp(found: str, environment: str, database: str) -> None:
 
 
 def plan(cursor: Cursor, roles: Roles, schemas: Sequence[str], environment: str) -> list[Statement]:
-    """Compare the catalogue with the rules and return the statements that are missing, in order."""
-    cursor.execute("SELECT current_database(), current_setting('server_version_num')::int")
-    database, version = one_row(cursor)
+    """Compare the catalogue with the rules and return the statements that are missing, in order.
+
+    A role that does not exist has no right yet: check mode comes here before the roles are made.
+    """
+    cursor.execute("SELECT current_database()")
+    database = one_row(cursor)[0]
     found = stamp(cursor)
     check_stamp(found, environment, database)
     statements = []
@@ -92,7 +95,7 @@ def plan(cursor: Cursor, roles: Roles, schemas: Sequence[str], environment: str)
         )
     statements += database_rights(cursor, database, roles)
     for schema in schemas:
-        statements += schema_rights(cursor, schema, roles, version)
+        statements += schema_rights(cursor, schema, roles)
         statements += default_rights(cursor, schema, roles)
         statements += relation_rights(cursor, schema, roles)
     return statements
@@ -119,7 +122,8 @@ def database_rights(cursor: Cursor, database: str, roles: Roles) -> list[Stateme
         cursor.execute(
             """
             SELECT exists(SELECT FROM pg_catalog.pg_database, pg_catalog.aclexplode(datacl)
-                          WHERE datname = current_database() AND grantee = %s::regrole AND privilege_type = 'CONNECT')
+                          WHERE datname = current_database() AND grantee = to_regrole(%s)
+                            AND privilege_type = 'CONNECT')
             """,
             [quote(role)],
         )
@@ -133,7 +137,7 @@ def database_rights(cursor: Cursor, database: str, roles: Roles) -> list[Stateme
     return statements
 
 
-def schema_rights(cursor: Cursor, schema: str, roles: Roles, version: int) -> list[Statement]:
+def schema_rights(cursor: Cursor, schema: str, roles: Roles) -> list[Statement]:
     """The owner's schema, usable by the two others, in which nobody else creates anything."""
     name, owner = quote(schema), quote(roles.owner)
     cursor.execute(
@@ -163,7 +167,7 @@ def schema_rights(cursor: Cursor, schema: str, roles: Roles, version: int) -> li
         cursor.execute(
             """
             SELECT exists(SELECT FROM pg_catalog.pg_namespace, pg_catalog.aclexplode(nspacl)
-                          WHERE nspname = %s AND grantee = %s::regrole AND privilege_type = 'USAGE')
+                          WHERE nspname = %s AND grantee = to_regrole(%s) AND privilege_type = 'USAGE')
             """,
             [schema, quote(role)],
         )
@@ -183,7 +187,7 @@ def default_rights(cursor: Cursor, schema: str, roles: Roles) -> list[Statement]
                 """
                 SELECT array_agg(acl.privilege_type::text)
                 FROM pg_catalog.pg_default_acl d, pg_catalog.aclexplode(d.defaclacl) acl
-                WHERE d.defaclrole = %s::regrole AND d.defaclobjtype = %s AND acl.grantee = %s::regrole
+                WHERE d.defaclrole = to_regrole(%s) AND d.defaclobjtype = %s AND acl.grantee = to_regrole(%s)
                   AND d.defaclnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = %s)
                 """,
                 [quote(roles.owner), code, quote(role), schema],
@@ -212,7 +216,7 @@ def relation_rights(cursor: Cursor, schema: str, roles: Roles) -> list[Statement
                 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
                 WHERE n.nspname = %(schema)s AND position(c.relkind::text IN %(kinds)s) > 0
                   AND NOT (SELECT coalesce(array_agg(acl.privilege_type::text), '{}')
-                           FROM pg_catalog.aclexplode(c.relacl) acl WHERE acl.grantee = %(role)s::regrole)
+                           FROM pg_catalog.aclexplode(c.relacl) acl WHERE acl.grantee = to_regrole(%(role)s))
                       @> CASE WHEN c.relname = %(history)s THEN '{SELECT}'::text[] ELSE %(wanted)s::text[] END
                 ORDER BY c.relname
                 """,

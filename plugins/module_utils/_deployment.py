@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +17,17 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a playbook. ``boot``, ``namespace`` and ``started_ticks`` tell its process from any other's."""
+    """One run of a playbook. ``boot``, ``namespace`` and ``started_ticks`` tell its process from any other's.
+
+    ``machine`` tells two controllers of the same name apart; '' where a machine has no identity.
+    """
 
     application: str
     environment: str
     verb: str
     user: str
     controller: str
+    machine: str
     pid: int
     boot: str
     namespace: int
@@ -69,7 +76,7 @@ class Ledger:
     def holder(self) -> Run | None:
         """Who holds the lock, or None."""
         try:
-            return Run(**json.loads(self.lock.read_text()))
+            return Run(**json.loads(self.lock.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
         except (TypeError, ValueError) as error:
@@ -77,47 +84,62 @@ class Ledger:
                 f"The lock {self.lock} can't be read ({error}): see that no run works, delete it and run again."
             ) from error
 
-    def refuse_other(self, run: Run) -> None:
-        """Raise LockedError when somebody else holds the lock."""
+    def refuse_other(self, run: Run, dead: Run | None = None) -> Run | None:
+        """Return who holds the lock, if anybody; raise LockedError when that is neither ``run`` nor ``dead``."""
         holder = self.holder()
-        if holder is not None and not holder.same_process(run):
-            raise LockedError(holder)
+        if holder is None or holder.same_process(run) or (dead is not None and holder.same_process(dead)):
+            return holder
+        raise LockedError(holder)
 
-    def acquire(self, run: Run) -> None:
-        """Take the lock, or raise LockedError. Linking a whole file into place leaves no half-written lock."""
+    def acquire(self, run: Run, dead: Run | None = None) -> bool:
+        """Take the lock, or raise LockedError. Returns whether it was taken from ``dead``, a run known to have died."""
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        own = self.directory / f"lock.{os.getpid()}.partial"
-        own.write_text(json.dumps(asdict(run)))
-        try:
-            os.link(own, self.lock)
-        except FileExistsError:
-            self.refuse_other(run)
-        finally:
-            own.unlink()
+        with self._alone():
+            holder = self.refuse_other(run, dead)
+            if holder is not None and holder.same_process(run):
+                return False
+            partial = self.lock.with_suffix(".partial")  # replaced as a whole: a crash leaves no half-written lock
+            partial.write_text(json.dumps(asdict(run)), encoding="utf-8")
+            partial.replace(self.lock)
+            return holder is not None
 
-    def release(self, run: Run | None) -> bool:
-        """Give the lock back; ``None`` takes it from whoever holds it. Returns whether there was one to give back."""
-        holder = self.holder()
-        if holder is None or (run is not None and not holder.same_process(run)):
-            return False
-        self.lock.unlink()
-        return True
+    def release(self, run: Run | None) -> Run | None:
+        """Give the lock back; ``None`` takes it from whoever holds it. Returns whose it was, if that is done."""
+        if not self.directory.exists():
+            return None
+        with self._alone():
+            holder = self.holder()
+            if holder is None or (run is not None and not holder.same_process(run)):
+                return None
+            self.lock.unlink()
+            return holder
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep others from the lock file between reading and writing it; a process that dies lets go."""
+        descriptor = os.open(self.directory, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def append(self, record: dict[str, Any]) -> None:
         """Add a record and have it on the disk before returning."""
-        line = json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n"
-        descriptor = os.open(self.records, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(descriptor, line.encode())
+        line = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        descriptor = os.open(self.records, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "ab") as opened:
+            if opened.tell() and os.pread(descriptor, 1, opened.tell() - 1) != b"\n":
+                opened.write(b"\n")  # the line before was cut short by a crash
+            opened.write(line)
+            opened.flush()
             os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
     def newest(self, **wanted: str) -> dict[str, Any] | None:
         """The newest record whose fields are as ``wanted``, or None. A line cut short by a crash is passed over."""
         if not self.records.exists():
             return None
-        for line in reversed(self.records.read_text().splitlines()):
+        for line in reversed(self.records.read_bytes().split(b"\n")):
             try:
                 record: dict[str, Any] = json.loads(line)
             except ValueError:

@@ -90,13 +90,16 @@ class Cluster:
         return (self.data / "PG_VERSION").exists()
 
     def pid(self) -> int | None:
-        """Process id of the running server, or None. The first line of postmaster.pid is the pid (section 19.3)."""
+        """Process id of the running server, or None.
+
+        The first line of postmaster.pid is the pid (section 19.3). After a crash it may be any other process's by now:
+        the server's working directory is its data.
+        """
         try:
             pid = int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
-            command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        except (FileNotFoundError, ProcessLookupError, ValueError):
+            return pid if Path(f"/proc/{pid}/cwd").samefile(self.data) else None
+        except (FileNotFoundError, ProcessLookupError, PermissionError, ValueError):
             return None
-        return pid if str(self.data).encode() in command else None
 
     def linked(self) -> bool:
         return self.programs.resolve() == bindir(self.version).resolve()
@@ -125,6 +128,10 @@ class Cluster:
                     f"{self.data} holds a cluster of PostgreSQL {found} but postgres_version is {self.version}: set "
                     f"postgres_version back to {found}, take a backup, and restore it into a new environment."
                 )
+        elif self.data.exists() and any(self.data.iterdir()):
+            raise SlipwayError(
+                f"{self.data} is not empty and holds no cluster: move away what is in it, or set state_dir to another."
+            )
 
     def initialise(self, password: str) -> None:
         """Make the cluster with page checksums and SCRAM for every connection; a crash leaves no half-made one."""
@@ -177,7 +184,7 @@ class Cluster:
             if done.returncode == 0:
                 return
             output.seek(0)
-            said = output.read().strip()
+            said = " ".join(output.read().split()) or f"exit status {done.returncode}"
         if "unshare" in command[0] and "unshare:" in said:
             raise SlipwayError(
                 "PostgreSQL does not run as root and this machine allows no user namespace to run it under another id "
@@ -186,7 +193,8 @@ class Cluster:
         logged = (
             self.log.read_text(errors="replace").splitlines()[-15:] if program == "pg_ctl" and self.log.exists() else []
         )
-        said = said or f"exit status {done.returncode}"
+        if logged:
+            said = f"{self.log} ends with: {' | '.join(logged[-3:])}"
         raise SlipwayError(
             f"{program} of PostgreSQL {self.version} failed on {self.directory}: {said}; mend that and run again.",
             log=logged,

@@ -91,6 +91,10 @@ class Application:
         self.progress = Progress.of(script, 0)
         self.row_id = ""
         self.attempts = 1
+        self.restore = _RESTORE
+        if cursor.connection.server_version >= 140000:  # so that a statement ends with the process that sent it
+            self.restore += "; SET client_connection_check_interval = '1s'"
+        self._execute(self.restore)
 
     def resume(self, row: Row, progress: Progress) -> None:
         """Go on from an unfinished row. Raises SlipwayError when that is not possible."""
@@ -136,7 +140,7 @@ class Application:
         return message
 
     def _patiently(self, act: Callable[[Step, bool], None], step: Step, final: bool) -> None:
-        """Do a step, again and again while others hold its locks; each attempt holds up others for lock_timeout only."""
+        """Do a step, repeatedly while others hold its locks: each attempt holds up others for lock_timeout only."""
         deadline = time.monotonic() + self.patience.lock_retry
         while True:
             try:
@@ -158,14 +162,14 @@ class Application:
             elif part.kind not in ("begin", "commit"):
                 self._send(self.script.sql(part), number)
         sql, values = self._record(step.last, final)
-        self._send(f"{_RESTORE}; {sql}; COMMIT; {_DISCARD}", None, values)
+        self._send(f"{self.restore}; {sql}; COMMIT; {_DISCARD}", None, values)
         self.progress = Progress.of(self.script, step.last)
 
     def _outside(self, step: Step, final: bool) -> None:
         """Run a statement that PostgreSQL refuses in a transaction, with a note of it before and after.
 
         While it runs, Prisma's lock is given up: Prisma waits for it in a way that would stop a concurrent index build
-        for good. The unfinished row, written before, keeps Prisma from doing anything; our own lock, other runs of ours.
+        for good. The unfinished row, written before, keeps Prisma from acting; our own lock, other runs of ours.
         """
         number = step.first
         statement = self.script.statements[number]
@@ -202,7 +206,7 @@ class Application:
             leftovers.clear(self.cursor, statement, self.progress.known)
             self._note(Progress.of(self.script, number))
             raise
-        self._execute(_RESTORE)
+        self._execute(self.restore)
 
     def _send(self, sql: str, number: int | None, values: Mapping[str, Any] | None = None) -> None:
         """Run SQL as statement ``number`` of the script; at an error nothing of the transaction or session is kept."""
@@ -211,7 +215,7 @@ class Application:
         except psycopg2.Error as error:
             if not self.cursor.connection.closed:
                 self.cursor.execute("ROLLBACK")
-                self.cursor.execute(f"{_RESTORE}; {_DISCARD}")
+                self.cursor.execute(f"{self.restore}; {_DISCARD}")
             raise StatementError(number, error) from error
 
     def _execute(self, sql: str, values: Mapping[str, Any] | None = None) -> None:
@@ -255,12 +259,11 @@ class Application:
 
     def _stuck(self, number: int) -> str:
         line, column = locate(self.script.text, self.script.statements[number].start)
-        name = self.migration.name
         return (
-            f"The migration {name!r} was interrupted in its statement at {self.script.path}:{line}:{column}, which commits "
-            "by itself and may be done in part, so that it can't be repeated safely: look at the database, then say which "
-            f"it is: npx prisma migrate resolve --applied {name} when all of the file is there, or, after undoing it, "
-            f"--rolled-back {name}."
+            f"The migration {self.migration.name!r} was interrupted in its statement at "
+            f"{self.script.path}:{line}:{column}, which commits by itself and may be done in part, so that it can't be "
+            "repeated safely: look at the database, then use slipway.deploy.migration_resolve: state applied when all "
+            "of the file is done, rolled_back when you have undone it."
         )
 
     def _explain(self, failed: StatementError, lost: bool) -> str:

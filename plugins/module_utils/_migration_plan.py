@@ -61,7 +61,7 @@ class Plan:
             sentences.append(
                 f"The database holds {self.other_tables} table{'s' * (self.other_tables != 1)} but no history of "
                 "migrations: it was not made by these migrations. To take it over, record those whose changes it "
-                "already has as applied (npx prisma migrate resolve --applied NAME for each) and run again."
+                "already has as applied with slipway.deploy.migration_resolve (state: applied) and run again."
             )
         sentences += [each.problem for each in self.pending if each.problem]
         return sentences
@@ -139,8 +139,8 @@ def _failed(row: Row) -> str:
     reason = f": {row.logs.strip()}" if row.logs and row.logs.strip() else ""
     return (
         f"The migration {row.name!r} was begun at {_time(row.started_at)} and never finished; its changes may be there "
-        f"in part{reason}. Look at the database, then say which it is: npx prisma migrate resolve --applied {row.name} "
-        f"when they are all there, or, after undoing them, --rolled-back {row.name}."
+        f"in part{reason}. Look at the database, then use slipway.deploy.migration_resolve: state applied when all of "
+        "them are there, rolled_back when you have undone them."
     )
 
 

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ansible_collections.slipway.deploy.plugins.module_utils._access import HISTORY, TABLE_RIGHTS, Roles, quote
+from ansible_collections.slipway.deploy.plugins.module_utils._access import (
+    HISTORY,
+    SEQUENCE_RIGHTS,
+    TABLE_RIGHTS,
+    Roles,
+    quote,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import one_row
 
 if TYPE_CHECKING:
@@ -32,7 +38,10 @@ def tables(cursor: Cursor, schemas: Sequence[str]) -> list[Table]:
     """The ordinary and partitioned tables of the schemas in order of their names, without the migration history."""
     cursor.execute(
         """
-        SELECT n.nspname, c.relname, greatest(c.reltuples, 0)::bigint, pg_catalog.pg_total_relation_size(c.oid)
+        SELECT n.nspname, c.relname, greatest(c.reltuples, 0)::bigint,
+               CASE c.relkind WHEN 'p' THEN (SELECT sum(pg_catalog.pg_total_relation_size(relid))::bigint
+                                             FROM pg_catalog.pg_partition_tree(c.oid))
+                              ELSE pg_catalog.pg_total_relation_size(c.oid) END
         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = ANY(%s) AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> %s
         ORDER BY 1, 2
@@ -56,34 +65,45 @@ def violations(cursor: Cursor, schemas: Sequence[str], roles: Roles) -> list[str
     """One sentence for each right that a role has and should not have, or lacks and needs."""
     found: list[str] = []
     for purpose, role in roles.clients():
-        found += attribute_violations(cursor, role, roles.owner)
-        found += schema_violations(cursor, role, schemas)
-        found += table_violations(cursor, role, schemas, set(TABLE_RIGHTS[purpose].split(", ")))
+        reason = unlimited(cursor, role, roles.owner)
+        if reason:
+            found.append(f"Role {role} {reason}.")
+        else:
+            found += attribute_violations(cursor, role)
+            found += schema_violations(cursor, role, schemas)
+            found += relation_violations(cursor, role, schemas, purpose)
     return found
 
 
-def attribute_violations(cursor: Cursor, role: str, owner: str) -> list[str]:
-    """A client role is no superuser and no member of the owner, creates no roles or databases, and may connect."""
+def unlimited(cursor: Cursor, role: str, owner: str) -> str:
+    """Why no right of the role can be told by itself: all of them follow from this; '' when they can."""
     cursor.execute(
         """
-        SELECT rolsuper, rolcreatedb, rolcreaterole, rolbypassrls, pg_has_role(rolname, %s, 'MEMBER'),
-               NOT has_database_privilege(rolname, current_database(), 'CONNECT')
-        FROM pg_catalog.pg_roles WHERE rolname = %s
+        SELECT rolsuper, exists(SELECT FROM pg_catalog.pg_roles o
+                                WHERE o.rolname = %s AND pg_has_role(r.oid, o.oid, 'MEMBER'))
+        FROM pg_catalog.pg_roles r WHERE rolname = %s
         """,
         [owner, role],
     )
     row = cursor.fetchone()
     if row is None:
-        return [f"Role {role} does not exist."]
-    says = (
-        "is a superuser",
-        "may create databases",
-        "may create roles",
-        "passes row security",
-        f"is a member of {owner}",
-        "may not connect",
+        return "does not exist"
+    superuser, member = row
+    return "is a superuser" if superuser else f"is a member of {owner}" if member else ""
+
+
+def attribute_violations(cursor: Cursor, role: str) -> list[str]:
+    """A client role creates no roles or databases, and may connect."""
+    cursor.execute(
+        """
+        SELECT rolcreatedb, rolcreaterole, rolreplication, rolbypassrls,
+               NOT has_database_privilege(rolname, current_database(), 'CONNECT')
+        FROM pg_catalog.pg_roles WHERE rolname = %s
+        """,
+        [role],
     )
-    return [f"Role {role} {what}." for wrong, what in zip(row, says) if wrong]
+    says = ("may create databases", "may create roles", "may replicate", "passes row security", "may not connect")
+    return [f"Role {role} {what}." for wrong, what in zip(one_row(cursor), says) if wrong]
 
 
 def schema_violations(cursor: Cursor, role: str, schemas: Sequence[str]) -> list[str]:
@@ -104,27 +124,31 @@ def schema_violations(cursor: Cursor, role: str, schemas: Sequence[str]) -> list
     return found
 
 
-def table_violations(cursor: Cursor, role: str, schemas: Sequence[str], wanted: set[str]) -> list[str]:
-    """A client role has just the ``wanted`` rights on every table, and only reads the migration history."""
+def relation_violations(cursor: Cursor, role: str, schemas: Sequence[str], purpose: str) -> list[str]:
+    """A client role has just the rights of its purpose on every table and sequence; it only reads the history."""
     cursor.execute(
         """
-        SELECT n.nspname || '.' || c.relname, c.relname = %(history)s,
+        SELECT n.nspname || '.' || c.relname, c.relname = %(history)s, c.relkind = 'S',
                pg_catalog.pg_get_userbyid(c.relowner) = %(role)s,
-               array(SELECT p FROM unnest('{SELECT,INSERT,UPDATE,DELETE,TRUNCATE,TRIGGER,REFERENCES}'::text[]) p
-                     WHERE has_table_privilege(%(role)s, c.oid, p))
+               CASE c.relkind
+               WHEN 'S' THEN array(SELECT p FROM unnest('{SELECT,USAGE,UPDATE}'::text[]) p
+                                   WHERE has_sequence_privilege(%(role)s, c.oid, p))
+               ELSE array(SELECT p FROM unnest('{SELECT,INSERT,UPDATE,DELETE,TRUNCATE,TRIGGER,REFERENCES}'::text[]) p
+                          WHERE has_table_privilege(%(role)s, c.oid, p)) END
         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname = ANY(%(schemas)s) AND c.relkind IN ('r', 'p') ORDER BY 1
+        WHERE n.nspname = ANY(%(schemas)s) AND c.relkind IN ('r', 'p', 'S') ORDER BY 1
         """,
         {"role": role, "schemas": list(schemas), "history": HISTORY},
     )
     found = []
-    for table, is_history, owns, rights in cursor.fetchall():
+    for relation, is_history, is_sequence, owns, rights in cursor.fetchall():
         if owns:
-            found.append(f"Role {role} owns table {table}.")
+            found.append(f"Role {role} owns {relation}.")
             continue
-        expected = {"SELECT"} if is_history else wanted
+        wanted = (SEQUENCE_RIGHTS if is_sequence else TABLE_RIGHTS)[purpose]
+        expected = {"SELECT"} if is_history else set(wanted.split(", "))
         if expected - set(rights):
-            found.append(f"Role {role} lacks {', '.join(sorted(expected - set(rights)))} on {table}.")
+            found.append(f"Role {role} lacks {', '.join(sorted(expected - set(rights)))} on {relation}.")
         if set(rights) - expected:
-            found.append(f"Role {role} has {', '.join(sorted(set(rights) - expected))} on {table}.")
+            found.append(f"Role {role} has {', '.join(sorted(set(rights) - expected))} on {relation}.")
     return found

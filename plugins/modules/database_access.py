@@ -90,6 +90,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils import _access
+from ansible_collections.slipway.deploy.plugins.module_utils._backup_database import sql_errors
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
     CONNECTION_SPEC,
     Server,
@@ -120,13 +121,18 @@ def check_identity(file: Path, identifier: str) -> bool:
     """Whether ``file`` must be written; raises SlipwayError when it remembers another server."""
     if not file.exists():
         return True
-    remembered = json.loads(file.read_text())["system_identifier"]
-    if remembered != identifier:
+    try:
+        remembered = json.loads(file.read_text())["system_identifier"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise SlipwayError(
+            f"{file} can't be read ({error}): see that the server is this environment's, delete the file and run again."
+        ) from error
+    if remembered and remembered != identifier:
         raise SlipwayError(
             f"The server has system identifier {identifier or 'unknown'} but this environment lives on {remembered}: "
             f"its data may be missing (an empty or another volume); mend that, or delete {file} if the move is meant."
         )
-    return False
+    return bool(remembered != identifier)
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
@@ -134,20 +140,25 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     server = Server.from_params(params)
     roles = _access.Roles(params["owner"], params["application"], params["readonly"])
     file = Path(params["identity_file"])
-    with connection(server) as opened, opened, opened.cursor() as cursor:
+    doing = f"Granting rights in database {server.database!r} as role {server.user!r}"
+    with sql_errors(doing), connection(server) as opened, opened, opened.cursor() as cursor:
         facts = identify(cursor)
         first = check_identity(file, facts["system_identifier"])
         statements = _access.plan(cursor, roles, params["schemas"], params["environment_name"])
         if not module.check_mode:
             for statement in statements:
                 cursor.execute(statement.sql)
+    actions = [statement.done for statement in statements]
+    if first:
+        actions.append(f"Noted the server's identity in {file}.")
     if first and not module.check_mode:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         partial = file.with_suffix(".partial")
         partial.write_text(json.dumps(facts) + "\n")
         os.replace(partial, file)
     return {
-        "changed": bool(statements or first),
-        "actions": [statement.done for statement in statements],
+        "changed": bool(actions),
+        "actions": actions,
         "diff": {"before": "", "after": "".join(f"{statement.sql};\n" for statement in statements)},
         "database": {**facts, "environment": params["environment_name"]},
     }

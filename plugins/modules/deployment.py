@@ -84,34 +84,44 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._deployment import Ledger, Run
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run as run_module
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
+    try:
+        return keep(module)
+    except OSError as error:
+        raise SlipwayError(
+            f"The state directory {module.params['directory']} can't be used: {error}; mend that, or set state_dir."
+        ) from error
+
+
+def keep(module: AnsibleModule) -> dict[str, Any]:
+    """Read the ledger, then take or give back the lock."""
     params = module.params
     ledger, run = Ledger(Path(params["directory"])), Run(**params["run"])
+    dead = Run(**params["take_over"]) if params["take_over"] else None
     last, current = ledger.newest(), ledger.newest(verb="deploy", status="succeeded")
     actions = []
     if params["state"] == "locked":
-        if params["take_over"] and not module.check_mode and ledger.release(Run(**params["take_over"])):
-            actions.append(f"Took over the lock of a dead run: {Run(**params['take_over']).describe()}.")
         if module.check_mode:
-            ledger.refuse_other(run)
-        else:
-            ledger.acquire(run)
+            ledger.refuse_other(run, dead)
+        elif ledger.acquire(run, dead) and dead:
+            actions.append(f"Took over the lock of a dead run: {dead.describe()}.")
     elif not module.check_mode:
         if params["record"]:
             ledger.append({**params["record"], "run": asdict(run)})
-        holder = ledger.holder()
-        if ledger.release(None if params["state"] == "broken" else run) and params["state"] == "broken" and holder:
-            actions.append(f"Broke the lock: {holder.describe()}.")
+        released = ledger.release(None if params["state"] == "broken" else run)
+        if released and params["state"] == "broken":
+            actions.append(f"Broke the lock: {released.describe()}.")
     return {
         "changed": False,
         "actions": actions,
         "deployment": {
             "run": asdict(run),
             "last": last,
-            "current": current["release"] if current else "",
+            "current": current.get("release", "") if current else "",
         },
     }
 

@@ -90,6 +90,7 @@ server:
     version: {description: Major version., type: int}
 """
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -114,6 +115,17 @@ def plan(cluster: Cluster, state: str) -> list[str]:
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
+    try:
+        return manage(module)
+    except OSError as error:
+        raise SlipwayError(
+            f"The server in {module.params['directory']} can't be managed by uid {os.geteuid()}: {error}; mend that "
+            "and run again."
+        ) from error
+
+
+def manage(module: AnsibleModule) -> dict[str, Any]:
+    """Find out what has to be done, and do it."""
     params = module.params
     cluster = Cluster(
         directory=Path(params["directory"]),

@@ -107,14 +107,22 @@ def free_megabytes(directory: Path) -> int:
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
+    if not 0 < params["port"] < 2**16:
+        raise SlipwayError(f"Port {params['port']} does not exist: set a port from 1 to 65535.")
     engine, ours = "", False
     if params["container"]:
         engine = engine_version(params["engine_optional"])
         ours = bool(engine) and holds_port(params["container"], params["port"])
     if params["process_directory"]:
-        ours = _process_host.alive(_process_host.Service(params["process_directory"]).record.door)
+        door = _process_host.Service(params["process_directory"]).record.door
+        ours = ours or (door is not None and door.port == params["port"] and _process_host.alive(door))
     if not ours:
-        _process_host.claim(params["address"], params["port"])
+        try:
+            _process_host.claim(params["address"], params["port"])
+        except SlipwayError as error:
+            # It is the engine that publishes a container's port, and it may do what this user may not.
+            if not (engine and isinstance(error.__cause__, PermissionError)):
+                raise
     free = free_megabytes(Path(params["directory"]))
     if free < params["free_megabytes"]:
         raise SlipwayError(

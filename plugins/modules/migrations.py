@@ -39,13 +39,14 @@ options:
     default: 2s
   lock_retry:
     description:
-      - Seconds to go on trying a migration that can't get its locks within O(lock_timeout). Between two attempts, all who
-        waited behind it go ahead.
+      - Seconds to go on trying a migration that can't get its locks within O(lock_timeout). Between two attempts, all
+        who waited behind it go ahead.
       - Statements that make nobody wait, such as C(CREATE INDEX CONCURRENTLY), wait for as long at once.
     type: float
     default: 60
   statement_timeout:
-    description: How long one statement may run, as PostgreSQL's C(statement_timeout). Empty leaves the server's setting.
+    description:
+      - How long one statement may run, as PostgreSQL's C(statement_timeout). Empty leaves the server's setting.
     type: str
     default: ""
   release:

@@ -101,32 +101,22 @@ restore:
 
 import contextlib
 import datetime
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils import _backup_database as databases
 from ansible_collections.slipway.deploy.plugins.module_utils import _backup_store as store
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import (
-    Manifest,
     choose,
     counted,
     derived_name,
     human,
-    listed,
-    restored_differences,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._backup_catalogue import read
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import CONNECTION_SPEC, Server, connection
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._backup_restore import Restore
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import CONNECTION_SPEC, Server
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._pg_client import CLIENT_SPEC, Client
-
-if TYPE_CHECKING:
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812  (the driver's own name for a class)
 
 SPEC: dict[str, dict[str, Any]] = {
     **CONNECTION_SPEC,
@@ -138,100 +128,6 @@ SPEC: dict[str, dict[str, Any]] = {
     "from_environment": {"type": "str"},
     "maintenance_db": {"type": "str", "default": "postgres"},
 }
-
-
-@dataclass
-class Restore:
-    """One run: the backup, the database it goes to, and what it took so far."""
-
-    server: Server
-    maintenance: Server
-    admin: Cursor
-    client: Client
-    about: databases.About
-    directory: Path
-    manifest: Manifest
-    restoring: str
-    kept: str
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextlib.contextmanager
-    def timed(self, step: str) -> Iterator[None]:
-        begin = time.monotonic()
-        yield
-        self.seconds[step] = round(time.monotonic() - begin, 3)
-
-    def check(self) -> None:
-        """Raise SlipwayError when the backup is damaged or can't be restored on this server."""
-        if self.manifest.server_major > self.about.server_major:
-            raise SlipwayError(
-                f"Backup {self.manifest.name!r} is of PostgreSQL {self.manifest.server_version} and can't be restored "
-                f"on {self.about.server_version}: choose an older backup, or restore it on a server of at least its "
-                "version."
-            )
-        with self.timed("checksum"):
-            damage = store.damage(self.directory, self.manifest, verify=True)
-        if damage:
-            raise SlipwayError(f"{damage} Backup {self.manifest.name!r} can't be restored: choose another one.")
-        self.client.check_version()
-        databases.exists(self.admin, self.restoring)
-
-    def apply(self) -> list[str]:
-        """Restore, compare, swap; what was done. The database stays as it was when a step fails."""
-        actions = []
-        if databases.drop(self.admin, self.restoring):
-            actions.append(f"Dropped database {self.restoring}, which an earlier run left behind.")
-        try:
-            with self.timed("restore"):
-                databases.create(self.admin, self.restoring, self.about)
-                self.client.restore(str(self.directory / self.manifest.dump), self.restoring)
-            with self.timed("compare"):
-                self.compare()
-            with self.timed("analyse"), databases.autocommit(self.server.on(self.restoring)) as cursor:
-                cursor.execute("ANALYZE")  # a dump holds no statistics, and without them plans are bad
-            with self.timed("swap"):
-                databases.swap(self.maintenance, self.server.database, self.restoring, self.kept)
-        except BaseException:
-            with contextlib.suppress(SlipwayError), databases.sql_errors("Dropping the restored database"):
-                databases.drop(self.admin, self.restoring)
-            raise
-        return [
-            *actions,
-            f"Restored backup {self.manifest.name} ({human(self.manifest.size)}) and compared "
-            f"{counted(len(self.manifest.tables), 'table')} and {counted(self.manifest.rows, 'row')} with its "
-            f"manifest, in {self.seconds['restore'] + self.seconds['compare']:.1f} s.",
-            f"Put it in the place of database {self.server.database}, which nobody could use for "
-            f"{self.seconds['swap']:.2f} s; the former one is kept as {self.kept}.",
-        ]
-
-    def compare(self) -> None:
-        """SlipwayError when the restored copy is not what the manifest says."""
-        with connection(self.server.on(self.restoring), **databases.PATIENT) as opened, opened.cursor() as cursor:
-            differences = restored_differences(self.manifest, read(cursor), self.about.server_major)
-        if differences:
-            raise SlipwayError(
-                f"Backup {self.manifest.name!r} was restored but is not what its manifest says, so database "
-                f"{self.server.database!r} was left as it is: {listed(differences)}; choose another backup.",
-                differences=differences,
-            )
-
-    def result(self, actions: list[str]) -> dict[str, Any]:
-        return {
-            "changed": True,
-            "actions": actions,
-            "restore": {
-                "backup": self.manifest.name,
-                "environment": self.manifest.environment,
-                "release": self.manifest.release,
-                "started": self.manifest.started,
-                "database": self.server.database,
-                "kept_database": self.kept,
-                "tables": len(self.manifest.tables),
-                "rows": self.manifest.rows,
-                "migrations": self.manifest.migrations,
-                "seconds": self.seconds,
-            },
-        }
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:

@@ -78,6 +78,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils import _schema
 from ansible_collections.slipway.deploy.plugins.module_utils._access import Roles, stamp
+from ansible_collections.slipway.deploy.plugins.module_utils._backup_database import sql_errors
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import CONNECTION_SPEC, Server, connection
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 
@@ -85,7 +86,9 @@ from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     roles = Roles(params["owner"], params["application"], params["readonly"])
-    with connection(Server.from_params(params)) as opened, opened.cursor() as cursor:
+    server = Server.from_params(params)
+    doing = f"Reading database {server.database!r} as role {server.user!r}"
+    with sql_errors(doing), connection(server) as opened, opened.cursor() as cursor:
         opened.set_session(readonly=True)
         tables = _schema.tables(cursor, params["schemas"])
         return {

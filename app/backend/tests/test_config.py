@@ -62,5 +62,5 @@ def test_a_wrong_variable_is_one_sentence(change: dict[str, str], sentence: str)
 def test_the_process_refuses_to_start() -> None:
     command = [sys.executable, "-m", "uvicorn", "autotest.main:app", "--app-dir", str(SOURCE), "--port", "0"]
     env = {name: value for name, value in os.environ.items() if name not in GOOD}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (1, f"autotest: {NO_URL}\n")

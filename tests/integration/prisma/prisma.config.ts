@@ -13,7 +13,7 @@ Result.prototype.addFields = function (fields: { dataTypeID: number }[]) {
   return addFields.call(this, fields);
 };
 
-const { PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE, MIGRATIONS } = process.env;
+const { PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE, SCHEMA, MIGRATIONS } = process.env;
 
 export default defineConfig({
   engine: "js",
@@ -22,7 +22,15 @@ export default defineConfig({
   migrations: { path: MIGRATIONS },
   adapter: async () =>
     new PrismaPg(
-      { host: PGHOST, port: Number(PGPORT), user: PGUSER, password: PGPASSWORD, database: PGDATABASE, allowExitOnIdle: true },
-      { schema: "public" },
+      {
+        host: PGHOST,
+        port: Number(PGPORT),
+        user: PGUSER,
+        password: PGPASSWORD,
+        database: PGDATABASE,
+        options: `-c search_path=${SCHEMA}`,
+        allowExitOnIdle: true,
+      },
+      { schema: SCHEMA },
     ),
 });

@@ -6,86 +6,13 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_apply import Patience
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import PRISMA_KEY
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_plan import Plan
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import migrate, survey
-from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_files import read
 from conftest import Postgres
-
-ROWS = """
-    SELECT migration_name, checksum, finished_at IS NOT NULL, rolled_back_at IS NOT NULL, applied_steps_count,
-           logs IS NOT NULL
-      FROM {schema}._prisma_migrations ORDER BY started_at
-"""
-
-
-@dataclass
-class Bed:
-    """A fresh database and an empty directory of migrations."""
-
-    postgres: Postgres
-    database: str
-    directory: Path
-    schema: str = "public"
-    user: str = "postgres"
-    patience: Patience = Patience(5, 5)
-    lock_timeout: str = "2s"
-
-    @property
-    def server(self) -> Server:
-        return Server(
-            self.user,
-            self.database,
-            self.postgres.password,
-            port=self.postgres.port,
-            socket_dir=str(self.postgres.socket_dir),
-        )
-
-    def write(self, name: str, sql: str | bytes) -> Path:
-        file = self.directory / name / "migration.sql"
-        file.parent.mkdir(exist_ok=True)
-        file.write_bytes(sql.encode() if isinstance(sql, str) else sql)
-        return file
-
-    def payload(self) -> Payload:
-        return Payload.load(read(str(self.directory), "migrations").payload.dump())
-
-    def migrate(self) -> dict[str, Any]:
-        return self.migrate_with(self.payload())
-
-    def migrate_with(self, payload: Payload) -> dict[str, Any]:
-        options = (self.server, self.schema, "migrations", payload, self.patience)
-        return migrate(*options, lock_timeout=self.lock_timeout)[0]
-
-    def survey(self) -> Plan:
-        return survey(self.server, self.schema, "migrations", self.payload())
-
-    def sql(self, text: str) -> list[tuple[object, ...]]:
-        return self.postgres.execute(text, self.database)
-
-    def rows(self) -> list[tuple[object, ...]]:
-        return self.sql(ROWS.format(schema=self.schema))
-
-    def tables(self) -> list[object]:
-        found = self.sql(
-            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname <> '_prisma_migrations' "
-            f"AND relnamespace = '{self.schema}'::regnamespace ORDER BY 1"
-        )
-        return [row[0] for row in found]
-
-    def fails(self) -> str:
-        with pytest.raises(SlipwayError) as caught:
-            self.migrate()
-        return str(caught.value)
+from integration.migration_bed import Bed
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import normalise
 from backup_support import MODULES, ROOT, Site, contents, faulty, fill, run_module, schema_dump
 from conftest import Postgres
@@ -83,7 +82,9 @@ def test_the_hard_schema_and_its_scratch_copy(postgres: Postgres, tmp_path: Path
     assert contents(postgres, scratch) == contents(postgres, site.database)
     for role, enters in (("bk_owner", True), ("bk_app", False)):
         assert _can_connect(postgres, scratch, role) is enters
-    settings = "SELECT setconfig FROM pg_db_role_setting WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = '{}')"
+    settings = (
+        "SELECT setconfig FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase WHERE d.datname = '{}'"
+    )
     assert sorted(postgres.execute(settings.format(scratch))) == sorted(
         postgres.execute(settings.format(site.database))
     )
@@ -111,7 +112,8 @@ def test_writes_during_the_dump_are_in_neither_side(site: Site, tmp_path: Path) 
         site.postgres.bindir,
         tmp_path / "bin",
         "pg_dump",
-        f"{site.postgres.bindir}/psql -qX {site.database} -c \"INSERT INTO t (x) SELECT 'late' FROM generate_series(1, 50)\"\n"
+        f"{site.postgres.bindir}/psql -qX {site.database} "
+        "-c \"INSERT INTO t (x) SELECT 'late' FROM generate_series(1, 50)\"\n"
         'exec "$real" "$@"',
     )
     stop = threading.Event()
@@ -193,8 +195,8 @@ def test_tampered_rows_are_found(site: Site, tmp_path: Path) -> None:
     script = f'"$real" "$@"; case "$*" in *--dbname*) {psql} "DELETE FROM t WHERE id = 7" ;; esac'
     failed = site.backup(bindir=faulty(site.postgres.bindir, tmp_path / "bin", "pg_restore", script))
     assert failed["msg"] == (
-        f"The restored copy of database '{site.database}' differs from it, so the dump is no backup: public.t has 999 rows "
-        "instead of 1,000 rows; when the schema was changed during the dump, run again."
+        f"The restored copy of database '{site.database}' differs from it, so the dump is no backup: public.t has "
+        "999 rows instead of 1,000 rows; when the schema was changed during the dump, run again."
     )
     assert site.files() == []
 
@@ -210,7 +212,8 @@ def test_a_session_ended_in_mid_dump(site: Site) -> None:
         with opened.cursor() as cursor:
             while not ended and not stop.is_set():
                 cursor.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY %%' AND datname = %s",
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE query LIKE 'COPY %%' AND datname = %s",
                     [site.database],
                 )
                 ended.extend(cursor.fetchall())
@@ -225,7 +228,7 @@ def test_a_session_ended_in_mid_dump(site: Site) -> None:
         killer.join()
     assert ended
     assert failed["msg"].startswith("pg_dump failed (exit code 1): ")
-    assert "terminating connection due to administrator command" in failed["msg"]
+    assert "PQgetCopyData() failed" in failed["msg"]
     assert site.files() == []
     assert site.backup()["backup"]["rows"] == 301000
 
@@ -287,8 +290,8 @@ def test_a_database_that_is_not_ours_is_never_dropped(site: Site) -> None:
     name = f"{site.database}_scratch"
     site.postgres.execute(f"CREATE DATABASE {name}")
     expected = (
-        f"Database '{name}' exists and does not carry Slipway's mark, so it is not touched: choose another name, or drop it "
-        "yourself when nobody needs it."
+        f"Database '{name}' exists and does not carry Slipway's mark, so it is not touched: choose another name, "
+        "or drop it yourself when nobody needs it."
     )
     assert site.backup()["msg"] == expected
     assert site.backup(check=True)["msg"] == expected
@@ -344,9 +347,9 @@ def test_wrong_programs(site: Site, tmp_path: Path) -> None:
     (tmp_path / "bin" / "pg_dump").write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 12.22'\n")
     version = site.postgres.version
     assert site.backup(bindir=other)["msg"] == (
-        f"The server is PostgreSQL {version}, but its client program says 'pg_dump (PostgreSQL) 12.22': install the package "
-        f"postgresql-client-{version}, or name the directory of the server's own programs as 'bindir' or its container as "
-        "'container'."
+        f"The server is PostgreSQL {version}, but its client program says 'pg_dump (PostgreSQL) 12.22': install the "
+        f"package postgresql-client-{version}, or name the directory of the server's own programs as 'bindir' or its "
+        "container as 'container'."
     )
     assert f"The program pg_dump is not in {tmp_path}: install" in site.backup(bindir=str(tmp_path))["msg"]
 
@@ -355,6 +358,6 @@ def test_a_directory_that_can_not_be_made(site: Site, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     failed = site.backup(directory=str(tmp_path / "file"))
     assert failed["msg"] == (
-        f"Can't use {tmp_path}/file: File exists; check that the directory exists and belongs to the user that the task runs "
-        "as."
+        f"Can't use {tmp_path}/file: File exists; check that the directory exists and belongs to the user that the "
+        "task runs as."
     )

@@ -15,7 +15,6 @@ from typing import Any
 
 import psycopg2
 import pytest
-
 from backup_support import run_module
 
 IMAGE = os.environ.get("SLIPWAY_POSTGRES_IMAGE", "slipway-standin/postgres:15")
@@ -58,8 +57,10 @@ class Contained:
 @pytest.fixture(scope="module")
 def contained() -> Iterator[Contained]:
     name = f"slipway-backup-{uuid.uuid4().hex[:8]}"
-    docker("run", "--detach", "--name", name, "--env", "POSTGRES_PASSWORD=test-superuser", "--env", "POSTGRES_DB=autotest",
-           "--stop-signal", "SIGINT", IMAGE)  # fmt: skip
+    docker(
+        "run", "--detach", "--name", name, "--stop-signal", "SIGINT",
+        "--env", "POSTGRES_PASSWORD=test-superuser", "--env", "POSTGRES_DB=autotest", IMAGE,
+    )  # fmt: skip
     try:
         address = docker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", name)
         server = Contained(

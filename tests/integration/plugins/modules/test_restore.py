@@ -9,7 +9,6 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-
 from backup_support import Site, contents, faulty, fill, schema_dump
 from conftest import Postgres
 
@@ -18,8 +17,8 @@ SELECT pg_get_userbyid(datdba), encoding, datcollate, datctype, datallowconn, da
     shobj_description(d.oid, 'pg_database'),
     (SELECT array_agg(format('%s %s %s', grantee, privilege_type, is_grantable) ORDER BY 1) FROM aclexplode(datacl)),
     (SELECT array_agg(setrole || setconfig::text ORDER BY setrole) FROM pg_db_role_setting WHERE setdatabase = d.oid)
-FROM pg_database d WHERE datname = 
-""".rstrip("\n")
+FROM pg_database d WHERE datname =
+"""
 
 
 @pytest.fixture
@@ -64,7 +63,7 @@ def test_everything_about_the_database_is_as_it_was(postgres: Postgres, tmp_path
     fill(site)
     literal = "'" + site.database.replace("'", "''") + "'"
     before = (
-        postgres.execute(PROPERTIES + literal),
+        postgres.execute(f"{PROPERTIES} {literal}"),
         site.execute("SELECT current_setting('search_path'), current_setting('slipway.environment')"),
         contents(postgres, site.database),
     )
@@ -73,7 +72,7 @@ def test_everything_about_the_database_is_as_it_was(postgres: Postgres, tmp_path
     done = site.restore()
     assert done.get("msg") is None
     assert before == (
-        postgres.execute(PROPERTIES + literal),
+        postgres.execute(f"{PROPERTIES} {literal}"),
         site.execute("SELECT current_setting('search_path'), current_setting('slipway.environment')"),
         contents(postgres, site.database),
     )
@@ -131,8 +130,8 @@ def test_refusals(site: Site) -> None:
     )
     production = Site(site.postgres, site.database, site.directory, environment="prod").backup()["backup"]["name"]
     assert site.restore(backup=production)["msg"] == (
-        f"Backup '{production}' is of application 'autotest', environment 'prod', not of 'autotest', 'test': choose another "
-        "one, or set from_environment if you mean to take over another environment's data."
+        f"Backup '{production}' is of application 'autotest', environment 'prod', not of 'autotest', 'test': choose "
+        "another one, or set from_environment if you mean to take over another environment's data."
     )
     assert "not of 'other', 'test': choose" in site.restore(backup=production, application="other")["msg"]
     assert site.restore(backup="x")["msg"] == (
@@ -157,8 +156,8 @@ def test_a_newer_server_and_a_damaged_dump(site: Site) -> None:
     good = dump.read_bytes()
     dump.write_bytes(good[:100] + bytes([good[100] ^ 1]) + good[101:])
     assert site.restore()["msg"] == (
-        f"The dump {dump.name} was altered: its SHA-256 is not the one in its manifest. Backup '{backup['name']}' can't be "
-        "restored: choose another one."
+        f"The dump {dump.name} was altered: its SHA-256 is not the one in its manifest. Backup '{backup['name']}' "
+        "can't be restored: choose another one."
     )
     assert [found["proved"] for found in site.info()["backups"]] == [True]
     assert [found["proved"] for found in site.info(verify=True)["backups"]] == [False]

@@ -7,9 +7,6 @@ import datetime
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import (
     Manifest,
     Reading,
@@ -30,15 +27,18 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup import (
     superfluous,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from hypothesis import given
+from hypothesis import strategies as st
 
-MOMENT = datetime.datetime(2025, 8, 6, 9, 30, 12, 345678, tzinfo=datetime.timezone.utc)
+MOMENT = datetime.datetime(2025, 8, 6, 9, 30, 12, 345678, tzinfo=datetime.UTC)
 READING = Reading({"public.t": 3}, {"public.s": SequenceValue(3, True)}, {("table", "public.t"): "r p owner"})
 
 
 def manifest(number: int = 1, **more: object) -> Manifest:
     plain = Manifest(
         name=f"n{number}", application="autotest", environment="test", database="autotest", release="1",
-        server_version="16.14", server_major=16, system_identifier="1", started=f"2025-08-06T09:30:{number:02}.000+00:00",
+        server_version="16.14", server_major=16, system_identifier="1",
+        started=f"2025-08-06T09:30:{number:02}.000+00:00",
         finished="", dump=f"n{number}.dump", size=1, sha256="", database_size=1, tables=dict(READING.tables), rows=3,
         sequences={"public.s": {"last": 3, "called": True}}, objects=READING.kinds, schema_digest=READING.digest,
         migrations=[], seconds={},
@@ -217,5 +217,5 @@ def test_human(size: int, text: str) -> None:
 def test_words() -> None:
     assert (counted(1, "row"), counted(1234, "row")) == ("1 row", "1,234 rows")
     assert listed(["a", "b", "c"], 2) == "a; b; and 1 more"
-    assert age(manifest(1), datetime.datetime(2025, 8, 6, 9, 31, 1, tzinfo=datetime.timezone.utc)) == 60
+    assert age(manifest(1), datetime.datetime(2025, 8, 6, 9, 31, 1, tzinfo=datetime.UTC)) == 60
     assert json.loads(manifest().text())["proved"] is True

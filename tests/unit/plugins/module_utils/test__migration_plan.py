@@ -121,16 +121,16 @@ STOPS = [
         [row("1_a", **FAILED)],
         0,
         "The migration '1_a' was begun at 2025-01-01 12:00:00+00:00 and never finished; its changes may be there in "
-        "part: ERROR: boom. Look at the database, then say which it is: npx prisma migrate resolve --applied 1_a when "
-        "they are all there, or, after undoing them, --rolled-back 1_a.",
+        "part: ERROR: boom. Look at the database, then use slipway.deploy.migration_resolve: state applied when all of "
+        "them are there, rolled_back when you have undone them.",
     ),
     (
         [A],
         None,
         2,
         "The database holds 2 tables but no history of migrations: it was not made by these migrations. To take it "
-        "over, record those whose changes it already has as applied (npx prisma migrate resolve --applied NAME for "
-        "each) and run again.",
+        "over, record those whose changes it already has as applied with slipway.deploy.migration_resolve (state: "
+        "applied) and run again.",
     ),
     ([file("1_a", "a problem.")], [], 0, "a problem."),
 ]

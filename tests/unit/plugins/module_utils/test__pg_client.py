@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._pg_client import Client, conninfo, reason
@@ -18,7 +18,7 @@ def test_in_a_container_only_names_are_arguments() -> None:
     command = client.command("pg_dump", "--format=custom")
     assert command[:3] == ["docker", "exec", "-i"]
     assert command[-3:] == ["db", "pg_dump", "--format=custom"]
-    forwarded = [value for option, value in zip(command, command[1:], strict=False) if option == "-e"]
+    forwarded = [value for option, value in itertools.pairwise(command) if option == "-e"]
     assert set(forwarded) == {"LC_ALL", *client.settings}
     assert "s3cret" not in " ".join(command)
     assert client.settings["PGHOST"] == "/var/run/postgresql"
@@ -35,8 +35,8 @@ def test_on_the_host_the_programs_come_from_the_directory(tmp_path: Path) -> Non
     with pytest.raises(SlipwayError) as raised:
         client.command("pg_restore")
     assert str(raised.value) == (
-        f"The program pg_restore is not in {tmp_path}: install the package postgresql-client-16, or name the directory of "
-        "the server's own programs as 'bindir' or its container as 'container'."
+        f"The program pg_restore is not in {tmp_path}: install the package postgresql-client-16, or name the directory "
+        "of the server's own programs as 'bindir' or its container as 'container'."
     )
 
 

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads the migrations on the controller for the module ``migration_resolve``."""
+
+from __future__ import annotations
+
+from ansible_collections.slipway.deploy.plugins.action.migrations import ActionModule
+
+__all__ = ["ActionModule"]

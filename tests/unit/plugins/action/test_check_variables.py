@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the operator told Slipway: each mistake is one sentence, and no sentence holds a secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ansible_collections.slipway.deploy.plugins.action.check_variables import (
+    group_errors,
+    role_errors,
+    secret_errors,
+    variable_errors,
+    vault_errors,
+)
+
+OPERATOR = {
+    "app_port": {"type": "int", "required": True},
+    "app_runtime": {"type": "str", "choices": ["container", "process"]},
+    "seeding": {"type": "bool"},
+}
+WHERE = ": correct it in the inventory's group_vars or with -e."
+
+
+@pytest.mark.parametrize(
+    ("variables", "errors"),
+    [
+        ({"app_port": 8080}, []),
+        ({"app_port": "8080", "app_runtime": "process", "seeding": "yes"}, []),
+        ({}, ["app_port is not set"]),
+        ({"app_port": "http"}, ["app_port is 'http' and must be of type int"]),
+        ({"app_port": 1, "app_runtime": "vm"}, ["app_runtime is 'vm' and must be one of container, process"]),
+        ({"app_port": 1, "seeding": "perhaps"}, ["seeding is 'perhaps' and must be of type bool"]),
+        ({"app_port": [], "seeding": {}}, ["app_port is [] and must be of type int", "seeding is {} and must be of type bool"]),
+    ],
+)  # fmt: skip
+def test_variable_errors(variables: dict[str, object], errors: list[str]) -> None:
+    assert variable_errors(OPERATOR, variables) == [f"Variable {error}{WHERE}" for error in errors]
+
+
+@pytest.mark.parametrize(
+    ("variables", "error"),
+    [
+        ({"x_path": "/m", "x_count": "3"}, None),
+        ({"x_count": 3}, "missing required arguments: x_path"),
+        ({"x_path": "/m", "x_count": "many"}, "argument 'x_count' is of type str and we were unable to convert to int"),
+        ({"x_path": "/m", "x_kind": "c"}, "value of x_kind must be one of: a, b, got: c"),
+        ({"x_path": "/m", "of_another_role": []}, None),
+    ],
+)
+def test_role_errors(variables: dict[str, object], error: str | None) -> None:
+    spec: dict[str, dict[str, object]] = {
+        "x_path": {"type": "path", "required": True, "description": "Where."},
+        "x_count": {"type": "int", "description": ["How many."]},
+        "x_kind": {"type": "str", "choices": ["a", "b"]},
+    }
+    found = [message.replace("<class 'str'>", "str") for message in role_errors("x", spec, variables)]
+    if error is None:
+        assert found == []
+    else:
+        assert len(found) == 1
+        assert found[0].startswith(f"Variable of role x is wrong: {error}")
+        assert found[0].endswith("; correct it in the inventory's group_vars or with -e.")
+    assert spec["x_path"]["description"] == "Where."
+
+
+@pytest.mark.parametrize(
+    ("secret", "reason"),
+    [
+        ("kQ7xLm2ZpR9t", None),
+        ("x" * 200, None),
+        ("", "has 0 characters and needs 12"),
+        ("kQ7xLm2ZpR9", "has 11 characters and needs 12"),
+        ("CHANGE_ME_before_use", "still holds a placeholder"),
+        ("changeme-changeme", "still holds a placeholder"),
+        ("password123456", "still holds a placeholder"),
+        ("<the owner's password>", "still holds a placeholder"),
+        ("todo", "still holds a placeholder"),
+    ],
+)
+def test_secret_errors(secret: str, reason: str | None) -> None:
+    found = secret_errors({"fine": "kQ7xLm2ZpR9t", "owner_password": secret})
+    if reason is None:
+        assert found == []
+    else:
+        remedy = "set it with `ansible-vault edit` in the inventory's vault.yml"
+        assert found == [f"Secret owner_password {reason}: {remedy}."]
+
+
+def test_vault_errors(tmp_path: Path) -> None:
+    file = tmp_path / "vault.yml"
+    assert vault_errors(file) == [f"{file} is missing: make it with `ansible-vault create {file}`."]
+    for plain in (b"", b"vault_x: 1\n", b"# $ANSIBLE_VAULT;1.1;AES256\n", b"\xff\xfe"):
+        file.write_bytes(plain)
+        assert vault_errors(file) == [
+            f"{file} is not encrypted: run `ansible-vault encrypt {file}` before anything else."
+        ]
+    file.write_text("$ANSIBLE_VAULT;1.1;AES256\n6133\n")
+    assert vault_errors(file) == []
+
+
+NO_BACKEND = "The inventory's group backend has no host: add one in hosts.yml."
+
+
+@pytest.mark.parametrize(
+    ("groups", "errors"),
+    [
+        ({"database": ["a"], "backend": ["a", "b"]}, []),
+        ({"database": ["a"], "backend": []}, [NO_BACKEND]),
+        ({"database": ["a"]}, [NO_BACKEND]),
+        (
+            {"database": ["a", "b"], "backend": ["a"]},
+            ["The inventory's group database has 2 hosts and needs exactly one: correct hosts.yml."],
+        ),
+        (
+            {},
+            ["The inventory's group database has 0 hosts and needs exactly one: correct hosts.yml.", NO_BACKEND],
+        ),
+    ],
+)
+def test_group_errors(groups: dict[str, list[str]], errors: list[str]) -> None:
+    assert group_errors(groups) == errors

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.plugin_utils import _tree
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def make(root: Path, *paths: str, **contents: str) -> Path:
+    for path in paths:
+        file = root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(contents.get(path, path))
+    return root
+
+
+def paths(root: Path) -> list[str]:
+    return [entry.path for entry in _tree.entries(root)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "path", "left_out"),
+    [
+        ([], "a/b.py", False),
+        ([], "a/__pycache__/b.pyc", True),
+        ([], ".git/config", True),
+        ([], "sub/.venv/bin/python", True),
+        (["*.md"], "README.md", True),
+        (["*.md"], "docs/README.md", False),
+        (["**/*.md"], "docs/README.md", True),
+        (["docs"], "docs/a/b", True),
+        (["/docs/"], "docs/a/b", True),
+        (["docs"], "docs.txt", False),
+        (["docs/*"], "docs/a", True),
+        (["docs/**"], "docs/a/b", True),
+        (["a/**/z"], "a/z", True),
+        (["a/**/z"], "a/b/c/z", True),
+        (["?.txt"], "a.txt", True),
+        (["?.txt"], "ab.txt", False),
+        (["[ab].txt"], "b.txt", True),
+        (["a.b"], "axb", False),
+        (["# docs", "", "  docs  "], "docs", True),
+        (["*", "!src"], "src/app.py", False),
+        (["*", "!src"], "README", True),
+        (["*.md", "!README.md"], "README.md", False),
+        (["!README.md", "*.md"], "README.md", True),
+        (["!**/*.pyc"], "a.pyc", False),
+    ],
+)
+def test_dockerignore(lines: list[str], path: str, left_out: bool) -> None:
+    assert _tree.excluded(path, _tree.patterns(lines)) is left_out
+
+
+def test_entries_are_sorted_and_follow_the_ignore_file(tmp_path: Path) -> None:
+    make(tmp_path, "b", "a/x", "docs/one", "docs/two", "__pycache__/z")
+    (tmp_path / ".dockerignore").write_text("docs\n!docs/two\n")
+    assert paths(tmp_path) == ["a/x", "b", "docs/two"]
+
+
+def test_extra_files_are_put_in_and_over(tmp_path: Path) -> None:
+    root = make(tmp_path / "root", "a", "secret")
+    (root / ".dockerignore").write_text("secret\n")
+    other = make(tmp_path, "other") / "other"
+    found = _tree.entries(root, {"a": other, "secret": other, "new/b": other})
+    assert [(entry.path, entry.source) for entry in found] == [("a", other), ("new/b", other), ("secret", other)]
+
+
+def test_digest_sees_content_path_bit_link_and_inputs(tmp_path: Path) -> None:
+    root = make(tmp_path, "a", "b/c")
+    seen = {_tree.digest(_tree.entries(root))}
+
+    def changed() -> None:
+        found = _tree.digest(_tree.entries(root))
+        assert found not in seen
+        seen.add(found)
+
+    (root / "a").write_text("other")
+    changed()
+    (root / "a").chmod(0o755)
+    changed()
+    (root / "a").rename(root / "z")
+    changed()
+    (root / "a").symlink_to("z")
+    changed()
+    (root / "a").unlink()
+    (root / "a").symlink_to("b")
+    changed()
+    assert _tree.digest(_tree.entries(root), dockerfile="x") not in seen
+
+
+def test_digest_and_archive_do_not_see_times_modes_or_empty_directories(tmp_path: Path) -> None:
+    def archive() -> tuple[str, bytes]:
+        tree, output = _tree.entries(root), io.BytesIO()
+        _tree.write_archive(tree, output)
+        return _tree.digest(tree), output.getvalue()
+
+    root = make(tmp_path, "a", "b/c")
+    before = archive()
+    os.utime(root / "a", (1, 1))
+    (root / "a").chmod(0o600)
+    (root / "empty").mkdir()
+    assert archive() == before
+
+
+def test_archive_holds_files_links_and_the_bit(tmp_path: Path) -> None:
+    root = make(tmp_path, "run.sh", "d/file")
+    (root / "run.sh").chmod(0o700)
+    (root / "link").symlink_to("d/file")
+    output = io.BytesIO()
+    _tree.write_archive(_tree.entries(root), output)
+    with tarfile.open(fileobj=io.BytesIO(output.getvalue())) as archive:
+        found = {member.name: (member.mode, member.linkname, member.mtime, member.uid) for member in archive}
+        file = archive.extractfile("d/file")
+        assert file is not None
+        assert file.read() == b"d/file"
+    assert found == {"d/file": (0o644, "", 0, 0), "link": (0o644, "d/file", 0, 0), "run.sh": (0o755, "", 0, 0)}
+
+
+@given(st.lists(st.sampled_from(["a", "b", "c/d", "c/e", "ü"]), unique=True, min_size=1))
+def test_digest_does_not_depend_on_the_order_of_writing(names: list[str]) -> None:
+    entries = [_tree.Entry(name, Path("/dev/null")) for name in names]
+    assert _tree.digest(sorted(entries)) == _tree.digest(sorted(reversed(entries)))
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        (lambda root: None, "{root} is not a directory on the controller: name the directory that holds the release."),
+        (lambda root: root.mkdir(), "{root} holds no file that belongs to a release: name another directory."),
+        (
+            lambda root: (root.mkdir(), os.mkfifo(root / "pipe")),
+            "{root}/pipe is neither a file, a directory nor a link: remove it, or ignore it.",
+        ),
+    ],
+)
+def test_what_can_not_be_released(tmp_path: Path, prepare: object, message: str) -> None:
+    root = tmp_path / "app"
+    prepare(root)  # type: ignore[operator]
+    with pytest.raises(SlipwayError) as error:
+        _tree.entries(root)
+    assert str(error.value) == message.format(root=root)
+
+
+def test_a_missing_extra_file(tmp_path: Path) -> None:
+    root = make(tmp_path, "a")
+    with pytest.raises(SlipwayError) as error:
+        _tree.entries(root, {"ca.pem": tmp_path / "none"})
+    assert str(error.value) == (
+        f"{tmp_path}/none, wanted as ca.pem in {root}, is not a file on the controller: correct its path."
+    )
