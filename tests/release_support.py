@@ -13,14 +13,14 @@ import threading
 import urllib.error
 import urllib.request
 from collections import Counter
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-# The release that the tests deploy: answers every GET with its RELEASE; CRASH ends it at once, BROKEN makes it answer 503.
+# The release that the tests deploy: answers each GET with its RELEASE; CRASH ends it at once, BROKEN has it answer 503.
 APP = Path(__file__).parent / "integration" / "roles" / "release_app"
 
 

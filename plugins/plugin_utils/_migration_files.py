@@ -21,12 +21,16 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration import (
     locate,
     sort_key,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import quote
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_destructive import Destruction
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_statements import (
+    about,
+    destructions,
+    from_client,
+    kind,
+)
 
 try:
     import pglast
-    import pglast.ast as node
-    import pglast.enums as enums
 except ImportError:  # read() says so
     pglast = None  # type: ignore[assignment]
 
@@ -123,88 +127,20 @@ def parse(raw: bytes, file: str) -> Script:
     except pglast.parser.ParseError as error:
         message, offset = error.args[0], error.args[1]
         raise _NotApplicableError(_at(sql, file, len(sql.rstrip()) if offset is None else offset, message)) from error
-    statements = []
+    statements: list[Statement] = []
+    destructive: list[Destruction] = []
     for found in parsed:
         start = found.stmt_location or 0
         end = start + found.stmt_len if found.stmt_len else len(sql)
-        if isinstance(found.stmt, node.CopyStmt) and found.stmt.filename is None:
+        if from_client(found.stmt):
             raise _NotApplicableError(
                 _at(sql, file, start, "COPY from or to the client works only in psql, write INSERT instead")
             )
         statements.append(Statement(start, end, kind(found.stmt), about(found.stmt)))
+        line, column = locate(sql, start)
+        destructive += destructions(found.stmt, f"{file}:{line}:{column}")
     _check_transactions(sql, file, statements)
-    return Script(file, sql, tuple(statements))
-
-
-def kind(statement: Any) -> str:
-    """The ``Statement.kind`` of a parsed statement."""
-    if isinstance(statement, node.TransactionStmt):
-        of = enums.TransactionStmtKind
-        kinds: dict[Any, str] = {
-            of.TRANS_STMT_BEGIN: "begin",
-            of.TRANS_STMT_START: "begin",
-            of.TRANS_STMT_COMMIT: "commit",
-            of.TRANS_STMT_ROLLBACK: "rollback",
-            of.TRANS_STMT_PREPARE: "prepare",
-            of.TRANS_STMT_COMMIT_PREPARED: "alone",
-            of.TRANS_STMT_ROLLBACK_PREPARED: "alone",
-        }
-        return kinds.get(statement.kind, "")
-    return "alone" if _refused_in_transaction(statement) else ""
-
-
-def about(statement: Any) -> tuple[str, ...]:
-    """The ``Statement.about`` of a parsed statement, with names as SQL."""
-    if isinstance(statement, node.IndexStmt) and statement.concurrent:
-        return "index", _name(statement.relation), statement.idxname or ""
-    if isinstance(statement, node.ReindexStmt):
-        return ("reindex",)
-    if isinstance(statement, node.DropStmt) and statement.concurrent:
-        return ("drop index",)
-    if isinstance(statement, node.AlterTableStmt):
-        for command in statement.cmds or ():
-            if getattr(command.def_, "concurrent", False):
-                partition = _name(command.def_.name)
-                return "detach", f"ALTER TABLE {_name(statement.relation)} DETACH PARTITION {partition} FINALIZE"
-    words: dict[Any, str] = {
-        node.CreatedbStmt: "create database",
-        node.DropdbStmt: "drop database",
-        node.CreateTableSpaceStmt: "create tablespace",
-        node.DropTableSpaceStmt: "drop tablespace",
-        node.CallStmt: "once",
-        node.DoStmt: "once",
-    }
-    word = words.get(type(statement))
-    return (word,) if word else ()
-
-
-def _name(relation: Any) -> str:
-    return ".".join(quote(part) for part in (relation.schemaname, relation.relname) if part)
-
-
-def _refused_in_transaction(statement: Any) -> bool:
-    """Whether PostgreSQL is known to refuse the statement within a transaction; the server has the last word."""
-    if isinstance(statement, (node.IndexStmt, node.DropStmt)):
-        return bool(statement.concurrent)
-    if isinstance(statement, node.ReindexStmt):
-        many = (enums.ReindexObjectType.REINDEX_OBJECT_SYSTEM, enums.ReindexObjectType.REINDEX_OBJECT_DATABASE)
-        return statement.kind in many or any(option.defname == "concurrently" for option in statement.params or ())
-    if isinstance(statement, node.VacuumStmt):
-        return bool(statement.is_vacuumcmd)
-    if isinstance(statement, node.ClusterStmt):
-        return statement.relation is None
-    if isinstance(statement, node.AlterTableStmt):
-        return any(getattr(command.def_, "concurrent", False) for command in statement.cmds or ())
-    return isinstance(
-        statement,
-        (
-            node.AlterSystemStmt,
-            node.CreatedbStmt,
-            node.DropdbStmt,
-            node.CreateTableSpaceStmt,
-            node.DropTableSpaceStmt,
-        ),
-    )
+    return Script(file, sql, tuple(statements), tuple(destructive))
 
 
 def _check_transactions(text: str, file: str, statements: list[Statement]) -> None:

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The main job in `local`: a first deploy, a second one, a ninth migration, a wrong one, a look ahead."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+import pytest
+from e2e.conftest import Deployed
+
+EIGHT = [
+    "20250728210351_init",
+    "20250729072120_add_workflow_run_id_unique",
+    "20250729080947_add_created_at_to_github_token",
+    "20250729082955_change_workflow_run_id_to_bigint",
+    "20250730170846_add_releases",
+    "20250806013247_add_framework_field",
+    "20250807033511_add_scheduled_tests",
+    "20250807044828_add_workflow_run_id_to_scheduled_tests",
+]
+NINTH = "20260101000000_add_note_to_teams"
+NINTH_SQL = "ALTER TABLE teams ADD COLUMN note text;\n"
+TENTH = "20260102000000_add_budget"
+TENTH_WRONG = """\
+ALTER TABLE teams ADD COLUMN budget integer;
+UPDATE teams SET budgte = 3;
+"""
+TABLES = {
+    "builds", "github_tokens", "releases", "scheduled_tests", "team_members", "team_settings", "teams", "test_runs",
+    "users",
+}  # fmt: skip
+
+
+def test_the_first_deploy_leaves_a_running_application(deployed: Deployed) -> None:
+    output = deployed.first.succeeded().output
+
+    assert f"address    {deployed.url}'" in output
+    assert "<title>autotest</title>" in deployed.get("/")
+    assert deployed.json("/readyz")["migration"] == EIGHT[-1]
+    teams = deployed.json("/api/v1/teams")
+    assert teams["total"] == len(teams["items"]) == deployed.rows()["teams"] > 0
+    assert deployed.history()[:8] == EIGHT
+    assert set(deployed.rows()) == TABLES
+    assert {email for (email,) in deployed.sql("SELECT email FROM users")} >= {
+        "admin@autotest.example",
+        "ci@autotest.example",
+    }
+    assert all(hashed.startswith("$argon2") for (hashed,) in deployed.sql("SELECT password_hash FROM users"))
+
+
+def test_secrets_are_the_owners_alone_and_nowhere_in_sight(deployed: Deployed) -> None:
+    file = deployed.state / "secrets.json"
+    secrets = json.loads(file.read_text()).values()
+
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert deployed.state.stat().st_mode & 0o777 == 0o700
+    seen = [deployed.first.output, *deployed.processes().values(), (deployed.state / "deployments.jsonl").read_text()]
+    assert not [secret for secret in secrets if any(secret in text for text in seen)]
+
+
+def test_verify_passes_and_shows_the_tables(deployed: Deployed) -> None:
+    output = deployed.play("playbooks/verify.yml").succeeded().output
+
+    assert "history up to date, rights as they should be" in output
+    assert all(f"public.{table} " in output for table in TABLES)
+
+
+def test_status_is_zero_and_up_to_date(deployed: Deployed) -> None:
+    output = deployed.play("playbooks/status.yml").succeeded().output
+
+    assert "autotest-local: up to date" in output
+    assert all(name in output for name in EIGHT)
+
+
+def test_the_second_deploy_changes_nothing(deployed: Deployed) -> None:
+    before = deployed.processes(), deployed.dump(), deployed.backups()
+    outcome = deployed.deploy().succeeded()
+
+    assert outcome.recap["changed"] == 0, outcome.output
+    assert (deployed.processes(), deployed.dump(), deployed.backups()) == before
+    assert len(before[0]) >= 2  # PostgreSQL and the application
+
+
+@pytest.fixture(scope="module")
+def ninth(deployed: Deployed) -> str:
+    """A ninth migration, and rows of the tests' own that it must keep."""
+    deployed.first.succeeded()
+    deployed.sql("INSERT INTO teams (slug, name) VALUES ('harbour', 'Harbour')")
+    deployed.sql(
+        "INSERT INTO builds (team_id, branch, commit_sha, workflow_run_id)"
+        " SELECT id, 'main', 'abcdef0', 9000000000 FROM teams WHERE slug = 'harbour'"
+    )
+    deployed.add_migration(NINTH, NINTH_SQL)
+    return NINTH
+
+
+def test_status_names_what_is_pending(deployed: Deployed, ninth: str) -> None:
+    outcome = deployed.play("playbooks/status.yml").failed()
+
+    assert outcome.messages == [f"autotest-local is not up to date: pending: {ninth}."]
+
+
+def test_a_check_shows_the_sql_and_changes_nothing(deployed: Deployed, ninth: str) -> None:
+    before = deployed.dump(), deployed.files(), deployed.processes(), deployed.databases()
+    output = deployed.deploy("--check", "--diff").succeeded().output
+
+    assert f"+{NINTH_SQL}" in output
+    assert f"would be applied: {ninth}" in output
+    assert (deployed.dump(), deployed.files(), deployed.processes(), deployed.databases()) == before
+
+
+def test_a_ninth_migration_is_applied_behind_a_proved_backup(deployed: Deployed, ninth: str) -> None:
+    everyone = "SELECT id, slug, name FROM teams ORDER BY id"
+    rows, teams, backups = deployed.rows(), deployed.sql(everyone), deployed.backups()
+    with deployed.asked_all_along() as troubles:
+        output = deployed.deploy().succeeded().output
+
+    assert troubles == []
+    assert deployed.history() == [*EIGHT, ninth]
+    assert deployed.rows() == rows
+    assert deployed.sql(everyone) == teams
+    assert deployed.sql("SELECT workflow_run_id FROM builds WHERE commit_sha = 'abcdef0'") == [(9000000000,)]
+    assert deployed.sql("SELECT count(note), count(*) FROM teams") == [(0, len(teams))]
+    assert "Run the seed command" not in output
+
+    [backup] = [each for each in deployed.backups() if each not in backups]
+    assert backup["proved"] is True
+    assert backup["migrations"] == EIGHT
+    counted = {name.removeprefix("public."): table["rows"] for name, table in backup["tables"].items()}
+    assert counted.items() >= rows.items()
+    [(started,)] = deployed.sql("SELECT started_at FROM _prisma_migrations WHERE migration_name = %s", ninth)
+    assert datetime.fromisoformat(backup["finished"]) < started
+    assert deployed.databases() == {"postgres", "template0", "template1", "autotest"}
+    assert deployed.records()[-1]["status"] == "succeeded"
+
+
+def test_a_wrong_migration_leaves_everything_as_it_was(deployed: Deployed, ninth: str) -> None:
+    deployed.deploy().succeeded()
+    schema, rows, history, databases = deployed.schema(), deployed.rows(), deployed.history(), deployed.databases()
+    file = deployed.add_migration(TENTH, TENTH_WRONG)
+    with deployed.asked_all_along() as troubles:
+        outcome = deployed.deploy().failed()
+
+    assert f"{file}:2:18: " in outcome.messages[0]
+    assert '"budgte"' in outcome.messages[0]
+    assert f"2 | UPDATE teams SET budgte = 3;\n  | {'^':>18}" in outcome.messages[0]
+    assert troubles == []
+    assert deployed.schema() == schema
+    assert (deployed.rows(), deployed.history(), deployed.databases()) == (rows, history, databases)
+    assert deployed.sql("SELECT * FROM _prisma_migrations WHERE migration_name = %s", TENTH) == []
+    assert deployed.sql("SELECT * FROM pg_locks WHERE locktype = 'advisory'") == []
+    assert not (deployed.state / "lock.json").exists()
+    record = deployed.records()[-1]
+    assert (record["status"], record["failed_phase"]) == ("failed", "migrate")
+    assert "budgte" in record["error"]
+
+    file.write_text(TENTH_WRONG.replace("budgte", "budget"))
+    deployed.deploy().succeeded()
+    assert deployed.history() == [*history, TENTH]
+    assert deployed.sql("SELECT DISTINCT budget FROM teams") == [(3,)]
+    assert deployed.rows() == rows

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The deployed page in a real browser."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from e2e.conftest import Deployed
+from e2e.environment import ROOT
+from playwright.sync_api import Page, expect, sync_playwright
+
+CHROMIUM = shutil.which("chromium")
+ARGUMENTS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--disable-sync",
+)
+PATIENCE = 30_000  # milliseconds
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: install the package of that name")
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        page = browser.new_page(viewport={"width": 1280, "height": 1600})
+        page.set_default_timeout(PATIENCE)
+        expect.set_options(timeout=PATIENCE)
+        yield page
+        browser.close()
+
+
+def test_the_page_shows_what_the_database_holds(deployed: Deployed, page: Page) -> None:
+    deployed.first.succeeded()
+    troubles: list[str] = []
+    page.on("console", lambda message: troubles.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("requestfailed", lambda request: troubles.append(request.url))
+
+    page.goto(deployed.url)
+
+    expect(page).to_have_title("autotest")
+    teams = deployed.sql("SELECT name FROM teams")
+    expect(page.locator("#teams .team")).to_have_count(len(teams))
+    assert set(page.locator("#teams .team strong").all_inner_texts()) == {name for (name,) in teams}
+    [(branch, commit)] = deployed.sql("SELECT branch, commit_sha FROM builds ORDER BY created_at DESC, id DESC LIMIT 1")
+    newest = page.locator("#builds .build").first
+    expect(newest.locator("b")).to_have_text(branch)
+    expect(newest.locator("code")).to_have_text(commit[:7])
+    line = page.locator("#trend svg path.rate").first
+    expect(line).to_be_visible()
+    assert len((line.get_attribute("d") or "").split("L")) > 5  # days
+    assert page.locator("#trend svg rect.column").count() == 30
+    [(version,)] = deployed.sql("SELECT version FROM releases ORDER BY released_at DESC, id DESC LIMIT 1")
+    expect(page.locator("#releases li b").first).to_have_text(version)
+    names = {name for (name,) in deployed.sql("SELECT name FROM scheduled_tests")}
+    expect(page.locator("#schedules li b")).to_have_count(min(len(names), 12))
+    assert set(page.locator("#schedules li b").all_inner_texts()) <= names
+    expect(page.locator("footer #release")).to_have_text(deployed.records()[-1]["release"])
+
+    output = ROOT / "tests/output"
+    output.mkdir(exist_ok=True)
+    page.screenshot(path=output / "page.png", full_page=True)
+    assert troubles == []
+
+
+def test_a_build_opens_to_its_test_runs(deployed: Deployed, page: Page) -> None:
+    [(build, branch)] = deployed.sql(
+        "SELECT b.id, b.branch FROM builds b JOIN test_runs t ON t.build_id = b.id"
+        " ORDER BY b.created_at DESC, b.id DESC LIMIT 1"
+    )
+    suites = {suite for (suite,) in deployed.sql("SELECT suite FROM test_runs WHERE build_id = %s", build)}
+    page.goto(deployed.url)
+
+    row = page.locator(f"#builds .build:has(#build-{build})")
+    expect(row.locator("summary b")).to_have_text(branch)
+    row.locator("summary").click()
+    expect(row.locator("table tbody tr")).to_have_count(len(suites))
+    assert set(row.locator("tbody th").all_inner_texts()) == suites

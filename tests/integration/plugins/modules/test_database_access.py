@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Least privilege on a real server: tried out by the roles themselves, with names that all need quoting."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import psycopg2
+import pytest
+from access_support import SCHEMA, Site, make_site
+from ansible_collections.slipway.deploy.plugins.module_utils._access import quote
+from conftest import Postgres
+
+TABLES = """
+    CREATE TABLE public."Us""ers %" (id serial PRIMARY KEY, name text);
+    CREATE VIEW v AS SELECT 1 AS x;
+    CREATE TABLE _prisma_migrations (id text);
+"""
+NO_RIGHT = psycopg2.errors.InsufficientPrivilege
+
+
+@pytest.fixture
+def site(postgres: Postgres, tmp_path: Path) -> Site:
+    return make_site(postgres, tmp_path)
+
+
+def rights(site: Site) -> list[tuple[object, ...]]:
+    """Every list of rights in the database, and the environment that it is marked with."""
+    return site.execute(
+        """
+        SELECT 'database', datname, datacl::text FROM pg_database WHERE datname = current_database()
+        UNION ALL SELECT 'schema', nspname, nspacl::text FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema)'
+        UNION ALL SELECT 'relation', relname, relacl::text FROM pg_class WHERE relnamespace = 'public'::regnamespace
+        UNION ALL SELECT 'default', defaclobjtype::text, defaclacl::text FROM pg_default_acl
+        UNION ALL SELECT 'setting', '', setconfig::text FROM pg_db_role_setting s JOIN pg_database d ON d.oid = setdatabase
+                  WHERE datname = current_database()
+        ORDER BY 1, 2
+        """
+    )
+
+
+def test_four_runs(site: Site) -> None:
+    before = rights(site)
+    check = site.access(check=True)
+    assert check["changed"]
+    assert (rights(site), site.identity_file.exists()) == (before, False)
+
+    first = site.access()
+    owner, app, readonly = site.roles.owner, site.roles.application, site.roles.readonly
+    kinds = [("tables", "SELECT, INSERT, UPDATE, DELETE", "SELECT"), ("sequences", "SELECT, USAGE", "SELECT")]
+    assert first["actions"] == check["actions"] == [
+        f"Marked database {site.database} as test.",
+        f"Closed database {site.database} to other roles.",
+        f"Let {app} connect to database {site.database}.",
+        f"Let {readonly} connect to database {site.database}.",
+        *[
+            action
+            for schema in ("public", SCHEMA)
+            for action in [
+                *([f"Created schema {schema}."] if schema == SCHEMA else []),
+                f"Let {app} use schema {schema}.",
+                f"Let {readonly} use schema {schema}.",
+                *[
+                    f"Granted {role} {granted} on future {kind} in {schema}."
+                    for kind, of_app, of_readonly in kinds
+                    for role, granted in ((app, of_app), (readonly, of_readonly))
+                ],
+            ]
+        ],
+        f"Noted the server's identity in {site.identity_file}.",
+    ]  # fmt: skip
+    assert first["diff"] == check["diff"]
+    assert f"ALTER DEFAULT PRIVILEGES FOR ROLE {quote(owner)} IN SCHEMA" in first["diff"]["after"]
+    [(identifier,)] = site.execute("SELECT system_identifier::text FROM pg_control_system()")
+    assert first["database"] == {
+        "environment": "test",
+        "server_version": first["database"]["server_version"],
+        "system_identifier": identifier,
+    }
+    assert json.loads(site.identity_file.read_text())["system_identifier"] == identifier
+    assert [path.name for path in site.identity_file.parent.iterdir()] == ["database.json"]
+
+    after = rights(site)
+    assert ("setting", "", "{slipway.environment=test}") in after
+    for mode in (True, False):
+        again = site.access(check=mode)
+        assert (again["changed"], again["actions"], again["diff"]["after"]) == (False, [], "")
+    assert rights(site) == after
+
+
+def test_what_each_role_may_do(site: Site) -> None:
+    site.access()
+    owner, app, readonly = site.roles.owner, site.roles.application, site.roles.readonly
+    site.execute_as(owner, f"{TABLES}; CREATE TABLE {quote(SCHEMA)}.t (id bigint GENERATED ALWAYS AS IDENTITY, x int)")
+    assert not site.access(check=True)["changed"]  # what the owner makes later needs nothing more
+    for sql, allowed in {
+        """INSERT INTO "Us""ers %" (name) VALUES ('a')""": {app},
+        f"INSERT INTO {quote(SCHEMA)}.t (x) VALUES (1)": {app},
+        """UPDATE "Us""ers %" SET name = 'b'""": {app},
+        """DELETE FROM "Us""ers %" """: {app},
+        """SELECT FROM "Us""ers %", v, _prisma_migrations""": {app, readonly},
+        'TRUNCATE "Us""ers %"': set(),
+        "CREATE TABLE public.mine ()": set(),
+        f"CREATE TABLE {quote(SCHEMA)}.mine ()": set(),
+        "CREATE SCHEMA mine": set(),
+        "CREATE TEMPORARY TABLE mine ()": set(),
+        'DROP TABLE "Us""ers %"': set(),
+        f"SET ROLE {quote(owner)}": set(),
+    }.items():
+        for role in (app, readonly):
+            if role in allowed:
+                site.execute_as(role, sql)
+            else:
+                with pytest.raises(NO_RIGHT):
+                    site.execute_as(role, sql)
+
+
+def test_tables_that_were_there_before(site: Site) -> None:
+    """As in a database that comes from elsewhere. The history of migrations is only read."""
+    site.execute(TABLES)
+    site.execute("GRANT CREATE ON SCHEMA public TO PUBLIC")
+    actions = site.access()["actions"]
+    app, readonly = site.roles.application, site.roles.readonly
+    assert "Closed schema public to new objects." in actions
+    wanted = {
+        'Us"ers %': (app_rights := "SELECT, INSERT, UPDATE, DELETE", "SELECT"),
+        'Us"ers %_id_seq': ("SELECT, USAGE", "SELECT"),
+        "_prisma_migrations": ("SELECT", "SELECT"),
+        "v": (app_rights, "SELECT"),
+    }
+    assert sorted(action for action in actions if " on public." in action) == sorted(
+        f"Granted {role} {granted} on public.{relation}."
+        for relation, both in wanted.items()
+        for role, granted in zip((app, readonly), both, strict=True)
+    )
+    site.execute_as(app, """INSERT INTO "Us""ers %" (name) VALUES ('a')""")
+    site.execute_as(app, "SELECT FROM _prisma_migrations")
+    with pytest.raises(NO_RIGHT):
+        site.execute_as(app, "DELETE FROM _prisma_migrations")
+    assert not site.access(check=True)["changed"]
+
+
+def test_nobody_else_connects(site: Site) -> None:
+    stranger = quote(f"{site.database} stranger")
+    site.postgres.execute(f"CREATE ROLE {stranger} LOGIN PASSWORD 'x'")
+    site.access()
+    with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
+        site.postgres.connect(site.database, f"{site.database} stranger", "x")
+
+
+def test_rights_taken_away_by_hand_come_back(site: Site) -> None:
+    site.access()
+    site.execute_as(site.roles.owner, "CREATE TABLE t ()")
+    site.execute(f"REVOKE DELETE ON t FROM {quote(site.roles.application)}")
+    again = site.access()
+    assert again["actions"] == [f"Granted {site.roles.application} SELECT, INSERT, UPDATE, DELETE on public.t."]
+
+
+def test_another_environments_database(site: Site) -> None:
+    site.execute(f"ALTER DATABASE {quote(site.database)} SET slipway.environment = 'prod'")
+    before = rights(site)
+    for check in (True, False):
+        assert site.access(check=check)["msg"] == (
+            f"Database {site.database!r} belongs to environment 'prod' but this inventory is 'test': nothing was "
+            "changed; use the right inventory, or the right login_* settings in this one."
+        )
+    assert (rights(site), site.identity_file.exists()) == (before, False)
+
+
+def test_another_server(site: Site) -> None:
+    [(identifier,)] = site.execute("SELECT system_identifier::text FROM pg_control_system()")
+    before = rights(site)
+    site.identity_file.parent.mkdir()
+    for text, message in {
+        '{"system_identifier": "17"}': (
+            f"The server has system identifier {identifier} but this environment lives on 17: its data may be missing "
+            f"(an empty or another volume); mend that, or delete {site.identity_file} if the move is meant."
+        ),
+        '{"system_': (
+            f"{site.identity_file} can't be read (Unterminated string starting at: line 1 column 2 (char 1)): see that "
+            "the server is this environment's, delete the file and run again."
+        ),
+    }.items():
+        site.identity_file.write_text(text)
+        for check in (True, False):
+            assert site.access(check=check)["msg"] == message
+    assert rights(site) == before
+    site.identity_file.write_text('{"system_identifier": ""}')  # the server hid it then
+    assert site.access()["changed"]
+    assert json.loads(site.identity_file.read_text())["system_identifier"] == identifier
+
+
+def test_roles_that_are_not_there_yet(site: Site) -> None:
+    """In check mode nobody has made them; else it is an error."""
+    doing = f"Granting rights in database {site.database!r} as role 'postgres' failed"
+    assert site.access(check=True, application="nobody")["changed"]
+    assert site.access(application="nobody")["msg"] == f'{doing}: role "nobody" does not exist.'
+    assert not site.identity_file.exists()
+
+
+def test_login_that_may_not_grant(site: Site) -> None:
+    site.access()
+    site.execute("CREATE TABLE t ()")
+    refused = site.access(login_user=site.roles.application, login_password="the-client-role's-password")
+    assert refused["msg"] == (
+        f"Granting rights in database {site.database!r} as role {site.roles.application!r} failed: "
+        "permission denied for table t."
+    )

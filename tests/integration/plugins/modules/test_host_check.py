@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a host can take the application: real ports, real processes, an engine that is played."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.slipway.deploy.plugins.module_utils._process import Process, Record
+from ansible_collections.slipway.deploy.plugins.module_utils._process_host import Service, started
+from modules import run_module, run_module_as
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port that this test listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def look(directory: Path, port: int, *, check: bool = False, **more: object) -> dict[str, Any]:
+    arguments = {"address": "127.0.0.1", "port": port, "directory": str(directory / "not" / "yet"), **more}
+    return run_module("host_check", arguments, check=check)
+
+
+def engine(directory: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Let the host have the ``docker`` that ``script`` is, and nothing else."""
+    program = directory / "bin" / "docker"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent))
+
+
+def test_host_that_is_fit(tmp_path: Path) -> None:
+    for check in (True, False):
+        found = look(tmp_path, free_port(), check=check)
+        free = shutil.disk_usage(tmp_path).free // 2**20
+        assert (found["changed"], found["host"]["engine"]) == (False, "")
+        assert abs(found["host"]["free_megabytes"] - free) < 1000
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_port_of_another_process(tmp_path: Path, port: int) -> None:
+    command = Path("/proc/self/cmdline").read_text().replace("\0", " ").strip()
+    for check in (True, False):
+        assert look(tmp_path, port, check=check)["msg"] == (
+            f"Port {port} on 127.0.0.1 is in use by another process (pid {os.getpid()}, {command}): end that one, or set "
+            "another port."
+        )
+
+
+def test_port_of_the_applications_own_process(tmp_path: Path, port: int) -> None:
+    start = started(os.getpid())
+    assert start is not None
+    for door, fit in (
+        (Process(os.getpid(), start, port), True),
+        (Process(os.getpid(), start, port + 1), False),  # it holds the port that was set before
+        (Process(os.getpid(), "of an earlier process", port), False),
+        (None, False),
+    ):
+        Service(str(tmp_path)).save(Record(door=door))
+        assert ("msg" not in look(tmp_path, port, process_directory=str(tmp_path))) is fit
+
+
+@pytest.mark.parametrize(("name", "fit"), [("app-frontend", True), ("app-frontend-2", False)])
+def test_port_of_a_container(
+    tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch, name: str, fit: bool
+) -> None:
+    engine(tmp_path, monkeypatch, f'[ "$*" = "ps --filter publish={port} --format {{{{.Names}}}}" ] && echo {name} || echo 27.1')
+    found = look(tmp_path, port, container="app-frontend")
+    assert found["host"]["engine"] == "27.1" if fit else found["msg"].startswith(f"Port {port} on 127.0.0.1 is in use")
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (None, "There is no docker on the host's PATH: install Docker Engine there, or use the role docker_engine."),
+        (
+            "echo Cannot connect to the daemon. >&2; exit 1",
+            "docker version --format failed: Cannot connect to the daemon.; check the engine with docker info.",
+        ),
+    ],
+)
+def test_no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None, reason: str) -> None:
+    if script:
+        engine(tmp_path, monkeypatch, script)
+    else:
+        monkeypatch.setenv("PATH", str(tmp_path))
+    assert look(tmp_path, free_port(), container="x")["msg"] == (
+        f"No Docker engine answers on this host ({reason}): start it, let this user reach it, or set docker_install to "
+        "true to have it installed from the distribution's packages."
+    )
+    assert look(tmp_path, free_port(), container="x", engine_optional=True)["host"]["engine"] == ""
+
+
+def test_too_little_disk(tmp_path: Path) -> None:
+    failed = look(tmp_path, free_port(), free_megabytes=10**9)["msg"]
+    start, _, rest = failed.partition(" has ")
+    free, _, remedy = rest.partition(" MB free, ")
+    assert (start, free.isdigit()) == (f"{tmp_path}/not/yet", True)
+    assert remedy == "a deploy needs 1000000000 MB: free some space, or set state_dir to another file system."
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ({"port": 0}, "Port 0 does not exist: set a port from 1 to 65535."),
+        ({"port": 65536}, "Port 65536 does not exist: set a port from 1 to 65535."),
+        (
+            {"address": "192.0.2.1"},  # of nobody (RFC 5737)
+            "Nothing can listen on port 1 of 192.0.2.1: [Errno 99] Cannot assign requested address; set another port or "
+            "host.",
+        ),
+    ],
+)
+def test_nothing_can_listen_there(tmp_path: Path, where: dict[str, object], message: str) -> None:
+    assert look(tmp_path, **{"port": 1, **where})["msg"] == message  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_low_port_as_an_ordinary_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process needs the right to it; a container gets it from the engine."""
+    if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) == 0:
+        pytest.skip("every user may listen on every port here")
+    command = [str(shutil.which("setpriv")), "--reuid=65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]
+    where: dict[str, object] = {"address": "127.0.0.1", "port": 9, "directory": "/"}
+    assert run_module_as(command, "host_check", where)["msg"] == (
+        "Nothing can listen on port 9 of 127.0.0.1: [Errno 13] Permission denied; set another port or host."
+    )
+    engine(tmp_path, monkeypatch, "case $1 in version) echo 27.1 ;; esac")
+    for directory in (tmp_path, tmp_path / "bin"):
+        directory.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
