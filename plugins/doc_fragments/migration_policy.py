@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+
 class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
@@ -33,8 +34,8 @@ options:
         type: str
         choices: [allow, warn, deny]
       destructive:
-        description: A pending migration drops a table, column or schema that exists, empties a table, or gives a column a
-          type for which the table is rewritten. V(warn) unless told otherwise.
+        description: A pending migration drops a table, column or schema that exists, empties a table, or gives a column
+          a type for which the table is rewritten. V(warn) unless told otherwise.
         type: str
         choices: [allow, warn, deny]
   waivers:

@@ -9,8 +9,11 @@ import json
 import unicodedata
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
+from typing import Any
+
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_destructive import Destruction
 
 # Space, punctuation and digits in the order of ICU's root collation, which is that of Prisma (localeCompare).
 _COLLATION = {character: weight for weight, character in enumerate(" _-,;:!?.'\"()[]{}@*/\\&#%`^+<=>|~$0123456789")}
@@ -50,6 +53,7 @@ class Script:
     path: str
     text: str
     statements: tuple[Statement, ...]
+    destructive: tuple[Destruction, ...] = ()
 
     def sql(self, statement: Statement) -> str:
         """The text of one statement."""
@@ -70,6 +74,13 @@ def checksums(text: str) -> tuple[str, ...]:
     unix = text.replace("\r\n", "\n")
     variants = dict.fromkeys((text, unix, unix.replace("\n", "\r\n")))
     return tuple(hashlib.sha256(variant.encode()).hexdigest() for variant in variants)
+
+
+def whitespace_variants(text: str) -> set[str]:
+    """The checksums of texts that differ from this one in white space at the ends of lines or of the file only."""
+    lines = [line.rstrip() for line in text.splitlines()]
+    bodies = {text.rstrip(), text.strip(), "\n".join(lines).rstrip(), "\n".join(lines).strip()}
+    return {sum_ for body in bodies for end in ("", "\n", "\n\n", " ", " \n") for sum_ in checksums(body + end)}
 
 
 def sort_key(name: str) -> tuple[list[tuple[int, str]], str]:
@@ -127,14 +138,7 @@ class Payload:
     @classmethod
     def pack(cls, migrations: Iterable[Migration], scripts: Mapping[str, Script]) -> Payload:
         """Prepare migrations and their scripts, by name, for the journey."""
-        sql = {
-            name: [
-                script.path,
-                script.text,
-                [[part.start, part.end, part.kind, part.about] for part in script.statements],
-            ]
-            for name, script in scripts.items()
-        }
+        sql = {name: asdict(script) for name, script in scripts.items()}
         return cls(tuple(migrations), base64.b64encode(zlib.compress(json.dumps(sql).encode())).decode())
 
     def dump(self) -> str:
@@ -151,9 +155,9 @@ class Payload:
     def scripts(self) -> dict[str, Script]:
         """The scripts by the migration's name; one that could not be read is not there."""
         sql = json.loads(zlib.decompress(base64.b64decode(self._packed)))
-        return {
-            name: Script(
-                path, text, tuple(Statement(start, end, kind, tuple(about)) for start, end, kind, about in parts)
-            )
-            for name, (path, text, parts) in sql.items()
-        }
+        return {name: _script(**fields) for name, fields in sql.items()}
+
+
+def _script(path: str, text: str, statements: list[dict[str, Any]], destructive: list[dict[str, str]]) -> Script:
+    parts = tuple(Statement(**{**part, "about": tuple(part["about"])}) for part in statements)
+    return Script(path, text, parts, tuple(Destruction(**found) for found in destructive))

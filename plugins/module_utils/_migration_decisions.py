@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import one_row
+
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
@@ -32,12 +34,15 @@ class Decision:
 
 
 def record(cursor: Cursor, migration: str, decision: Decision) -> None:
-    """Write a decision down, in the caller's transaction."""
-    cursor.execute("SELECT to_regclass('slipway.migration_decisions') IS NULL AS missing")
-    row = cursor.fetchone()
-    if row and row[0]:
+    """Write a decision down, once, in the caller's transaction."""
+    cursor.execute("SELECT to_regclass('slipway.migration_decisions') IS NULL")
+    if one_row(cursor)[0]:
         cursor.execute(_TABLE)
     cursor.execute(
-        "INSERT INTO slipway.migration_decisions (migration, decision, reason, author) VALUES (%s, %s, %s, %s)",
+        """
+        INSERT INTO slipway.migration_decisions (migration, decision, reason, author)
+        SELECT %s, %s, %s, %s
+        EXCEPT SELECT migration, decision, reason, author FROM slipway.migration_decisions
+        """,
         (migration, decision.what, decision.reason, decision.author),
     )

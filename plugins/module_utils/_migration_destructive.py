@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,9 +39,9 @@ class Destruction:
     type: str = ""
 
 
-def real(cursor: Cursor, found: Iterable[Destruction]) -> tuple[Destruction, ...]:
-    """Those that do harm to this database: what they act on exists, and a new type makes PostgreSQL rewrite the table."""
-    return tuple(each for each in found if _rewritten(cursor, each) if _exists(cursor, each))
+def real(cursor: Cursor, found: Destruction) -> bool:
+    """Whether it does harm to this database: what it acts on exists, and a new type means rewriting the table."""
+    return _exists(cursor, found) and _rewritten(cursor, found)
 
 
 def rewrites(old: str, new: str) -> bool:

@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._migration import Migration, sort_key
+from ansible_collections.slipway.deploy.plugins.module_utils._migration import (
+    Migration,
+    Payload,
+    sort_key,
+    whitespace_variants,
+)
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_destructive import Destruction
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import History, Row
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import Finding
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_progress import Progress
 
 
@@ -23,53 +28,81 @@ class Plan:
     applied: tuple[str, ...]
     pending: tuple[Migration, ...]
     edited: tuple[Row, ...]
+    edited_whitespace: tuple[Row, ...]
     missing: tuple[Row, ...]
     failed: tuple[Row, ...]
     rolled_back: tuple[str, ...]
     out_of_order: tuple[str, ...]
     ahead: bool
+    destructive: tuple[tuple[str, Destruction], ...] = ()
     begun: dict[str, tuple[Row, Progress]] = field(default_factory=dict)
 
     @property
     def status(self) -> str:
         """The state in one word; of several that hold, the one to deal with first."""
-        if self.failed:
-            return "failed"
-        if self.edited:
-            return "edited"
-        if self.missing:
-            return "ahead" if self.ahead else "missing"
-        if not self.managed and self.other_tables:
-            return "unmanaged"
-        return "pending" if self.pending else "up_to_date"
+        states = {
+            "failed": self.failed,
+            "edited": self.edited,
+            "ahead" if self.ahead else "missing": self.missing,
+            "unmanaged": not self.managed and self.other_tables,
+            "edited_whitespace": self.edited_whitespace,
+            "pending": self.pending,
+        }
+        return next((state for state, holds in states.items() if holds), "up_to_date")
 
     @property
-    def stops(self) -> list[str]:
-        """What keeps the pending migrations from being applied, a sentence each."""
-        sentences = [_failed(row) for row in self.failed]
-        sentences += [
-            f"The migration {row.name!r} was edited after it was applied (its checksum was {row.checksum}): restore "
-            "the file from version control and put the change into a new migration."
+    def findings(self) -> list[Finding]:
+        """All that is out of the ordinary, a sentence each."""
+        found = [Finding("", row.name, _failed(row)) for row in self.failed]
+        found += [
+            Finding(
+                "edited",
+                row.name,
+                f"The migration {row.name!r} was edited after it was applied (its checksum was {row.checksum}): restore "
+                "the file from version control and put the change into a new migration.",
+            )
             for row in self.edited
         ]
-        sentences += [
-            f"The migration {row.name!r} was applied at {_time(row.started_at)} but is not in {self.directory!r}: "
-            "restore its directory from version control, or deploy the release that has it."
+        found += [
+            Finding(
+                "edited_whitespace",
+                row.name,
+                f"The migration {row.name!r} was edited after it was applied, in white space only: restore the file from "
+                "version control, or record it anew with slipway.deploy.migration_resolve (state: repaired).",
+            )
+            for row in self.edited_whitespace
+        ]
+        found += [
+            Finding(
+                "ahead" if self.ahead else "missing",
+                row.name,
+                f"The migration {row.name!r} was applied at {_time(row.started_at)} but is not in {self.directory!r}: "
+                "restore its directory from version control, or deploy the release that has it.",
+            )
             for row in self.missing
         ]
-        if self.status == "unmanaged":
-            sentences.append(
+        if not self.managed and self.other_tables:
+            text = (
                 f"The database holds {self.other_tables} table{'s' * (self.other_tables != 1)} but no history of "
                 "migrations: it was not made by these migrations. To take it over, record those whose changes it "
                 "already has as applied with slipway.deploy.migration_resolve (state: applied) and run again."
             )
-        sentences += [each.problem for each in self.pending if each.problem]
-        return sentences
-
-    def check(self) -> None:
-        """Raise SlipwayError with every reason not to go on, if there is one."""
-        if self.stops:
-            raise SlipwayError("\n".join(self.stops), migrations=self.result())
+            found.append(Finding("", "", text))
+        found += [Finding("", each.name, each.problem) for each in self.pending if each.problem]
+        found += [
+            Finding(
+                "out_of_order",
+                name,
+                f"The migration {name!r} is pending but comes before {self.applied[-1]!r}, which is applied: give it a "
+                "newer time stamp unless it must keep this one.",
+            )
+            for name in self.out_of_order
+        ]
+        found += [
+            Finding("destructive", name, f"The migration {name!r} {each.what} ({each.place}).")
+            for name, each in self.destructive
+        ]
+        return found
 
     def result(self) -> dict[str, Any]:
         """The plan as a module returns it."""
@@ -78,20 +111,23 @@ class Plan:
             "applied": list(self.applied),
             "pending": [each.name for each in self.pending],
             "edited": [row.name for row in self.edited],
+            "edited_whitespace": [row.name for row in self.edited_whitespace],
             "missing": [row.name for row in self.missing],
             "failed": [row.name for row in self.failed],
             "rolled_back": list(self.rolled_back),
             "out_of_order": list(self.out_of_order),
+            "destructive": list(dict.fromkeys(name for name, _ in self.destructive)),
             "applied_now": [],
         }
 
 
-def make_plan(directory: str, files: Sequence[Migration], history: History) -> Plan:
-    """Compare files with history by Prisma's rules. ``files`` are in the order of application.
+def make_plan(directory: str, payload: Payload, history: History) -> Plan:
+    """Compare files with history by Prisma's rules.
 
     A name is applied when it has a finished row that is not rolled back (the last such row counts), failed when it has
     an unfinished one that Slipway can't go on with, pending when every row it has is rolled back.
     """
+    files = payload.migrations
     by_name = {file.name: file for file in files}
     finished: dict[str, Row] = {}
     failed: list[Row] = []
@@ -111,7 +147,12 @@ def make_plan(directory: str, files: Sequence[Migration], history: History) -> P
     live = {*finished, *(row.name for row in failed)}
     pending = tuple(file for file in files if file.name not in live)
     applied = sorted(finished, key=sort_key)
-    known = [row for name, row in finished.items() if name in by_name]
+    edited = [
+        row
+        for name, row in finished.items()
+        if name in by_name and by_name[name].checksums and row.checksum not in by_name[name].checksums
+    ]
+    spaced = [row for row in edited if _in_whitespace_only(row, payload)]
     missing = sorted(
         (row for name, row in finished.items() if name not in by_name or not by_name[name].checksums),
         key=lambda row: sort_key(row.name),
@@ -123,16 +164,26 @@ def make_plan(directory: str, files: Sequence[Migration], history: History) -> P
         other_tables=history.other_tables,
         applied=tuple(applied),
         pending=pending,
-        edited=tuple(
-            row for row in known if by_name[row.name].checksums and row.checksum not in by_name[row.name].checksums
-        ),
+        edited=tuple(row for row in edited if row not in spaced),
+        edited_whitespace=tuple(spaced),
         missing=tuple(missing),
         failed=tuple(failed),
         rolled_back=tuple(name for name in rolled_back if name not in live),
         out_of_order=tuple(file.name for file in pending if newest and sort_key(file.name) < newest),
         ahead=bool(missing) and all(not files or sort_key(row.name) > sort_key(files[-1].name) for row in missing),
+        destructive=tuple(
+            (file.name, found)
+            for file in pending
+            if file.name in payload.scripts
+            for found in payload.scripts[file.name].destructive
+        ),
         begun=begun,
     )
+
+
+def _in_whitespace_only(row: Row, payload: Payload) -> bool:
+    script = payload.scripts.get(row.name)
+    return script is not None and row.checksum in whitespace_variants(script.text)
 
 
 def _failed(row: Row) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server, connection
@@ -17,6 +18,8 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration_apply im
     Patience,
     StatementError,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_decisions import record
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_destructive import real
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import HistoryTable, quote
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import (
     PRISMA_KEY,
@@ -26,6 +29,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks im
     release,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_plan import Plan, make_plan
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import Policy, Verdict
 
 with contextlib.suppress(ImportError):  # connect() says so
     import psycopg2
@@ -35,40 +39,85 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 
-def survey(server: Server, schema: str, directory: str, payload: Payload) -> Plan:
+@dataclass(frozen=True)
+class Files:
+    """The migrations of a directory, for the history in one schema, under one policy."""
+
+    directory: str
+    schema: str
+    payload: Payload
+    policy: Policy
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> Files:
+        """Take them out of a module's parameters."""
+        return cls(params["path"], params["schema"], Payload.load(params["_payload"]), Policy.from_params(params))
+
+    def compare(self, cursor: Cursor) -> tuple[Plan, Verdict]:
+        """Read the database, plan, and judge the plan."""
+        plan = make_plan(self.directory, self.payload, HistoryTable(self.schema).read(cursor))
+        real_ones = tuple((name, found) for name, found in plan.destructive if real(cursor, found))
+        plan = replace(plan, destructive=real_ones)
+        return plan, self.policy.judge(plan.findings)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The state of the database as a module returns it, what was done and what to warn of, in sentences."""
+
+    migrations: dict[str, Any]
+    actions: list[str]
+    warnings: list[str]
+
+
+def survey(server: Server, files: Files) -> tuple[Plan, Verdict]:
     """Compare the database with the files, in a session that can't write."""
-    reader = connection(server, "slipway migrations", default_transaction_read_only="on")
-    with reader as opened, opened.cursor() as cursor:
-        return make_plan(directory, payload.migrations, HistoryTable(schema).read(cursor))
+    options = _escaped({"default_transaction_read_only": "on", "search_path": quote(files.schema)})
+    with connection(server, "slipway migrations", **options) as opened, opened.cursor() as cursor:
+        return files.compare(cursor)
 
 
-def migrate(
-    server: Server, schema: str, directory: str, payload: Payload, patience: Patience, **settings: str
-) -> tuple[dict[str, Any], list[str]]:
-    """Apply what is pending and return the state with it applied, and what was done in sentences.
+def preview(server: Server, files: Files) -> Outcome:
+    """What ``migrate`` would do. Raises SlipwayError where it would refuse."""
+    plan, verdict = survey(server, files)
+    _check(plan, verdict)
+    actions = [f"Would apply {each.name}." for each in plan.pending]
+    return Outcome(plan.result(), actions, [each.text for each in verdict.warned])
 
-    ``settings`` are the server's, such as ``lock_timeout``. Nothing is locked or written when nothing is pending.
-    Raises SlipwayError when the state forbids to go on, another run holds the lock for too long, or a migration fails;
-    the state then is in the error's details.
+
+def migrate(server: Server, files: Files, patience: Patience, **settings: str) -> Outcome:
+    """Apply what is pending; ``settings`` are the server's, such as ``lock_timeout``.
+
+    Nothing is locked or written when nothing is pending. Raises SlipwayError when the state forbids to go on, another
+    run holds the lock for too long, or a migration fails; the state then is in the error's details.
     """
-    settings = {"search_path": quote(schema), "client_encoding": "UTF8", **settings}
-    escaped = {name: re.sub(r"([\\\s])", r"\\\1", value) for name, value in settings.items() if value}
-    with connection(server, "slipway migrations", **escaped) as opened, opened.cursor() as cursor:
+    options = _escaped({"search_path": quote(files.schema), "client_encoding": "UTF8", **settings})
+    with connection(server, "slipway migrations", **options) as opened, opened.cursor() as cursor:
         opened.autocommit = True
-        table = HistoryTable(schema)
-        plan = make_plan(directory, payload.migrations, table.read(cursor))
-        if plan.status == "up_to_date":
-            return plan.result(), []
-        acquire(cursor, SLIPWAY_KEY, patience.lock_wait)
-        acquire(cursor, PRISMA_KEY, patience.lock_wait)
-        try:
-            plan = make_plan(directory, payload.migrations, table.read(cursor))
-            plan.check()
-            applied = _apply(server, opened, table, plan, payload, patience) if plan.pending else []
-        finally:
-            release(cursor, PRISMA_KEY)
-            release(cursor, SLIPWAY_KEY)
-    return report(plan, applied), [f"Applied {each.name} in {each.seconds:.3f} s." for each in applied]
+        plan, verdict = files.compare(cursor)
+        applied: list[Applied] = []
+        if plan.pending or verdict.denied:
+            acquire(cursor, SLIPWAY_KEY, patience.lock_wait)
+            acquire(cursor, PRISMA_KEY, patience.lock_wait)
+            try:
+                plan, verdict = files.compare(cursor)
+                _check(plan, verdict)
+                applied = _apply(server, opened, files, plan, verdict, patience) if plan.pending else []
+            finally:
+                release(cursor, PRISMA_KEY)
+                release(cursor, SLIPWAY_KEY)
+    actions = [f"Applied {each.name} in {each.seconds:.3f} s." for each in applied]
+    return Outcome(report(plan, applied), actions, [each.text for each in verdict.warned])
+
+
+def _check(plan: Plan, verdict: Verdict) -> None:
+    if verdict.denied:
+        raise SlipwayError("\n".join(each.text for each in verdict.denied), migrations=plan.result())
+
+
+def _escaped(settings: Mapping[str, str]) -> dict[str, str]:
+    """Settings for the start of a connection, where blanks and backslashes need a backslash."""
+    return {name: re.sub(r"([\\\s])", r"\\\1", value) for name, value in settings.items() if value}
 
 
 def report(plan: Plan, applied: list[Applied]) -> dict[str, Any]:
@@ -85,13 +134,16 @@ def report(plan: Plan, applied: list[Applied]) -> dict[str, Any]:
 
 
 def _apply(
-    server: Server, opened: Connection, table: HistoryTable, plan: Plan, payload: Payload, patience: Patience
+    server: Server, opened: Connection, files: Files, plan: Plan, verdict: Verdict, patience: Patience
 ) -> list[Applied]:
     applied: list[Applied] = []
+    table = HistoryTable(files.schema)
     with opened.cursor() as cursor, Watch(server, opened.get_backend_pid()) as watch:
         _prepare(cursor, table, plan.managed)
+        for waiver in verdict.waived:
+            record(cursor, waiver.migration, waiver.decision)
         for migration in plan.pending:
-            work = Application(cursor, table, migration, payload.scripts[migration.name], watch, patience)
+            work = Application(cursor, table, migration, files.payload.scripts[migration.name], watch, patience)
             if migration.name in plan.begun:
                 work.resume(*plan.begun[migration.name])
             try:

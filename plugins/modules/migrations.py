@@ -16,8 +16,8 @@ description:
   - A migration with statements that PostgreSQL refuses in a transaction, such as C(CREATE INDEX CONCURRENTLY), is
     applied statement by statement. Its row stays unfinished until the last, and a later run goes on where it stopped.
   - The files and the history stay Prisma's, to the byte. One can change between the two tools at any time.
-  - Stops before it writes anything when an applied migration was edited or is missing, when one failed half-way under
-    Prisma, or when the database holds tables but no history.
+  - Stops before it writes anything when one failed half-way under Prisma, when the database holds tables but no history,
+    and, unless O(policy) says otherwise, when an applied migration was edited or is missing.
 options:
   path:
     description: Directory of the migrations on the controller, relative to the playbook or absolute.
@@ -53,7 +53,9 @@ options:
     description: Name of the release that the migrations belong to, for the result.
     type: str
     default: ""
-extends_documentation_fragment: slipway.deploy.postgres
+extends_documentation_fragment:
+  - slipway.deploy.postgres
+  - slipway.deploy.migration_policy
 attributes:
   check_mode:
     description: Can run in check_mode and return changed status prediction without modifying target.
@@ -110,8 +112,8 @@ migrations:
   contains:
     status:
       description:
-        - V(up_to_date), V(pending), V(failed), V(edited), V(missing), V(ahead) (all that is missing is newer than the
-          files) or V(unmanaged) (tables but no history).
+        - V(up_to_date), V(pending), V(failed), V(edited), V(edited_whitespace), V(missing), V(ahead) (all that is
+          missing is newer than the files) or V(unmanaged) (tables but no history).
       type: str
     applied:
       description: Names of the migrations that are applied.
@@ -123,6 +125,10 @@ migrations:
       elements: str
     edited:
       description: Names of those whose file is not what was applied.
+      type: list
+      elements: str
+    edited_whitespace:
+      description: Names of those whose file differs from what was applied in white space at ends of lines only.
       type: list
       elements: str
     missing:
@@ -139,6 +145,10 @@ migrations:
       elements: str
     out_of_order:
       description: Names of the pending ones that come before the last applied one.
+      type: list
+      elements: str
+    destructive:
+      description: Names of the pending ones that lose data or rewrite a table of this database.
       type: list
       elements: str
     applied_now:
@@ -168,26 +178,29 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import CONNECTION_SPEC, Server
-from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_apply import Patience
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import migrate, survey
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import POLICY_SPEC
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import Files, migrate, preview
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     """Gather, plan, apply, report."""
-    server, given = Server.from_params(module.params), module.params
-    payload = Payload.load(given["_payload"])
+    given = module.params
+    server, files = Server.from_params(given), Files.from_params(given)
     if module.check_mode:
-        plan = survey(server, given["schema"], given["path"], payload)
-        plan.check()
-        actions = [f"Would apply {each.name}." for each in plan.pending]
-        report = plan.result()
+        outcome = preview(server, files)
     else:
-        patience = Patience(given["lock_wait"], given["lock_retry"])
         settings = {name: given[name] for name in ("lock_timeout", "statement_timeout")}
-        report, actions = migrate(server, given["schema"], given["path"], payload, patience, **settings)
-    return {"changed": bool(actions), "actions": actions, "migrations": report, "release": given["release"]}
+        outcome = migrate(server, files, Patience(given["lock_wait"], given["lock_retry"]), **settings)
+    for warning in outcome.warnings:
+        module.warn(warning)
+    return {
+        "changed": bool(outcome.actions),
+        "actions": outcome.actions,
+        "migrations": outcome.migrations,
+        "release": given["release"],
+    }
 
 
 def main() -> None:
@@ -203,7 +216,7 @@ def main() -> None:
         # What the action plugin read; large, and not for the target's log.
         "_payload": {"type": "str", "required": True, "no_log": True},
     }
-    run(AnsibleModule(argument_spec={**CONNECTION_SPEC, **options}, supports_check_mode=True), work)
+    run(AnsibleModule(argument_spec={**CONNECTION_SPEC, **POLICY_SPEC, **options}, supports_check_mode=True), work)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,9 @@ options:
     description: Schema that holds the history.
     type: str
     default: public
-extends_documentation_fragment: slipway.deploy.postgres
+extends_documentation_fragment:
+  - slipway.deploy.postgres
+  - slipway.deploy.migration_policy
 attributes:
   check_mode:
     description: Can run in check_mode and return changed status prediction without modifying target.
@@ -64,6 +66,11 @@ status:
   description: The same as C(migrations.status).
   returned: success
   type: str
+remarks:
+  description: What O(policy) says to warn of, a sentence each.
+  returned: success
+  type: list
+  elements: str
 problems:
   description: What keeps pending migrations from being applied, a sentence each. Pending ones are no problem.
   returned: success
@@ -75,19 +82,19 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import CONNECTION_SPEC, Server
-from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import survey
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import POLICY_SPEC
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import Files, survey
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     """Gather and report."""
-    given = module.params
-    plan = survey(Server.from_params(given), given["schema"], given["path"], Payload.load(given["_payload"]))
+    plan, verdict = survey(Server.from_params(module.params), Files.from_params(module.params))
     return {
         "changed": False,
         "status": plan.status,
-        "problems": plan.stops,
+        "problems": [each.text for each in verdict.denied],
+        "remarks": [each.text for each in verdict.warned],
         "migrations": plan.result(),
     }
 
@@ -99,7 +106,7 @@ def main() -> None:
         "schema": {"type": "str", "default": "public"},
         "_payload": {"type": "str", "required": True, "no_log": True},
     }
-    run(AnsibleModule(argument_spec={**CONNECTION_SPEC, **options}, supports_check_mode=True), work)
+    run(AnsibleModule(argument_spec={**CONNECTION_SPEC, **POLICY_SPEC, **options}, supports_check_mode=True), work)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,9 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration import P
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_apply import Patience
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_decisions import Decision
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_plan import Plan
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import DEFAULTS, Policy
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_resolve import resolve
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import migrate, survey
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import Files, Outcome, migrate, survey
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_files import read
 from conftest import Postgres
 
@@ -37,6 +38,7 @@ class Bed:
     user: str = "postgres"
     patience: Patience = field(default_factory=lambda: Patience(5, 5))
     lock_timeout: str = "2s"
+    policy: Policy = field(default_factory=lambda: Policy(DEFAULTS))
 
     @property
     def server(self) -> Server:
@@ -57,15 +59,17 @@ class Bed:
     def payload(self) -> Payload:
         return Payload.load(read(str(self.directory), "migrations").payload.dump())
 
-    def migrate(self) -> dict[str, Any]:
-        return self.migrate_with(self.payload())
+    def files(self) -> Files:
+        return Files("migrations", self.schema, self.payload(), self.policy)
 
-    def migrate_with(self, payload: Payload) -> dict[str, Any]:
-        options = (self.server, self.schema, "migrations", payload, self.patience)
-        return migrate(*options, lock_timeout=self.lock_timeout)[0]
+    def migrate(self) -> dict[str, Any]:
+        return self.outcome(self.files()).migrations
+
+    def outcome(self, files: Files) -> Outcome:
+        return migrate(self.server, files, self.patience, lock_timeout=self.lock_timeout)
 
     def survey(self) -> Plan:
-        return survey(self.server, self.schema, "migrations", self.payload())
+        return survey(self.server, self.files())[0]
 
     def sql(self, text: str) -> list[tuple[object, ...]]:
         return self.postgres.execute(text, self.database)

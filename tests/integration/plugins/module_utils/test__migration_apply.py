@@ -230,7 +230,7 @@ def test_a_build_waits_for_old_transactions(bed: Bed) -> None:
 def test_builds_beside_other_runs_and_a_waiter_like_prisma(bed: Bed, round_: int) -> None:
     bed.write("1_i", "CREATE INDEX CONCURRENTLY i ON t (n); SELECT 1; CREATE INDEX CONCURRENTLY j ON t (id)")
     bed.patience = Patience(30, 20)
-    payload = bed.payload()
+    files = bed.files()
     results: list[int] = []
     waiter = bed.postgres.connect(bed.database)
     blocker = bed.postgres.connect(bed.database)
@@ -243,7 +243,8 @@ def test_builds_beside_other_runs_and_a_waiter_like_prisma(bed: Bed, round_: int
             cursor.execute("SELECT pg_advisory_unlock(%s)", (PRISMA_KEY,))
 
     threads = [
-        threading.Thread(target=lambda: results.append(len(bed.migrate_with(payload)["applied_now"]))) for _ in "12345"
+        threading.Thread(target=lambda: results.append(len(bed.outcome(files).migrations["applied_now"])))
+        for _ in "12345"
     ]
     for thread in threads:
         thread.start()

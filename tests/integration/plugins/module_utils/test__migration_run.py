@@ -265,11 +265,11 @@ def test_the_lock_is_waited_for_and_its_holder_named(bed: Bed) -> None:
 def test_simultaneous_runs_apply_once(bed: Bed) -> None:
     for number in range(5):
         bed.write(f"{number}_a", f"CREATE TABLE a{number} (); SELECT pg_sleep(0.02)")
-    payload, results = bed.payload(), []
+    files, results = bed.files(), []
     bed.patience = Patience(60, 5)
 
     def run() -> None:
-        results.append(bed.migrate_with(payload))
+        results.append(bed.outcome(files).migrations)
 
     threads = [threading.Thread(target=run) for _ in range(20)]
     for thread in threads:

@@ -105,7 +105,9 @@ def test_tables(cursor: Cursor) -> None:
         ("public", "event", 2, True),
         ("public", "t", 3, True),
     ]
-    cursor.execute("SELECT 0, (SELECT sum(pg_total_relation_size(r)) FROM unnest('{event_1,event_rest}'::regclass[]) r)")
+    cursor.execute(
+        "SELECT 0, (SELECT sum(pg_total_relation_size(r)) FROM unnest('{event_1,event_rest}'::regclass[]) r)"
+    )
     assert [table.bytes for table in found[:2]] == list(cursor.fetchall()[0])
     assert _schema.tables(cursor, ["nowhere"]) == []
 

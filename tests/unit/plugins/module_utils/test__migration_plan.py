@@ -7,10 +7,17 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._migration import Migration, Script, Statement
+from ansible_collections.slipway.deploy.plugins.module_utils._migration import (
+    Migration,
+    Payload,
+    Script,
+    Statement,
+    checksums,
+)
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_destructive import Destruction
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import History, Row
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_plan import Plan, make_plan
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import DEFAULTS, Finding, Policy
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_progress import Progress
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,10 +45,14 @@ def row(name: str, checksum: str | None = None, **state: object) -> Row:
 
 
 def plan(files: Sequence[Migration], rows: Sequence[Row] | None, other_tables: int = 0) -> Plan:
-    return make_plan("m", files, History(None if rows is None else tuple(rows), other_tables))
+    return make_plan("m", Payload.pack(files, SCRIPTS), History(None if rows is None else tuple(rows), other_tables))
 
 
-A, B, C = file("1_a"), file("2_b"), file("3_c")
+A, B, C, D = file("1_a"), file("2_b"), file("3_c"), file("4_d")
+SCRIPTS = {
+    "1_a": SCRIPT,
+    "4_d": Script("m/4_d", "", (), (Destruction("m/4_d/migration.sql:1:1", "drops the table t", "table", "t"),)),
+}
 NONE: list[str] = []
 
 STATES = [
@@ -97,6 +108,8 @@ def test_details() -> None:
         "failed": [],
         "rolled_back": ["3_c"],
         "out_of_order": ["1_a"],
+        "edited_whitespace": [],
+        "destructive": [],
         "applied_now": [],
     }
 
@@ -138,11 +151,21 @@ STOPS = [
 
 @pytest.mark.parametrize(("files", "rows", "other_tables", "message"), STOPS)
 def test_stops(files: list[Migration], rows: list[Row] | None, other_tables: int, message: str) -> None:
-    found = plan(files, rows, other_tables)
-    with pytest.raises(SlipwayError) as caught:
-        found.check()
-    assert str(caught.value) == message
-    assert caught.value.details == {"migrations": found.result()}
+    verdict = Policy(DEFAULTS).judge(plan(files, rows, other_tables).findings)
+    assert [finding.text for finding in verdict.denied] == [message]
+
+
+@pytest.mark.parametrize("applied", ["SELECT 1; VACUUM\n", "SELECT 1; VACUUM \r\n", "SELECT 1; VACUUM\n\n"])
+def test_an_edit_of_white_space_is_told_apart(applied: str) -> None:
+    found = plan([A], [row("1_a", checksum=checksums(applied)[0], **FINISHED)])
+    assert (found.status, found.edited) == ("edited_whitespace", ())
+
+
+def test_destructive_ones_that_are_pending() -> None:
+    found = plan([A, D], [row("1_a", **FINISHED)])
+    assert found.result()["destructive"] == ["4_d"]
+    text = "The migration '4_d' drops the table t (m/4_d/migration.sql:1:1)."
+    assert found.findings == [Finding("destructive", "4_d", text)]
 
 
 STATE = st.sampled_from([FINISHED, RESOLVED_AS_APPLIED, FAILED, KILLED, ROLLED_BACK, ROLLED_BACK_AFTER_FINISHING])
@@ -157,4 +180,4 @@ def test_every_file_is_in_exactly_one_place(names: list[str], states: list[tuple
     assert {each.name for each in found.pending} == set(names) - live
     assert {each.name for each in found.failed} | set(found.applied) == live
     assert [each.name for each in found.pending] == sorted(each.name for each in found.pending)
-    assert (found.status == "up_to_date") == (not found.stops and not found.pending)
+    assert (found.status == "up_to_date") == (not found.failed and not found.missing and not found.pending)

@@ -6,11 +6,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pglast
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import steps
-from ansible_collections.slipway.deploy.plugins.plugin_utils import _migration_files
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_files import parse, read
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_statements import kind
 
 
 def write(directory: Path, name: str, content: bytes | str = b"") -> Path:
@@ -174,7 +175,7 @@ KINDS = [
 
 @pytest.mark.parametrize(("sql", "expected"), KINDS)
 def test_kinds(sql: str, expected: str) -> None:
-    assert _migration_files.kind(_migration_files.pglast.parse_sql(sql)[0].stmt) == expected
+    assert kind(pglast.parse_sql(sql)[0].stmt) == expected
 
 
 STEPS = [

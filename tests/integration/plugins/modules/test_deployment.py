@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lock and the ledger as a playbook uses them: the module by itself, then with its action plugin."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.slipway.deploy.plugins.action.deployment import started_ticks, this_run
+from ansible_collections.slipway.deploy.plugins.module_utils._deployment import Run
+from modules import run_ansible, run_module
+
+# This very process, which lives, and one that has died.
+LIVE = replace(this_run("autotest", "test", "deploy"), pid=os.getpid(), started_ticks=started_ticks(os.getpid()))
+DEAD = replace(LIVE, user="zoe", pid=4194305)
+REMOTE = replace(DEAD, controller="runner-7", machine="another", boot="another")
+
+
+class Host:
+    """A state directory, and runs that work in it."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.state = home / "state"
+
+    @property
+    def arguments(self) -> dict[str, object]:
+        return {"directory": str(self.state), "application": "autotest", "environment_name": "test"}
+
+    def run(self, state: str, run: Run = LIVE, *, check: bool = False, **more: object) -> dict[str, Any]:
+        own = {"state": state, "run": asdict(run), "verb": run.verb}
+        found = run_module("deployment", {**self.arguments, **own, **more}, check=check)
+        assert not found.get("changed")
+        return found
+
+    def ansible(self, state: str, *flags: str) -> dict[str, Any]:
+        return run_ansible("slipway.deploy.deployment", {**self.arguments, "state": state}, self.home, *flags)
+
+    def lock(self, run: Run) -> None:
+        self.state.mkdir(exist_ok=True)
+        (self.state / "lock.json").write_text(json.dumps(asdict(run)))
+
+    def holder(self) -> dict[str, Any] | None:
+        file = self.state / "lock.json"
+        return json.loads(file.read_text()) if file.exists() else None
+
+    def ledger(self) -> list[dict[str, Any]]:
+        file = self.state / "deployments.jsonl"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def test_one_deploy_after_another(host: Host) -> None:
+    nothing_yet = {"run": asdict(LIVE), "last": None, "current": ""}
+    assert host.run("locked", check=True)["deployment"] == nothing_yet
+    assert not host.state.exists()
+    for _ in range(2):
+        assert host.run("locked")["deployment"] == nothing_yet
+        assert host.holder() == asdict(LIVE)
+    record = {"verb": "deploy", "status": "succeeded", "release": "v1", "phases": []}
+    host.run("unlocked", check=True, record=record)
+    assert (host.holder(), host.ledger()) == (asdict(LIVE), [])
+    host.run("unlocked", record=record)
+    assert (host.holder(), host.ledger()) == (None, [{**record, "run": asdict(LIVE)}])
+
+    failed = {**record, "status": "failed", "release": "v2"}
+    host.run("locked")
+    host.run("unlocked", record=failed)
+    again = host.run("locked")["deployment"]
+    assert (again["last"]["release"], again["current"]) == ("v2", "v1")
+
+
+def test_lock_of_another_controller(host: Host) -> None:
+    host.lock(REMOTE)
+    for check in (True, False):
+        assert host.run("locked", check=check)["msg"] == (
+            f"autotest/test is locked: deploy by zoe@runner-7 (pid 4194305) since {REMOTE.since}; wait until that run "
+            "ends, or, if it is dead, run playbooks/unlock.yml."
+        )
+    assert host.run("unlocked")["actions"] == []  # it is not this run's
+    assert host.run("broken", check=True)["actions"] == []
+    assert host.holder() == asdict(REMOTE)
+    assert host.run("broken")["actions"] == [f"Broke the lock: {REMOTE.describe()}."]
+    assert host.run("broken")["actions"] == []
+    assert host.holder() is None
+
+
+def test_corrupt_lock(host: Host) -> None:
+    host.state.mkdir()
+    (host.state / "lock.json").write_text("{")
+    for state in ("locked", "unlocked", "broken"):
+        assert host.run(state)["msg"] == (
+            f"The lock {host.state}/lock.json can't be read (Expecting property name enclosed in double quotes: line 1 "
+            "column 2 (char 1)): see that no run works, delete it and run again."
+        )
+
+
+def test_state_directory_that_cannot_be(host: Host) -> None:
+    host.state.write_text("a file")
+    assert host.run("locked")["msg"] == (
+        f"The state directory {host.state} can't be used: [Errno 17] File exists: '{host.state}'; "
+        "mend that, or set state_dir."
+    )
+
+
+def test_live_holder_is_named(host: Host) -> None:
+    host.lock(LIVE)
+    assert LIVE.describe() in host.ansible("locked")["msg"]
+    assert host.holder() == asdict(LIVE)
+
+
+def test_dead_holder_is_succeeded(host: Host) -> None:
+    host.lock(DEAD)
+    assert "msg" not in host.ansible("locked", "--check")
+    assert host.holder() == asdict(DEAD)
+    found = host.ansible("locked")
+    assert found["actions"] == [f"Took over the lock of a dead run: {DEAD.describe()}."]
+    assert host.holder() == found["deployment"]["run"]
+    assert found["deployment"]["run"]["machine"] == LIVE.machine
