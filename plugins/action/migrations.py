@@ -10,16 +10,17 @@ from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_files im
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
-    """The action of ``migrations`` and, below its own name, of ``migrations_info``."""
+    """The action of ``migrations`` and, below their own names, of the other modules that take a payload."""
 
     _supports_check_mode = True
     _supports_async = False
+    beside = "verify"
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Read, call the module, and add the SQL of what is or was pending as a difference."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         arguments = dict(self._task.args)
-        files = from_task(self._loader, arguments.get("path"))
+        files = from_task(self._loader, arguments.get("path"), self.beside)
         arguments["_payload"] = files.payload.dump()
         result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
         if self._task.diff and result.get("changed"):

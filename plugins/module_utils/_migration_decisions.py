@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import one_row
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+
+with contextlib.suppress(ImportError):  # connect() says so
+    import psycopg2
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
@@ -22,6 +27,11 @@ _TABLE = """
         role       text        NOT NULL DEFAULT current_user
     );
 """
+_INSERT = """
+    INSERT INTO slipway.migration_decisions (migration, decision, reason, author)
+    SELECT %s, %s, %s, %s
+    EXCEPT SELECT migration, decision, reason, author FROM slipway.migration_decisions
+"""
 
 
 @dataclass(frozen=True)
@@ -35,14 +45,14 @@ class Decision:
 
 def record(cursor: Cursor, migration: str, decision: Decision) -> None:
     """Write a decision down, once, in the caller's transaction."""
-    cursor.execute("SELECT to_regclass('slipway.migration_decisions') IS NULL")
-    if one_row(cursor)[0]:
-        cursor.execute(_TABLE)
-    cursor.execute(
-        """
-        INSERT INTO slipway.migration_decisions (migration, decision, reason, author)
-        SELECT %s, %s, %s, %s
-        EXCEPT SELECT migration, decision, reason, author FROM slipway.migration_decisions
-        """,
-        (migration, decision.what, decision.reason, decision.author),
-    )
+    try:
+        cursor.execute("SELECT to_regclass('slipway.migration_decisions') IS NULL")
+        if one_row(cursor)[0]:
+            cursor.execute(_TABLE)
+        cursor.execute(_INSERT, (migration, decision.what, decision.reason, decision.author))
+    except psycopg2.errors.InsufficientPrivilege as error:
+        cursor.execute("ROLLBACK")
+        raise SlipwayError(
+            f"The role may not keep the reason for {migration!r} in slipway.migration_decisions "
+            f"({error.diag.message_primary}): run as the database's owner, or grant CREATE on the database."
+        ) from error

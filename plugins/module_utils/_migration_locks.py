@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server, connection, one_row
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+
+with contextlib.suppress(ImportError):  # connect() says so
+    import psycopg2
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
@@ -49,7 +54,7 @@ def acquire(cursor: Cursor, key: int, wait: float) -> None:
             cursor.execute(_HOLDER, (key,))
             holder = cursor.fetchone()
             if holder:
-                raise SlipwayError(_held(key, wait, *holder))
+                raise SlipwayError(_taken(key, wait, *holder))
         time.sleep(_POLL)
 
 
@@ -59,7 +64,19 @@ def release(cursor: Cursor, key: int) -> None:
         cursor.execute("SELECT pg_advisory_unlock(%s)", (key,))
 
 
-def _held(key: int, wait: float, pid: int, application: str, address: str, user: str, age: float) -> str:
+@contextlib.contextmanager
+def held(cursor: Cursor, wait: float) -> Iterator[None]:
+    """Hold the locks against other runs, Slipway's and Prisma's, for a ``with`` block."""
+    acquire(cursor, SLIPWAY_KEY, wait)
+    try:
+        acquire(cursor, PRISMA_KEY, wait)
+        yield
+    finally:
+        release(cursor, PRISMA_KEY)
+        release(cursor, SLIPWAY_KEY)
+
+
+def _taken(key: int, wait: float, pid: int, application: str, address: str, user: str, age: float) -> str:
     return (
         f"Another migration run holds the lock {key}, waited for {wait:g} s: process {pid} "
         f"({application or 'unnamed application'}, role {user}, from {address}, connected for {age:.0f} s); "
@@ -109,9 +126,11 @@ class Watch:
     def _look(self) -> None:
         if self._stop.wait(_POLL):
             return
-        with connection(self._server, "slipway migrations watch") as opened, opened.cursor() as cursor:
-            opened.autocommit = True
-            while not self._stop.wait(_POLL):
-                cursor.execute(_BLOCKERS, (self._pid,))
-                found = tuple(Blocker(*row) for row in cursor.fetchall())
-                self.blockers = found or self.blockers
+        # Without this connection, or this right, the migration goes on; only the names of its blockers are missing.
+        with contextlib.suppress(SlipwayError, psycopg2.Error):
+            with connection(self._server, "slipway migrations watch") as opened, opened.cursor() as cursor:
+                opened.autocommit = True
+                while not self._stop.wait(_POLL):
+                    cursor.execute(_BLOCKERS, (self._pid,))
+                    found = tuple(Blocker(*row) for row in cursor.fetchall())
+                    self.blockers = found or self.blockers

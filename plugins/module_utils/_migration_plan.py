@@ -58,8 +58,8 @@ class Plan:
             Finding(
                 "edited",
                 row.name,
-                f"The migration {row.name!r} was edited after it was applied (its checksum was {row.checksum}): restore "
-                "the file from version control and put the change into a new migration.",
+                f"The migration {row.name!r} was edited after it was applied (its checksum was {row.checksum}): "
+                "restore the file from version control and put the change into a new migration.",
             )
             for row in self.edited
         ]
@@ -67,8 +67,8 @@ class Plan:
             Finding(
                 "edited_whitespace",
                 row.name,
-                f"The migration {row.name!r} was edited after it was applied, in white space only: restore the file from "
-                "version control, or record it anew with slipway.deploy.migration_resolve (state: repaired).",
+                f"The migration {row.name!r} was edited after it was applied, in white space only: restore the file "
+                "from version control, or record it anew with slipway.deploy.migration_resolve (state: repaired).",
             )
             for row in self.edited_whitespace
         ]

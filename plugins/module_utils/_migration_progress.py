@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Script
 
@@ -50,10 +50,6 @@ class Progress:
     def dump(self, total: int) -> str:
         """The logs of a row with this progress."""
         return _TEXT.format(done=self.done, total=total, json=json.dumps(asdict(self)))
-
-    def because(self, error: str) -> Progress:
-        """The same, with what went wrong."""
-        return replace(self, error=error)
 
     def fits(self, script: Script) -> bool:
         """Whether the statements that are done stand unchanged at the script's beginning."""

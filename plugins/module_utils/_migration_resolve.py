@@ -13,12 +13,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Migration, Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_decisions import Decision, record
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import BEGUN, HistoryTable, Row
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import (
-    PRISMA_KEY,
-    SLIPWAY_KEY,
-    acquire,
-    release,
-)
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import held
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
@@ -90,9 +85,7 @@ def resolve(
         opened.autocommit = True
         if check:
             return [each.action for each in _plan(cursor, table, payload, names, state)[0]]
-        acquire(cursor, SLIPWAY_KEY, lock_wait)
-        acquire(cursor, PRISMA_KEY, lock_wait)
-        try:
+        with held(cursor, lock_wait):
             planned, exists = _plan(cursor, table, payload, names, state)
             if planned:
                 cursor.execute("BEGIN")
@@ -105,9 +98,6 @@ def resolve(
                     for name in names:
                         record(cursor, name, decision)
                 cursor.execute("COMMIT")
-        finally:
-            release(cursor, PRISMA_KEY)
-            release(cursor, SLIPWAY_KEY)
     return [each.action for each in planned]
 
 

@@ -16,20 +16,14 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration_apply im
     Application,
     Applied,
     Patience,
-    StatementError,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_decisions import record
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_destructive import real
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import HistoryTable, quote
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import (
-    PRISMA_KEY,
-    SLIPWAY_KEY,
-    Watch,
-    acquire,
-    release,
-)
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import Watch, held
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_plan import Plan, make_plan
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import Policy, Verdict
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_session import Session, StatementError
 
 with contextlib.suppress(ImportError):  # connect() says so
     import psycopg2
@@ -72,7 +66,7 @@ class Outcome:
 
 def survey(server: Server, files: Files) -> tuple[Plan, Verdict]:
     """Compare the database with the files, in a session that can't write."""
-    options = _escaped({"default_transaction_read_only": "on", "search_path": quote(files.schema)})
+    options = escaped(files.schema, default_transaction_read_only="on")
     with connection(server, "slipway migrations", **options) as opened, opened.cursor() as cursor:
         return files.compare(cursor)
 
@@ -91,21 +85,16 @@ def migrate(server: Server, files: Files, patience: Patience, **settings: str) -
     Nothing is locked or written when nothing is pending. Raises SlipwayError when the state forbids to go on, another
     run holds the lock for too long, or a migration fails; the state then is in the error's details.
     """
-    options = _escaped({"search_path": quote(files.schema), "client_encoding": "UTF8", **settings})
+    options = escaped(files.schema, **settings)
     with connection(server, "slipway migrations", **options) as opened, opened.cursor() as cursor:
         opened.autocommit = True
         plan, verdict = files.compare(cursor)
         applied: list[Applied] = []
         if plan.pending or verdict.denied:
-            acquire(cursor, SLIPWAY_KEY, patience.lock_wait)
-            acquire(cursor, PRISMA_KEY, patience.lock_wait)
-            try:
+            with held(cursor, patience.lock_wait):
                 plan, verdict = files.compare(cursor)
                 _check(plan, verdict)
                 applied = _apply(server, opened, files, plan, verdict, patience) if plan.pending else []
-            finally:
-                release(cursor, PRISMA_KEY)
-                release(cursor, SLIPWAY_KEY)
     actions = [f"Applied {each.name} in {each.seconds:.3f} s." for each in applied]
     return Outcome(report(plan, applied), actions, [each.text for each in verdict.warned])
 
@@ -115,8 +104,9 @@ def _check(plan: Plan, verdict: Verdict) -> None:
         raise SlipwayError("\n".join(each.text for each in verdict.denied), migrations=plan.result())
 
 
-def _escaped(settings: Mapping[str, str]) -> dict[str, str]:
-    """Settings for the start of a connection, where blanks and backslashes need a backslash."""
+def escaped(schema: str, **settings: str) -> dict[str, str]:
+    """Settings for the start of a connection that works in a schema; there, blanks and backslashes need a backslash."""
+    settings = {"search_path": quote(schema), "client_encoding": "UTF8", **settings}
     return {name: re.sub(r"([\\\s])", r"\\\1", value) for name, value in settings.items() if value}
 
 
@@ -139,11 +129,12 @@ def _apply(
     applied: list[Applied] = []
     table = HistoryTable(files.schema)
     with opened.cursor() as cursor, Watch(server, opened.get_backend_pid()) as watch:
+        session = Session(cursor)
         _prepare(cursor, table, plan.managed)
         for waiver in verdict.waived:
             record(cursor, waiver.migration, waiver.decision)
         for migration in plan.pending:
-            work = Application(cursor, table, migration, files.payload.scripts[migration.name], watch, patience)
+            work = Application(session, table, migration, files.payload.scripts, watch, patience)
             if migration.name in plan.begun:
                 work.resume(*plan.begun[migration.name])
             try:

@@ -58,10 +58,10 @@ class _NotApplicableError(Exception):
     """A script that can't be applied as it is; the text is the problem's sentence."""
 
 
-def read(path: str, shown: str | None = None) -> MigrationFiles:
-    """Read the migrations below ``path``, called ``shown`` in messages.
+def read(path: str, shown: str | None = None, beside: str = "verify") -> MigrationFiles:
+    """Read the migrations below ``path``, called ``shown`` in messages, each with the file ``<beside>.sql`` if it has one.
 
-    Raises SlipwayError when the directory as a whole is unusable. What is wrong with one file is that migration's
+    The script of that one has the name ``<migration>/<beside>``. Raises SlipwayError when the directory as a whole is unusable. What is wrong with one file is that migration's
     ``problem``: an applied migration may hold what could not be applied again.
     """
     shown = (shown or path).rstrip("/")
@@ -87,18 +87,22 @@ def read(path: str, shown: str | None = None) -> MigrationFiles:
         problem = ""
         try:
             scripts[name] = parse(raw, file)
+            extra = f"{shown}/{name}/{beside}.sql"
+            raw_extra = _bytes(Path(path, name, f"{beside}.sql"), extra)
+            if raw_extra is not None:
+                scripts[f"{name}/{beside}"] = _in_one_transaction(parse(raw_extra, extra))
         except _NotApplicableError as error:
             problem = str(error)
         migrations.append(Migration(name, checksums(raw.decode("utf-8", "replace")), problem))
     return MigrationFiles(shown, tuple(migrations), scripts)
 
 
-def from_task(loader: Any, path: object) -> MigrationFiles:
+def from_task(loader: Any, path: object, beside: str = "verify") -> MigrationFiles:
     """Read the directory that a task's option ``path`` names, relative to the playbook; errors fail the task."""
     if not path or not isinstance(path, str):
         raise AnsibleActionFail("The option path is missing: name the directory of migrations on the controller.")
     try:
-        return read(loader.path_dwim(path), path)
+        return read(loader.path_dwim(path), path, beside)
     except SlipwayError as error:
         raise AnsibleActionFail(str(error)) from error
 
@@ -141,6 +145,15 @@ def parse(raw: bytes, file: str) -> Script:
         destructive += destructions(found.stmt, f"{file}:{line}:{column}")
     _check_transactions(sql, file, statements)
     return Script(file, sql, tuple(statements), tuple(destructive))
+
+
+def _in_one_transaction(script: Script) -> Script:
+    """Refuse what can't run in a transaction that is not the script's own."""
+    for statement in script.statements:
+        if statement.kind:
+            message = "this can't be part of the transaction that the file runs in"
+            raise _NotApplicableError(_at(script.text, script.path, statement.start, message))
+    return script
 
 
 def _check_transactions(text: str, file: str, statements: list[Statement]) -> None:

@@ -46,7 +46,8 @@ def test_the_first_deploy_leaves_a_running_application(deployed: Deployed) -> No
         "admin@autotest.example",
         "ci@autotest.example",
     }
-    assert all(hashed.startswith("$argon2") for (hashed,) in deployed.sql("SELECT password_hash FROM users"))
+    [(hashed,)] = deployed.sql("SELECT password_hash FROM users WHERE is_admin")
+    assert hashed.startswith("$argon2")
 
 
 def test_secrets_are_the_owners_alone_and_nowhere_in_sight(deployed: Deployed) -> None:
@@ -80,6 +81,15 @@ def test_the_second_deploy_changes_nothing(deployed: Deployed) -> None:
     assert outcome.recap["changed"] == 0, outcome.output
     assert (deployed.processes(), deployed.dump(), deployed.backups()) == before
     assert len(before[0]) >= 2  # PostgreSQL and the application
+
+
+def test_an_environment_that_forbids_it_is_not_seeded(deployed: Deployed) -> None:
+    outcome = deployed.play("playbooks/seed.yml", seeding="false").failed()
+
+    assert outcome.messages[0] == (
+        "This environment must not be seeded (its variable seeding is false), so nothing was written: "
+        "use another environment."
+    )
 
 
 @pytest.fixture(scope="module")
@@ -127,8 +137,7 @@ def test_a_ninth_migration_is_applied_behind_a_proved_backup(deployed: Deployed,
     [backup] = [each for each in deployed.backups() if each not in backups]
     assert backup["proved"] is True
     assert backup["migrations"] == EIGHT
-    counted = {name.removeprefix("public."): table["rows"] for name, table in backup["tables"].items()}
-    assert counted.items() >= rows.items()
+    assert backup["tables"].items() >= {f"public.{table}": count for table, count in rows.items()}.items()
     [(started,)] = deployed.sql("SELECT started_at FROM _prisma_migrations WHERE migration_name = %s", ninth)
     assert datetime.fromisoformat(backup["finished"]) < started
     assert deployed.databases() == {"postgres", "template0", "template1", "autotest"}

@@ -3,7 +3,24 @@
 
 from __future__ import annotations
 
+import pytest
 from e2e.conftest import Deployed
+from e2e.environment import Environment
+
+
+@pytest.mark.parametrize("typed", [{}, {"confirm": "prod"}], ids=["nothing typed", "another name typed"])
+def test_outside_local_the_name_is_asked_for_before_data_is_deleted(fresh: Environment, typed: dict[str, str]) -> None:
+    outcome = fresh.play(
+        "playbooks/teardown.yml", "-i", "test",
+        environ={"DOCKER_HOST": "unix:///nonexistent.sock"},  # nothing of the test environment is within reach
+        secrets_file=fresh.state / "secrets.json", delete_data="true", **typed,
+    ).failed()  # fmt: skip
+
+    assert outcome.messages[0] == (
+        "This deletes database autotest of test with all its data. It was not confirmed, so nothing was changed: "
+        "run again with -e confirm=test."
+    )
+    assert outcome.recap["changed"] == 0
 
 
 def test_a_teardown_stops_everything_and_a_deploy_finds_the_data_again(deployed: Deployed) -> None:

@@ -13,6 +13,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_apply import Patience
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_decisions import Decision
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_down import undo
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_plan import Plan
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import DEFAULTS, Policy
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_resolve import resolve
@@ -56,8 +57,8 @@ class Bed:
         file.write_bytes(sql.encode() if isinstance(sql, str) else sql)
         return file
 
-    def payload(self) -> Payload:
-        return Payload.load(read(str(self.directory), "migrations").payload.dump())
+    def payload(self, beside: str = "verify") -> Payload:
+        return Payload.load(read(str(self.directory), "migrations", beside).payload.dump())
 
     def files(self) -> Files:
         return Files("migrations", self.schema, self.payload(), self.policy)
@@ -88,6 +89,10 @@ class Bed:
         with pytest.raises(SlipwayError) as caught:
             self.migrate()
         return str(caught.value)
+
+    def undo(self, *names: str, last: int = 0, check: bool = False) -> list[str]:
+        files = Files("migrations", self.schema, self.payload("down"), self.policy)
+        return undo(self.server, files, names, last, 5, check, lock_timeout="2s").actions
 
     def resolve(self, state: str, *names: str, reason: str = "", check: bool = False) -> list[str]:
         decision = Decision(state, reason, "tester")

@@ -42,7 +42,10 @@ GOOD: dict[str, object] = {
         ({}, []),
         (
             {"app_port": "{{ base }}", "base": "http"},
-            ["Variable app_port is 'http' and must be of type int: correct it in the inventory's group_vars or with -e."],
+            [
+                "Variable app_port is 'http' and must be of type int: correct it in the inventory's group_vars or "
+                "with -e.",
+            ],
         ),
         (
             {"vault_owner_password": "CHANGE_ME", "verify_tables": {}},

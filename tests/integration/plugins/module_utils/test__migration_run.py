@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_apply import Patience
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import PRISMA_KEY
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import DEFAULTS, Policy, Waiver
 from conftest import Postgres
 from integration.migration_bed import Bed
 
@@ -321,3 +322,85 @@ def test_surveying_writes_nothing(bed: Bed) -> None:
     before = bed.sql(next_transaction)
     bed.survey()
     assert bed.sql(next_transaction) == before
+
+
+def denied(bed: Bed, rule: str, *waivers: Waiver, choice: str = "deny") -> None:
+    bed.policy = Policy({**DEFAULTS, rule: choice}, waivers)
+
+
+DESTRUCTIVE = [
+    ("DROP TABLE t", 'drops the table "t"'),
+    ("DROP TABLE IF EXISTS none, public.t", 'drops the table "public"."t"'),
+    ("DROP SCHEMA s CASCADE", 'drops the schema "s"'),
+    ("ALTER TABLE t DROP COLUMN n", 'drops the column "t"."n"'),
+    ("TRUNCATE t", 'empties the table "t"'),
+    ("DELETE FROM t", 'empties the table "t"'),
+    ("ALTER TABLE t ALTER n TYPE bigint", 'rewrites the table "t" to give the column "n" the type bigint'),
+    ("ALTER TABLE t ALTER v TYPE varchar(5)", 'rewrites the table "t" to give the column "v" the type varchar(5)'),
+]
+HARMLESS = [
+    "CREATE TABLE u (id int); DROP TABLE u",
+    "DROP TABLE IF EXISTS none",
+    "DELETE FROM t WHERE n = 1",
+    "ALTER TABLE t ALTER v TYPE varchar(20)",
+    "ALTER TABLE t ALTER v TYPE text",
+    "ALTER TABLE t ALTER d TYPE numeric(12, 2)",
+    "DROP INDEX IF EXISTS i",
+]
+
+
+@pytest.fixture
+def filled(bed: Bed) -> Bed:
+    bed.write("1_t", "CREATE TABLE t (n int, v varchar(10), d numeric(10, 2)); CREATE SCHEMA s")
+    bed.migrate()
+    return bed
+
+
+@pytest.mark.parametrize(("sql", "what"), DESTRUCTIVE)
+def test_destructive_ones_are_found_and_denied(filled: Bed, sql: str, what: str) -> None:
+    filled.write("2_d", f"SELECT 1;\n  {sql}")
+    denied(filled, "destructive")
+    assert filled.fails() == f"The migration '2_d' {what} (migrations/2_d/migration.sql:2:3)."
+    denied(filled, "destructive", choice="warn")
+    outcome = filled.outcome(filled.files())
+    assert len(outcome.warnings) == len(outcome.actions) == 1
+
+
+@pytest.mark.parametrize("sql", HARMLESS)
+def test_harmless_ones_are_not(filled: Bed, sql: str) -> None:
+    filled.write("2_d", sql)
+    assert filled.survey().result()["destructive"] == []
+    file = "SELECT pg_relation_filenode('t')"
+    before = filled.sql(file)
+    filled.migrate()
+    assert filled.sql(file) == before
+
+
+def test_a_waiver_lets_one_migration_pass_and_is_recorded(filled: Bed) -> None:
+    filled.write("2_d", "DROP TABLE t")
+    other = Waiver("3_e", "destructive", "why not", "ada")
+    denied(filled, "destructive", other)
+    filled.fails()
+    denied(filled, "destructive", other, Waiver("2_d", "destructive", "moved to u in May", "ada"))
+    assert filled.migrate()["status"] == "up_to_date"
+    found = filled.sql("SELECT migration, decision, reason, author, role FROM slipway.migration_decisions")
+    assert found == [("2_d", "waived: destructive", "moved to u in May", "ada", "postgres")]
+
+
+def test_out_of_order(filled: Bed) -> None:
+    filled.write("0_a", "CREATE TABLE a ()")
+    denied(filled, "out_of_order")
+    assert filled.fails().startswith("The migration '0_a' is pending but comes before '1_t', which is applied")
+    denied(filled, "out_of_order", choice="allow")
+    assert filled.outcome(filled.files()).warnings == []
+    assert filled.tables() == ["a", "t"]
+
+
+def test_an_older_release_on_a_newer_database(filled: Bed) -> None:
+    gone = filled.write("2_b", "CREATE TABLE b ()")
+    filled.migrate()
+    gone.unlink()
+    gone.parent.rmdir()
+    assert filled.survey().status == "ahead"
+    denied(filled, "ahead", choice="warn")
+    assert filled.outcome(filled.files()).actions == []

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from access_support import SCHEMA, Site, make_site
@@ -67,7 +66,7 @@ FAULTS = {
         "Role {readonly} may create objects in schema {schema}.",
     ],
     "REVOKE USAGE ON SCHEMA {schema} FROM {readonly}": ["Role {readonly} may not use schema {schema}."],
-    "GRANT INSERT, DELETE ON _prisma_migrations TO {app}": ["Role {app} has DELETE, INSERT on public._prisma_migrations."],
+    "GRANT INSERT ON _prisma_migrations TO {app}": ["Role {app} has INSERT on public._prisma_migrations."],
     "REVOKE SELECT ON _prisma_migrations FROM {app}": ["Role {app} lacks SELECT on public._prisma_migrations."],
     "GRANT UPDATE ON t TO {readonly}": ["Role {readonly} has UPDATE on public.t."],
     "REVOKE INSERT, SELECT ON t FROM {app}": ["Role {app} lacks INSERT, SELECT on public.t."],

@@ -33,8 +33,8 @@ def rights(site: Site) -> list[tuple[object, ...]]:
         UNION ALL SELECT 'schema', nspname, nspacl::text FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema)'
         UNION ALL SELECT 'relation', relname, relacl::text FROM pg_class WHERE relnamespace = 'public'::regnamespace
         UNION ALL SELECT 'default', defaclobjtype::text, defaclacl::text FROM pg_default_acl
-        UNION ALL SELECT 'setting', '', setconfig::text FROM pg_db_role_setting s JOIN pg_database d ON d.oid = setdatabase
-                  WHERE datname = current_database()
+        UNION ALL SELECT 'setting', '', setconfig::text FROM pg_db_role_setting
+                  WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
         ORDER BY 1, 2
         """
     )

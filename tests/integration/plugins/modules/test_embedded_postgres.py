@@ -141,7 +141,7 @@ def test_root_runs_it_in_a_user_namespace(server: Server) -> None:
 def test_changed_settings_restart_it(server: Server) -> None:
     server.ask("CREATE TABLE kept AS SELECT 42 AS x")
     before = server.pid()
-    changed: dict[str, object] = {"settings": {"fsync": "off", "max_connections": 7}}
+    changed: dict[str, Any] = {"settings": {"fsync": "off", "max_connections": 7}}
     for check in (True, False):
         found = server.run(check=check, **changed)
         assert (found["changed"], found["actions"]) == (
@@ -216,7 +216,7 @@ def test_directory_by_another_name(server: Server) -> None:
         ),
     ],
 )
-def test_refused(server: Server, arguments: dict[str, object], message: str) -> None:
+def test_refused(server: Server, arguments: dict[str, Any], message: str) -> None:
     assert server.run(**arguments)["msg"] == message
 
 
@@ -224,8 +224,8 @@ def test_another_version(server: Server) -> None:
     other = {16: 18, 18: 16}[server.version]
     for check in (True, False):
         assert server.run(check=check, version=other)["msg"] == (
-            f"{server.directory}/data holds a cluster of PostgreSQL {server.version} but postgres_version is {other}: set "
-            f"postgres_version back to {server.version}, take a backup, and restore it into a new environment."
+            f"{server.directory}/data holds a cluster of PostgreSQL {server.version} but postgres_version is {other}: "
+            f"set postgres_version back to {server.version}, take a backup, and restore it into a new environment."
         )
     assert server.processes()
 

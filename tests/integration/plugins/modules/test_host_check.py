@@ -56,8 +56,8 @@ def test_port_of_another_process(tmp_path: Path, port: int) -> None:
     command = Path("/proc/self/cmdline").read_text().replace("\0", " ").strip()
     for check in (True, False):
         assert look(tmp_path, port, check=check)["msg"] == (
-            f"Port {port} on 127.0.0.1 is in use by another process (pid {os.getpid()}, {command}): end that one, or set "
-            "another port."
+            f"Port {port} on 127.0.0.1 is in use by another process (pid {os.getpid()}, {command}): end that one, or "
+            "set another port."
         )
 
 
@@ -122,8 +122,8 @@ def test_too_little_disk(tmp_path: Path) -> None:
         ({"port": 65536}, "Port 65536 does not exist: set a port from 1 to 65535."),
         (
             {"address": "192.0.2.1"},  # of nobody (RFC 5737)
-            "Nothing can listen on port 1 of 192.0.2.1: [Errno 99] Cannot assign requested address; set another port or "
-            "host.",
+            "Nothing can listen on port 1 of 192.0.2.1: [Errno 99] Cannot assign requested address; set another port "
+            "or host.",
         ),
     ],
 )

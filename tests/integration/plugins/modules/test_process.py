@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.slipway.deploy.plugins.module_utils._host import wait_until
+from ansible_collections.slipway.deploy.plugins.module_utils._process_host import answers
 from release_support import APP, Module, free_port, get, load
 
 SECRET = "hunter2-secret"
@@ -43,6 +45,7 @@ def run(home: Path, port: int) -> Iterator[Run]:
             "cwd": str(home),
             "port": port,
             "start_timeout": 3,
+            "drain_timeout": 2,
             **more,
         }
         return module(*flags, **options)
@@ -177,8 +180,7 @@ def test_a_port_in_use_is_named_with_its_holder(run: Run, home: Path, port: int)
     command = [sys.executable, str(APP / "src" / "serve.py"), "127.0.0.1", str(port)]
     squatter = subprocess.Popen(command, env={"RELEASE": "x"})
     try:
-        while subprocess.run(["ss", "-Htln", f"sport = :{port}"], capture_output=True, check=True).stdout == b"":
-            assert squatter.poll() is None
+        assert wait_until(lambda: answers("127.0.0.1", port), 10)
         assert run("four")["msg"] == (
             f"Port {port} on 127.0.0.1 is in use by another process (pid {squatter.pid}, {' '.join(command)}): "
             "end that one, or set another port."

@@ -14,7 +14,7 @@ from ansible_collections.slipway.deploy.plugins.action.check_variables import (
     vault_errors,
 )
 
-OPERATOR = {
+OPERATOR: dict[str, dict[str, object]] = {
     "app_port": {"type": "int", "required": True},
     "app_runtime": {"type": "str", "choices": ["container", "process"]},
     "seeding": {"type": "bool"},
@@ -31,9 +31,12 @@ WHERE = ": correct it in the inventory's group_vars or with -e."
         ({"app_port": "http"}, ["app_port is 'http' and must be of type int"]),
         ({"app_port": 1, "app_runtime": "vm"}, ["app_runtime is 'vm' and must be one of container, process"]),
         ({"app_port": 1, "seeding": "perhaps"}, ["seeding is 'perhaps' and must be of type bool"]),
-        ({"app_port": [], "seeding": {}}, ["app_port is [] and must be of type int", "seeding is {} and must be of type bool"]),
+        (
+            {"app_port": [], "seeding": {}},
+            ["app_port is [] and must be of type int", "seeding is {} and must be of type bool"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_variable_errors(variables: dict[str, object], errors: list[str]) -> None:
     assert variable_errors(OPERATOR, variables) == [f"Variable {error}{WHERE}" for error in errors]
 

@@ -7,7 +7,6 @@ import json
 import multiprocessing
 import stat
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ansible.errors import AnsibleError

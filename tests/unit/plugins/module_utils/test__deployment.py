@@ -23,8 +23,8 @@ OTHERS = {
     "another process of that number": {"started_ticks": 101},
 }
 HELD = (
-    "autotest/test is locked: deploy by anna@laptop (pid 10) since 2025-08-07T12:00:00+00:00; wait until that run ends, "
-    "or, if it is dead, run playbooks/unlock.yml."
+    "autotest/test is locked: deploy by anna@laptop (pid 10) since 2025-08-07T12:00:00+00:00; wait until that run "
+    "ends, or, if it is dead, run playbooks/unlock.yml."
 )
 
 

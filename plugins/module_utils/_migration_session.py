@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs the statements of scripts in a session that they can't spoil, and explains their failures."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.slipway.deploy.plugins.module_utils._migration import Script, excerpt, locate
+
+with contextlib.suppress(ImportError):  # connect() says so
+    import psycopg2
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+_DISCARD = "DISCARD TEMP; DISCARD SEQUENCES; DEALLOCATE ALL; CLOSE ALL; UNLISTEN *"
+
+
+class StatementError(Exception):
+    """PostgreSQL refused a statement of a script, or the end of its transaction when ``number`` is None.
+
+    ``lost``: the connection is gone, and whether a transaction was committed at its end is unknown.
+    """
+
+    def __init__(self, script: Script, number: int | None, error: psycopg2.Error, lost: bool) -> None:
+        super().__init__(str(error))
+        self.script = script
+        self.number = number
+        self.error = error
+        self.code = error.pgcode
+        self.lost = lost
+
+    def explain(self, subject: str, advice: str, more: Iterable[tuple[str, str]] = ()) -> str:
+        """The failure for a person: of what, where, what PostgreSQL said, and the advice given."""
+        script, said = self.script, self.error.diag
+        place, shown = f"{script.path}, at its end", ""
+        if self.number is not None:
+            offset = script.statements[self.number].start
+            if said.statement_position:
+                offset += int(said.statement_position) - 1
+            line, column = locate(script.text, offset)
+            place, shown = f"{script.path}:{line}:{column}", f"\n{excerpt(script.text, offset)}"
+        message = said.message_primary or " ".join(str(self.error).split())
+        code = f" (SQLSTATE {self.code})" if self.code else ""
+        said_too = [("DETAIL", said.message_detail), ("HINT", said.message_hint), ("CONTEXT", said.context), *more]
+        facts = "".join(f"\n{label}: {text}" for label, text in said_too if text)
+        return f"{subject} failed at {place}: {message}{code}{shown}{facts}\n{advice}"
+
+
+class Session:
+    """An autocommit connection's cursor. Whatever a script sets, it is as at its start before anything else is sent."""
+
+    def __init__(self, cursor: Cursor) -> None:
+        self.cursor = cursor
+        self._restore = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL"
+        if cursor.connection.server_version >= 140000:  # so that a statement ends with the process that sent it
+            self._restore += "; SET client_connection_check_interval = '1s'"
+        self.restore()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the connection is gone."""
+        return bool(self.cursor.connection.closed)
+
+    def execute(self, sql: str, values: Mapping[str, Any] | None = None) -> None:
+        """Send SQL of our own."""
+        self.cursor.execute(sql, values)
+
+    def restore(self) -> None:
+        """Undo what a script set."""
+        self.execute(self._restore)
+
+    def send(self, script: Script, number: int | None, sql: str, values: Mapping[str, Any] | None = None) -> None:
+        """Send SQL as statement ``number`` of a script; at an error nothing of transaction and session is kept."""
+        try:
+            self.cursor.execute(sql, values)
+        except psycopg2.Error as error:
+            if not self.lost:
+                self.execute("ROLLBACK")
+                self.execute(f"{self._restore}; {_DISCARD}")
+            raise StatementError(script, number, error, self.lost) from error
+
+    def begin(self, script: Script, first: int, last: int) -> None:
+        """Open a transaction and run the statements ``first`` to ``last`` (exclusive) of a script in it."""
+        parts = script.statements[first:last]
+        own = bool(parts) and parts[0].kind == "begin"
+        self.send(script, first if parts else None, script.sql(parts[0]) if own else "BEGIN")
+        for number, part in enumerate(parts, first):
+            if part.kind == "rollback":
+                self.send(script, number, "ROLLBACK; BEGIN")
+            elif part.kind not in ("begin", "commit"):
+                self.send(script, number, script.sql(part))
+
+    def verify(self, script: Script) -> None:
+        """Run a script of checks in the open transaction: each statement must succeed and give no row that is false."""
+        self.send(script, None, self._restore)
+        for number, part in enumerate(script.statements):
+            self.send(script, number, script.sql(part))
+            if self.cursor.description and any(row[0] is False for row in self.cursor.fetchall()):
+                self.send(script, number, "DO $$ BEGIN RAISE EXCEPTION 'the check says false'; END $$")
+
+    def commit(self, script: Script, sql: str, values: Mapping[str, Any]) -> None:
+        """Write a row of ours and commit, as the end of a script's transaction."""
+        self.send(script, None, f"{self._restore}; {sql}; COMMIT; {_DISCARD}", values)

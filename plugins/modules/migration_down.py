@@ -1,0 +1,130 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module ``migration_down``."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: migration_down
+short_description: Undo applied SQL migrations
+version_added: 0.1.0
+description:
+  - Runs the C(down.sql) that lies beside C(migration.sql), newest migration first, each in one transaction with its row in
+    the history, which is marked as rolled back. The migration is pending then, to Prisma as well.
+  - Stops before it writes anything when one of them has no C(down.sql) or was edited.
+options:
+  path:
+    description: Directory of the migrations on the controller, relative to the playbook or absolute.
+    type: path
+    required: true
+  schema:
+    description: Schema that holds the history.
+    type: str
+    default: public
+  names:
+    description: The migrations to undo, in whatever order. Those that are not applied are left alone.
+    type: list
+    elements: str
+  last:
+    description: How many to undo, from the last applied one on. Not idempotent, by its nature.
+    type: int
+  lock_wait:
+    description: Seconds to wait for another run to end.
+    type: float
+    default: 60
+  lock_timeout:
+    description: How long a statement may wait for a lock on a table, as PostgreSQL's C(lock_timeout).
+    type: str
+    default: 2s
+extends_documentation_fragment: slipway.deploy.postgres
+attributes:
+  check_mode:
+    description: Can run in check_mode and return changed status prediction without modifying target.
+    support: full
+  diff_mode:
+    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
+    support: none
+    details: RV(actions) says all of it.
+  idempotent:
+    description: When run twice in a row outside check mode, with the same arguments, the second run changes nothing.
+    support: partial
+    details: With O(names), not with O(last).
+seealso:
+  - module: slipway.deploy.migrations
+author:
+  - The Slipway contributors
+"""
+
+EXAMPLES = r"""
+- name: Undo the last migration
+  slipway.deploy.migration_down:
+    path: "{{ playbook_dir }}/migrations"
+    last: 1
+    login_unix_socket: /var/run/postgresql
+    login_user: app_owner
+    login_password: "{{ app_owner_password }}"
+    login_db: app
+"""
+
+RETURN = r"""
+actions:
+  description: What was done or, in check mode, would be, in sentences.
+  returned: success
+  type: list
+  elements: str
+  sample: ["Undid 20250730170846_add_releases in 0.012 s."]
+migrations:
+  description: The state after it, as M(slipway.deploy.migrations) returns it.
+  returned: success
+  type: dict
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import CONNECTION_SPEC, Server
+from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_down import undo
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import DEFAULTS, Policy
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import Files
+from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    """Gather, plan, apply, report."""
+    given = module.params
+    files = Files(given["path"], given["schema"], Payload.load(given["_payload"]), Policy(DEFAULTS))
+    outcome = undo(
+        Server.from_params(given),
+        files,
+        given["names"] or [],
+        given["last"] or 0,
+        given["lock_wait"],
+        module.check_mode,
+        lock_timeout=given["lock_timeout"],
+    )
+    return {"changed": bool(outcome.actions), "actions": outcome.actions, "migrations": outcome.migrations}
+
+
+def main() -> None:
+    """Entry point."""
+    options: dict[str, dict[str, Any]] = {
+        "path": {"type": "path", "required": True},
+        "schema": {"type": "str", "default": "public"},
+        "names": {"type": "list", "elements": "str"},
+        "last": {"type": "int"},
+        "lock_wait": {"type": "float", "default": 60},
+        "lock_timeout": {"type": "str", "default": "2s"},
+        "_payload": {"type": "str", "required": True, "no_log": True},
+    }
+    module = AnsibleModule(
+        argument_spec={**CONNECTION_SPEC, **options},
+        mutually_exclusive=[("names", "last")],
+        required_one_of=[("names", "last")],
+        supports_check_mode=True,
+    )
+    run(module, work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What rules and waivers make of findings."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_destructive import rewrites
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import DEFAULTS, Finding, Policy, Waiver
+
+FINDING = Finding("missing", "1_a", "It is missing.")
+ALWAYS = Finding("", "1_a", "It failed.")
+WAIVER = Waiver("1_a", "missing", "because", "ada")
+
+JUDGEMENTS = [
+    # choice, waivers, denied, warned, waived
+    ("deny", (), 1, 0, 0),
+    ("warn", (), 0, 1, 0),
+    ("allow", (), 0, 0, 0),
+    ("deny", (WAIVER,), 0, 1, 1),
+    ("deny", (Waiver("2_b", "missing", "because", "ada"),), 1, 0, 0),
+    ("deny", (Waiver("1_a", "edited", "because", "ada"),), 1, 0, 0),
+]
+
+
+@pytest.mark.parametrize(("choice", "waivers", "denied", "warned", "waived"), JUDGEMENTS)
+def test_judgements(choice: str, waivers: tuple[Waiver, ...], denied: int, warned: int, waived: int) -> None:
+    verdict = Policy({**DEFAULTS, "missing": choice}, waivers).judge([FINDING])
+    assert (len(verdict.denied), len(verdict.warned), len(verdict.waived)) == (denied, warned, waived)
+
+
+def test_what_has_no_rule_is_always_denied() -> None:
+    assert Policy(dict.fromkeys(DEFAULTS, "allow"), (WAIVER,)).judge([ALWAYS]).denied == (ALWAYS,)
+
+
+def test_a_policy_given_in_part_keeps_the_defaults() -> None:
+    policy = Policy.from_params({"policy": {"missing": "warn", "edited": None}, "waivers": []})
+    assert policy.rules == {**DEFAULTS, "missing": "warn"}
+
+
+TYPES = [
+    ("character varying(10)", "varchar(20)", False),
+    ("character varying(10)", "varchar(5)", True),
+    ("character varying(10)", "varchar", False),
+    ("character varying", "varchar(5)", True),
+    ("numeric(10,2)", "numeric(12, 2)", False),
+    ("numeric(10,2)", "numeric(12, 3)", True),
+    ("integer", "integer", False),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), TYPES)
+def test_rewrites(old: str, new: str, expected: bool) -> None:
+    assert rewrites(old, new) == expected
