@@ -200,12 +200,12 @@ def fill(site: Site) -> None:
             name = sql.Identifier(site.database)
             for statement in (
                 "ALTER DATABASE {} OWNER TO bk_owner",
-                "ALTER DATABASE {} SET slipway.environment = 'test'",
+                "ALTER DATABASE {} SET work_mem = '7MB'",
                 'ALTER DATABASE {} SET search_path = "$user", public, "Zwölf ""Affen"""',
                 "ALTER ROLE bk_app IN DATABASE {} SET statement_timeout = '7s'",
                 "REVOKE ALL ON DATABASE {} FROM PUBLIC",
                 "GRANT CONNECT ON DATABASE {} TO bk_app",
-                "COMMENT ON DATABASE {} IS 'the application''s'",
+                "COMMENT ON DATABASE {} IS 'the application''s\nslipway.environment=test'",
             ):
                 cursor.execute(sql.SQL(statement).format(name))
     finally:

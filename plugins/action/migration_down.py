@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from ansible_collections.slipway.deploy.plugins.action.migrations import ActionModule as MigrationsAction
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_action import MigrationAction
 
 
-class ActionModule(MigrationsAction):
+class ActionModule(MigrationAction):
     """The action of ``migration_down``."""
 
     beside = "down"

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.slipway.deploy.plugins.action.migrations import ActionModule
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_action import MigrationAction
 
-__all__ = ["ActionModule"]
+
+class ActionModule(MigrationAction):
+    """The action of ``migration_resolve``."""

@@ -1,43 +1,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads the migrations on the controller and hands them to the module of the same name, in one round trip."""
+"""Reads the migrations on the controller for the module ``migrations``, and shows the SQL that it applies."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ansible.plugins.action import ActionBase
-from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_files import MigrationFiles, from_task
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_action import MigrationAction
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_files import MigrationFiles
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
-    """The action of ``migrations`` and, below their own names, of the other modules that take a payload."""
+class ActionModule(MigrationAction):
+    """The action of ``migrations``."""
 
-    _supports_check_mode = True
-    _supports_async = False
-    beside = "verify"
-
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Read, call the module, and add the SQL of what is or was pending as a difference."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        arguments = dict(self._task.args)
-        files = from_task(self._loader, arguments.get("path"), self.beside)
-        arguments["_payload"] = files.payload.dump()
-        result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
+    def complete(self, result: dict[str, Any], files: MigrationFiles) -> dict[str, Any]:
+        """Add the SQL that was applied or, in check mode, would be, as a difference."""
         if self._task.diff and result.get("changed"):
             report = result["migrations"]
-            done = [each["name"] for each in report["applied_now"]]
-            result["diff"] = _difference(files, done or report["pending"])
+            done = [each["name"] for each in report["applied_now"]] or report["pending"]
+            scripts = [files.scripts[name] for name in done]
+            result["diff"] = [
+                {"before_header": "not applied", "after_header": script.path, "before": "", "after": script.text}
+                for script in scripts
+            ]
         return result
-
-
-def _difference(files: MigrationFiles, names: list[str]) -> list[dict[str, str]]:
-    return [
-        {
-            "before_header": "not applied",
-            "after_header": files.scripts[name].path,
-            "before": "",
-            "after": files.scripts[name].text,
-        }
-        for name in names
-        if name in files.scripts
-    ]

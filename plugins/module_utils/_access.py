@@ -11,6 +11,7 @@ The rules, each a statement that is only sent when the catalogue says that it is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,8 +22,8 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-# A setting of the database, not a table in it: it is not part of a dump, so that a copy of the production
-# database is never taken for production.
+# A line of the database's comment. It is part of no dump (pg_dump writes it with --create alone), so that a copy of the
+# production database is never taken for production, and the database's owner may write it on managed servers too.
 STAMP = "slipway.environment"
 
 HISTORY = "_prisma_migrations"
@@ -63,8 +64,27 @@ def literal(text: str) -> str:
 
 def stamp(cursor: Cursor) -> str:
     """The environment's name that the database carries, or '' when it carries none."""
-    cursor.execute("SELECT coalesce(current_setting(%s, true), '')", [STAMP])
+    return find_stamp(comment(cursor))
+
+
+def comment(cursor: Cursor) -> str:
+    """The database's comment, or '' when it has none."""
+    cursor.execute(
+        "SELECT coalesce(pg_catalog.shobj_description(oid, 'pg_database'), '') FROM pg_catalog.pg_database"
+        " WHERE datname = current_database()"
+    )
     return str(one_row(cursor)[0])
+
+
+def find_stamp(comment: str) -> str:
+    """The environment's name in a database's comment, or ''."""
+    found = re.search(rf"^{STAMP}=(\S+)$", comment, re.MULTILINE)
+    return found.group(1) if found else ""
+
+
+def add_stamp(comment: str, environment: str) -> str:
+    """The comment with the environment's name in a line of its own; what somebody else wrote there stays."""
+    return "\n".join(filter(None, [comment, f"{STAMP}={environment}"]))
 
 
 def check_stamp(found: str, environment: str, database: str) -> None:
@@ -83,13 +103,14 @@ def plan(cursor: Cursor, roles: Roles, schemas: Sequence[str], environment: str)
     """
     cursor.execute("SELECT current_database()")
     database = one_row(cursor)[0]
-    found = stamp(cursor)
+    text = comment(cursor)
+    found = find_stamp(text)
     check_stamp(found, environment, database)
     statements = []
     if not found:
         statements.append(
             Statement(
-                f"ALTER DATABASE {quote(database)} SET {STAMP} = {literal(environment)}",
+                f"COMMENT ON DATABASE {quote(database)} IS {literal(add_stamp(text, environment))}",
                 f"Marked database {database} as {environment}.",
             )
         )

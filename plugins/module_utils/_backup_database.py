@@ -172,7 +172,7 @@ def create(cursor: Cursor, database: str, like: About) -> None:
 
 
 def copy_settings(cursor: Cursor, source: str, target: str) -> None:
-    """Give ``target`` the settings of ``source``, those for single roles too; the environment's stamp is one."""
+    """Give ``target`` the settings of ``source``, those for single roles too."""
     cursor.execute(
         "SELECT pg_get_userbyid(nullif(s.setrole, 0)), s.setconfig FROM pg_db_role_setting s "
         "JOIN pg_database d ON d.oid = s.setdatabase WHERE d.datname = %s ORDER BY 1",

@@ -236,8 +236,9 @@ class Application:
             more.append(("ATTEMPTS", f"{self.attempts}, within {self.patience.lock_retry:g} s"))
             advice = "Run again when these sessions have ended, or end them with pg_terminate_backend."
         elif self.progress.done:
-            kept = f"Its first {self.progress.done} statements are kept"
-            advice = f"{kept}: correct the rest of the file, or the data, and run again."
+            done = self.progress.done
+            kept = "Its first statement is" if done == 1 else f"Its first {done} statements are"
+            advice = f"{kept} kept: correct the rest of the file, or the data, and run again."
         else:
             advice = "Nothing of this migration was kept: correct the file, or the data, and run again."
         return failed.explain(f"Migration {self.migration.name!r}", advice, more)

@@ -127,10 +127,10 @@ class Watch:
         if self._stop.wait(_POLL):
             return
         # Without this connection, or this right, the migration goes on; only the names of its blockers are missing.
-        with contextlib.suppress(SlipwayError, psycopg2.Error):
-            with connection(self._server, "slipway migrations watch") as opened, opened.cursor() as cursor:
-                opened.autocommit = True
-                while not self._stop.wait(_POLL):
-                    cursor.execute(_BLOCKERS, (self._pid,))
-                    found = tuple(Blocker(*row) for row in cursor.fetchall())
-                    self.blockers = found or self.blockers
+        harmless = contextlib.suppress(SlipwayError, psycopg2.Error)
+        with harmless, connection(self._server, "slipway migrations watch") as opened, opened.cursor() as cursor:
+            opened.autocommit = True
+            while not self._stop.wait(_POLL):
+                cursor.execute(_BLOCKERS, (self._pid,))
+                found = tuple(Blocker(*row) for row in cursor.fetchall())
+                self.blockers = found or self.blockers

@@ -44,7 +44,7 @@ options:
     elements: str
     default: [public]
   environment_name:
-    description: Name of the environment, kept in the database's setting C(slipway.environment).
+    description: Name of the environment, kept in a line C(slipway.environment=NAME) of the database's comment.
     type: str
     required: true
   identity_file:

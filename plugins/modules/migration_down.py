@@ -9,8 +9,8 @@ module: migration_down
 short_description: Undo applied SQL migrations
 version_added: 0.1.0
 description:
-  - Runs the C(down.sql) that lies beside C(migration.sql), newest migration first, each in one transaction with its row in
-    the history, which is marked as rolled back. The migration is pending then, to Prisma as well.
+  - Runs the C(down.sql) that lies beside C(migration.sql), newest migration first, each in one transaction with its row
+    in the history, which is marked as rolled back. The migration is pending then, to Prisma as well.
   - Stops before it writes anything when one of them has no C(down.sql) or was edited.
 options:
   path:

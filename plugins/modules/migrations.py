@@ -15,8 +15,8 @@ description:
     rolled back with the error, so that the next run tries it again.
   - A migration with statements that PostgreSQL refuses in a transaction, such as C(CREATE INDEX CONCURRENTLY), is
     applied statement by statement. Its row stays unfinished until the last, and a later run goes on where it stopped.
-  - A C(verify.sql) beside C(migration.sql) runs at the end of the same transaction; a statement that fails, or a query that
-    gives a row whose first value is false, undoes the migration.
+  - A C(verify.sql) beside C(migration.sql) runs at the end of the same transaction; a statement that fails, or a query
+    that gives a row whose first value is false, undoes the migration.
   - The files and the history stay Prisma's, to the byte. One can change between the two tools at any time.
   - Stops before it writes anything when one failed half-way under Prisma, when the database holds tables but no
     history, and, unless O(policy) says otherwise, when an applied migration was edited or is missing.

@@ -13,7 +13,7 @@ description:
     swaps the two by renaming them in one transaction. The former database is kept under another name.
   - O(login_db) stays in use while the backup is restored. It is unavailable only during the swap, well below a second
     after its sessions have ended. What was written to it since the backup is in the former database only.
-  - The new database takes over the former one's owner, settings (the environment's stamp among them), comment and the
+  - The new database takes over the former one's owner, settings, comment (which names the environment) and the
     right to connect; what is inside it has the owners and rights of the backup. Those roles have to exist.
   - A step that fails leaves O(login_db) in place as it was.
   - O(login_user) is a superuser, or may create databases and is a member of the roles that own it and its objects.

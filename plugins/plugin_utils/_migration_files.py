@@ -59,9 +59,11 @@ class _NotApplicableError(Exception):
 
 
 def read(path: str, shown: str | None = None, beside: str = "verify") -> MigrationFiles:
-    """Read the migrations below ``path``, called ``shown`` in messages, each with the file ``<beside>.sql`` if it has one.
+    """Read the migrations below ``path``, called ``shown`` in messages, each with ``<beside>.sql`` if there is one.
 
-    The script of that one has the name ``<migration>/<beside>``. Raises SlipwayError when the directory as a whole is unusable. What is wrong with one file is that migration's
+    The script of that one has the name ``<migration>/<beside>``.
+
+    Raises SlipwayError when the directory as a whole is unusable. What is wrong with one file is that migration's
     ``problem``: an applied migration may hold what could not be applied again.
     """
     shown = (shown or path).rstrip("/")

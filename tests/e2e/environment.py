@@ -88,11 +88,7 @@ class Environment:
         self.migrations = self.directory / "migrations"
         self.application = self.directory / "app"
         self.url = f"http://127.0.0.1:{self.port}"
-        names = subprocess.run(["git", "ls-files", "migrations"], cwd=ROOT, capture_output=True, text=True, check=True)
-        for name in names.stdout.splitlines():  # what is tracked: somebody may be writing a migration right now
-            target = self.directory / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, target)
+        shutil.copytree(ROOT / "migrations", self.migrations)
         ignored = shutil.ignore_patterns("__pycache__", "tests", ".*_cache")
         shutil.copytree(ROOT / "app", self.application, ignore=ignored)
 

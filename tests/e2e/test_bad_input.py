@@ -136,13 +136,13 @@ def test_a_check_of_a_new_environment_succeeds_and_writes_nothing(fresh: Environ
 
 def test_the_database_of_another_environment_is_left_alone(deployed: Deployed) -> None:
     deployed.first.succeeded()
-    deployed.sql("ALTER DATABASE autotest SET slipway.environment = 'prod'")
+    deployed.sql("COMMENT ON DATABASE autotest IS 'slipway.environment=prod'")
     try:
         before = deployed.dump(), deployed.processes(), deployed.backups()
         outcome = deployed.deploy().failed()
         after = deployed.dump(), deployed.processes(), deployed.backups()
     finally:
-        deployed.sql("ALTER DATABASE autotest SET slipway.environment = 'local'")
+        deployed.sql("COMMENT ON DATABASE autotest IS 'slipway.environment=local'")
 
     assert outcome.messages[0] == (
         "Database autotest belongs to environment prod but this inventory is local: nothing was changed; "

@@ -31,36 +31,39 @@ def test_a_restore_brings_rows_back_and_keeps_the_former_database(deployed: Depl
     assert deployed.deploy().succeeded().recap["changed"] == 0
 
 
-@pytest.fixture
-def colleague(deployed: Deployed) -> Path:
-    """A lock that somebody took on another controller, so that nobody can tell whether that run still lives."""
+ELSEWHERE = {"controller": "elsewhere", "boot": "another", "machine": "another", "pid": 4711}
+# A run of this very machine that lives: the process of these tests.
+HERE = {"pid": os.getpid(), "started_ticks": int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])}
+
+
+@pytest.fixture(params=[ELSEWHERE, HERE], ids=["elsewhere", "here"])
+def colleague(deployed: Deployed, request: pytest.FixtureRequest) -> Path:
+    """The lock of a run that may be at work."""
     deployed.first.succeeded()
-    own = deployed.records()[-1]["run"]
     lock = deployed.state / "lock.json"
-    lock.write_text(json.dumps({**own, "user": "maria", "controller": "elsewhere", "machine": "0" * 16, "pid": 4711}))
+    lock.write_text(json.dumps({**deployed.records()[-1]["run"], "verb": "deploy", "user": "maria", **request.param}))
     return lock
 
 
 def test_a_lock_is_refused_with_its_holders_name_until_it_is_broken(deployed: Deployed, colleague: Path) -> None:
-    held, before = colleague.read_text(), (deployed.dump(), deployed.files(), deployed.processes())
+    held, before = json.loads(colleague.read_text()), (deployed.dump(), deployed.files(), deployed.processes())
     outcome = deployed.deploy().failed()
 
+    holder = f"deploy by maria@{held['controller']} (pid {held['pid']}) since {held['since']}"
     assert outcome.messages == [
-        f"autotest/local is locked: deploy by maria@elsewhere (pid 4711) since {json.loads(held)['since']}; "
-        "wait until that run ends, or, if it is dead, run playbooks/unlock.yml."
+        f"autotest/local is locked: {holder}; wait until that run ends, or, if it is dead, run playbooks/unlock.yml."
     ]
     assert (deployed.dump(), deployed.files(), deployed.processes()) == before
 
     output = deployed.play("playbooks/unlock.yml").succeeded().output
-    assert "Broke the lock: deploy by maria@elsewhere (pid 4711)" in output
+    assert f"Broke the lock: {holder}." in output
     assert not colleague.exists()
 
 
 def test_the_lock_of_a_dead_run_of_this_machine_is_taken_over(deployed: Deployed) -> None:
-    own = deployed.records()[-1]["run"]
-    assert not Path(f"/proc/{own['pid']}").exists() or os.getpid() != own["pid"]
+    deployed.first.succeeded()
     lock = deployed.state / "lock.json"
-    lock.write_text(json.dumps(own))
+    lock.write_text(json.dumps(deployed.records()[-1]["run"]))  # its process has ended
 
     deployed.play("playbooks/verify.yml").succeeded()
     assert lock.exists()  # who only looks needs no lock

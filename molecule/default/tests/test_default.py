@@ -111,7 +111,8 @@ def test_tables_are_there_and_seeded() -> None:
 
 
 def test_environment_is_stamped() -> None:
-    assert sql("SELECT current_setting('slipway.environment')") == [("molecule",)]
+    comment = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'autotest'"
+    assert sql(comment) == [("slipway.environment=molecule",)]
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,8 @@ def rights(site: Site) -> list[tuple[object, ...]]:
         UNION ALL SELECT 'schema', nspname, nspacl::text FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema)'
         UNION ALL SELECT 'relation', relname, relacl::text FROM pg_class WHERE relnamespace = 'public'::regnamespace
         UNION ALL SELECT 'default', defaclobjtype::text, defaclacl::text FROM pg_default_acl
-        UNION ALL SELECT 'setting', '', setconfig::text FROM pg_db_role_setting
-                  WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
+        UNION ALL SELECT 'comment', '', description FROM pg_shdescription
+                  WHERE objoid = (SELECT oid FROM pg_database WHERE datname = current_database())
         ORDER BY 1, 2
         """
     )
@@ -82,7 +82,7 @@ def test_four_runs(site: Site) -> None:
     assert [path.name for path in site.identity_file.parent.iterdir()] == ["database.json"]
 
     after = rights(site)
-    assert ("setting", "", "{slipway.environment=test}") in after
+    assert ("comment", "", "slipway.environment=test") in after
     for mode in (True, False):
         again = site.access(check=mode)
         assert (again["changed"], again["actions"], again["diff"]["after"]) == (False, [], "")
@@ -158,7 +158,7 @@ def test_rights_taken_away_by_hand_come_back(site: Site) -> None:
 
 
 def test_another_environments_database(site: Site) -> None:
-    site.execute(f"ALTER DATABASE {quote(site.database)} SET slipway.environment = 'prod'")
+    site.execute(f"COMMENT ON DATABASE {quote(site.database)} IS 'the shop''s\nslipway.environment=prod'")
     before = rights(site)
     for check in (True, False):
         assert site.access(check=check)["msg"] == (

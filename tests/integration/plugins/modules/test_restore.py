@@ -64,7 +64,7 @@ def test_everything_about_the_database_is_as_it_was(postgres: Postgres, tmp_path
     literal = "'" + site.database.replace("'", "''") + "'"
     before = (
         postgres.execute(f"{PROPERTIES} {literal}"),
-        site.execute("SELECT current_setting('search_path'), current_setting('slipway.environment')"),
+        site.execute("SELECT current_setting('search_path'), current_setting('work_mem')"),
         contents(postgres, site.database),
     )
     assert site.backup().get("msg") is None
@@ -73,7 +73,7 @@ def test_everything_about_the_database_is_as_it_was(postgres: Postgres, tmp_path
     assert done.get("msg") is None
     assert before == (
         postgres.execute(f"{PROPERTIES} {literal}"),
-        site.execute("SELECT current_setting('search_path'), current_setting('slipway.environment')"),
+        site.execute("SELECT current_setting('search_path'), current_setting('work_mem')"),
         contents(postgres, site.database),
     )
     assert site.execute("SELECT convert_from(lo_get(4711), 'UTF8')") == [("large",)]
@@ -194,7 +194,7 @@ def test_what_fails_leaves_the_database_alone(site: Site, tmp_path: Path, fault:
 def test_a_swap_that_fails_puts_the_old_one_back(site: Site) -> None:
     """A setting that can't be given to the new database fails the last step, after the sessions were ended."""
     site.backup()
-    site.postgres.execute(f"ALTER DATABASE {site.database} SET slipway.environment = 'test'")
+    site.postgres.execute(f"ALTER DATABASE {site.database} SET slipway.owner = 'test'")
     site.postgres.execute("CREATE ROLE bk_plain LOGIN CREATEDB PASSWORD 'bk_plain'")
     site.postgres.execute(f"ALTER DATABASE {site.database} OWNER TO bk_plain")
     login = {"login_user": "bk_plain", "login_password": "bk_plain"}
@@ -203,10 +203,10 @@ def test_a_swap_that_fails_puts_the_old_one_back(site: Site) -> None:
     site.backup(**login)
     failed = site.restore(**login)
     assert failed["msg"] == (
-        f"The restore of database '{site.database}' failed: permission denied to set parameter \"slipway.environment\"."
+        f"The restore of database '{site.database}' failed: permission denied to set parameter \"slipway.owner\"."
     )
     assert site.databases() == []
-    assert site.execute("SELECT count(*), current_setting('slipway.environment') FROM t") == [(1000, "test")]
+    assert site.execute("SELECT count(*), current_setting('slipway.owner') FROM t") == [(1000, "test")]
 
 
 def test_leftovers_of_a_killed_restore(site: Site) -> None:

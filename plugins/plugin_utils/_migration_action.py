@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the actions of the modules for migrations share: read the files on the controller, call the module once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_files import MigrationFiles, from_task
+
+
+class MigrationAction(ActionBase):  # type: ignore[misc]
+    """Hands what lies in the directory ``path`` to the module of the task's own name."""
+
+    _supports_check_mode = True
+    _supports_async = False
+    # Which file beside migration.sql the module takes.
+    beside = "verify"
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Read, and call the module in one round trip."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        files = from_task(self._loader, arguments.get("path"), self.beside)
+        arguments["_payload"] = files.payload.dump()
+        result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
+        return self.complete(result, files)
+
+    def complete(self, result: dict[str, Any], files: MigrationFiles) -> dict[str, Any]:
+        """Add to the module's result what only the controller knows."""
+        return result
