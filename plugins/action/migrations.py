@@ -12,6 +12,8 @@ from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_files im
 class ActionModule(MigrationAction):
     """The action of ``migrations``."""
 
+    linted = True
+
     def complete(self, result: dict[str, Any], files: MigrationFiles) -> dict[str, Any]:
         """Add the SQL that was applied or, in check mode, would be, as a difference."""
         if self._task.diff and result.get("changed"):

@@ -8,3 +8,5 @@ from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_action i
 
 class ActionModule(MigrationAction):
     """The action of ``migrations_info``."""
+
+    linted = True

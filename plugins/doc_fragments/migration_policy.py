@@ -38,6 +38,13 @@ options:
           a type for which the table is rewritten. V(warn) unless told otherwise.
         type: str
         choices: [allow, warn, deny]
+      lint:
+        description: >-
+          The linter squawk finds something in a pending migration that matters to this database, such as a lock on a
+          table of more than 10 MiB that stops its readers or writers. A comment C(-- slipway: allow RULE: REASON)
+          before the statement waives it there. V(warn) unless told otherwise; V(allow) does without squawk.
+        type: str
+        choices: [allow, warn, deny]
   waivers:
     description:
       - Exceptions from O(policy) for single migrations.
@@ -54,7 +61,7 @@ options:
         description: The rule that need not hold.
         type: str
         required: true
-        choices: [edited, edited_whitespace, missing, ahead, out_of_order, destructive]
+        choices: [edited, edited_whitespace, missing, ahead, out_of_order, destructive, lint]
       reason:
         description: Why.
         type: str

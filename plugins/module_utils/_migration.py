@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_destructive import Destruction
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_lint import Lint
 
 # Space, punctuation and digits in the order of ICU's root collation, which is that of Prisma (localeCompare).
 _COLLATION = {character: weight for weight, character in enumerate(" _-,;:!?.'\"()[]{}@*/\\&#%`^+<=>|~$0123456789")}
@@ -38,12 +39,14 @@ class Statement:
 
     ``kind`` is empty, or ``alone`` (PostgreSQL refuses it within a transaction), ``begin``, ``commit``, ``rollback``.
     ``about`` says of some that run alone what is to be known when they are repeated: what they do, and to what.
+    ``tables`` are the existing tables that it is to change, as SQL.
     """
 
     start: int
     end: int
     kind: str = ""
     about: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Script:
     text: str
     statements: tuple[Statement, ...]
     destructive: tuple[Destruction, ...] = ()
+    lint: tuple[Lint, ...] = ()
 
     def sql(self, statement: Statement) -> str:
         """The text of one statement."""
@@ -138,7 +142,7 @@ class Payload:
     @classmethod
     def pack(cls, migrations: Iterable[Migration], scripts: Mapping[str, Script]) -> Payload:
         """Prepare migrations and their scripts, by name, for the journey."""
-        sql = {name: asdict(script) for name, script in scripts.items()}
+        sql = {name: _fields(script) for name, script in scripts.items()}
         return cls(tuple(migrations), base64.b64encode(zlib.compress(json.dumps(sql).encode())).decode())
 
     def dump(self) -> str:
@@ -158,6 +162,19 @@ class Payload:
         return {name: _script(**fields) for name, fields in sql.items()}
 
 
-def _script(path: str, text: str, statements: list[dict[str, Any]], destructive: list[dict[str, str]]) -> Script:
-    parts = tuple(Statement(**{**part, "about": tuple(part["about"])}) for part in statements)
-    return Script(path, text, parts, tuple(Destruction(**found) for found in destructive))
+def _fields(script: Script) -> dict[str, Any]:
+    return {
+        "path": script.path,
+        "text": script.text,
+        "statements": [[part.start, part.end, part.kind, part.about] for part in script.statements],
+        "destructive": [asdict(each) for each in script.destructive],
+        "lint": [asdict(each) for each in script.lint],
+    }
+
+
+def _script(
+    path: str, text: str, statements: list[Any], destructive: list[dict[str, str]], lint: list[dict[str, Any]]
+) -> Script:
+    parts = tuple(Statement(start, end, kind, tuple(about)) for start, end, kind, about in statements)
+    found = tuple(Lint(**{**each, "tables": tuple(each["tables"])}) for each in lint)
+    return Script(path, text, parts, tuple(Destruction(**each) for each in destructive), found)

@@ -14,6 +14,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration import (
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_destructive import Destruction
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import History, Row
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_lint import Lint
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import Finding
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_progress import Progress
 
@@ -35,6 +36,7 @@ class Plan:
     out_of_order: tuple[str, ...]
     ahead: bool
     destructive: tuple[tuple[str, Destruction], ...] = ()
+    lint: tuple[tuple[str, Lint], ...] = ()
     begun: dict[str, tuple[Row, Progress]] = field(default_factory=dict)
 
     @property
@@ -102,6 +104,11 @@ class Plan:
             Finding("destructive", name, f"The migration {name!r} {each.what} ({each.place}).")
             for name, each in self.destructive
         ]
+        found += [
+            Finding("lint", name, f"{each.place}: {each.message} ({each.rule})")
+            for name, each in self.lint
+            if not each.waiver
+        ]
         return found
 
     def result(self) -> dict[str, Any]:
@@ -117,6 +124,7 @@ class Plan:
             "rolled_back": list(self.rolled_back),
             "out_of_order": list(self.out_of_order),
             "destructive": list(dict.fromkeys(name for name, _ in self.destructive)),
+            "lint": [each.result(name) for name, each in self.lint],
             "applied_now": [],
         }
 
@@ -157,6 +165,7 @@ def make_plan(directory: str, payload: Payload, history: History) -> Plan:
         (row for name, row in finished.items() if name not in by_name or not by_name[name].checksums),
         key=lambda row: sort_key(row.name),
     )
+    scripts = {file.name: payload.scripts[file.name] for file in pending if file.name in payload.scripts}
     newest = sort_key(applied[-1]) if applied else None
     return Plan(
         directory=directory,
@@ -171,12 +180,8 @@ def make_plan(directory: str, payload: Payload, history: History) -> Plan:
         rolled_back=tuple(name for name in rolled_back if name not in live),
         out_of_order=tuple(file.name for file in pending if newest and sort_key(file.name) < newest),
         ahead=bool(missing) and all(not files or sort_key(row.name) > sort_key(files[-1].name) for row in missing),
-        destructive=tuple(
-            (file.name, found)
-            for file in pending
-            if file.name in payload.scripts
-            for found in payload.scripts[file.name].destructive
-        ),
+        destructive=tuple((name, found) for name, script in scripts.items() for found in script.destructive),
+        lint=tuple((name, found) for name, script in scripts.items() for found in script.lint),
         begun=begun,
     )
 

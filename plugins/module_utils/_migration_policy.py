@@ -16,6 +16,7 @@ DEFAULTS = {
     "ahead": "deny",
     "out_of_order": "warn",
     "destructive": "warn",
+    "lint": "warn",
 }
 CHOICES = ("allow", "warn", "deny")
 

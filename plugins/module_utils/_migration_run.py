@@ -20,6 +20,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration_apply im
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_decisions import record
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_destructive import real
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import HistoryTable, quote
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_lint import matters
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import Watch, held
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_plan import Plan, make_plan
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import Policy, Verdict
@@ -50,8 +51,11 @@ class Files:
     def compare(self, cursor: Cursor) -> tuple[Plan, Verdict]:
         """Read the database, plan, and judge the plan."""
         plan = make_plan(self.directory, self.payload, HistoryTable(self.schema).read(cursor))
-        real_ones = tuple((name, found) for name, found in plan.destructive if real(cursor, found))
-        plan = replace(plan, destructive=real_ones)
+        plan = replace(
+            plan,
+            destructive=tuple((name, found) for name, found in plan.destructive if real(cursor, found)),
+            lint=tuple((name, found) for name, found in plan.lint if matters(cursor, found)),
+        )
         return plan, self.policy.judge(plan.findings)
 
 

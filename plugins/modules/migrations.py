@@ -72,6 +72,8 @@ attributes:
     support: full
 seealso:
   - module: slipway.deploy.migrations_info
+requirements:
+  - pglast and, unless O(policy.lint=allow), squawk-cli on the controller
 author:
   - The Slipway contributors
 """
@@ -153,6 +155,26 @@ migrations:
       description: Names of the pending ones that lose data or rewrite a table of this database.
       type: list
       elements: str
+    lint:
+      description: What the linter says of the pending ones that matters to this database.
+      type: list
+      elements: dict
+      contains:
+        migration:
+          description: The migration's name.
+          type: str
+        place:
+          description: File, line and column.
+          type: str
+        rule:
+          description: Squawk's name of the rule.
+          type: str
+        message:
+          description: What it says.
+          type: str
+        waiver:
+          description: The reason that the file gives for it, if any.
+          type: str
     applied_now:
       description: What this run has applied.
       type: list

@@ -37,6 +37,8 @@ attributes:
     support: full
 seealso:
   - module: slipway.deploy.migrations
+requirements:
+  - pglast and, unless O(policy.lint=allow), squawk-cli on the controller
 author:
   - The Slipway contributors
 """

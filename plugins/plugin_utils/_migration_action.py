@@ -16,12 +16,15 @@ class MigrationAction(ActionBase):  # type: ignore[misc]
     _supports_async = False
     # Which file beside migration.sql the module takes.
     beside = "verify"
+    # Whether the module has the policy "lint".
+    linted = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Read, and call the module in one round trip."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         arguments = dict(self._task.args)
-        files = from_task(self._loader, arguments.get("path"), self.beside)
+        linted = self.linted and (arguments.get("policy") or {}).get("lint") != "allow"
+        files = from_task(self._loader, arguments.get("path"), self.beside, linted)
         arguments["_payload"] = files.payload.dump()
         result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
         return self.complete(result, files)

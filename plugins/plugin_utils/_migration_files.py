@@ -22,11 +22,13 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration import (
     sort_key,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_destructive import Destruction
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_lint import lint
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_statements import (
     about,
     destructions,
     from_client,
     kind,
+    tables,
 )
 
 try:
@@ -58,10 +60,10 @@ class _NotApplicableError(Exception):
     """A script that can't be applied as it is; the text is the problem's sentence."""
 
 
-def read(path: str, shown: str | None = None, beside: str = "verify") -> MigrationFiles:
+def read(path: str, shown: str | None = None, beside: str = "verify", linted: bool = False) -> MigrationFiles:
     """Read the migrations below ``path``, called ``shown`` in messages, each with ``<beside>.sql`` if there is one.
 
-    The script of that one has the name ``<migration>/<beside>``.
+    The script of that one has the name ``<migration>/<beside>``. ``linted``: with what the linter says of the former.
 
     Raises SlipwayError when the directory as a whole is unusable. What is wrong with one file is that migration's
     ``problem``: an applied migration may hold what could not be applied again.
@@ -76,7 +78,8 @@ def read(path: str, shown: str | None = None, beside: str = "verify") -> Migrati
             f"The directory of migrations {shown!r} holds no migration: put each in a directory of its own, "
             f"such as {shown}/20250101120000_init/migration.sql."
         )
-    migrations, scripts = [], {}
+    migrations: list[Migration] = []
+    scripts: dict[str, Script] = {}
     for name in names:
         file = f"{shown}/{name}/migration.sql"
         raw = _bytes(Path(path, name, "migration.sql"), file)
@@ -96,17 +99,19 @@ def read(path: str, shown: str | None = None, beside: str = "verify") -> Migrati
         except _NotApplicableError as error:
             problem = str(error)
         migrations.append(Migration(name, checksums(raw.decode("utf-8", "replace")), problem))
+    if linted:
+        scripts = lint({name: Path(path, name, "migration.sql") for name in names}, scripts)
     return MigrationFiles(shown, tuple(migrations), scripts)
 
 
-def from_task(loader: Any, path: object, beside: str = "verify") -> MigrationFiles:
+def from_task(loader: Any, path: object, beside: str = "verify", linted: bool = False) -> MigrationFiles:
     """Read the directory that a task's option ``path`` names, relative to the playbook; errors fail the task."""
     if not path or not isinstance(path, str):
         raise AnsibleActionFail("The option path is missing: name the directory of migrations on the controller.")
     try:
-        return read(loader.path_dwim(path), path, beside)
+        return read(loader.path_dwim(path), path, beside, linted)
     except SlipwayError as error:
-        raise AnsibleActionFail(str(error)) from error
+        raise AnsibleActionFail(str(error)) from None
 
 
 def parse(raw: bytes, file: str) -> Script:
@@ -142,7 +147,7 @@ def parse(raw: bytes, file: str) -> Script:
             raise _NotApplicableError(
                 _at(sql, file, start, "COPY from or to the client works only in psql, write INSERT instead")
             )
-        statements.append(Statement(start, end, kind(found.stmt), about(found.stmt)))
+        statements.append(Statement(start, end, kind(found.stmt), about(found.stmt), tables(found.stmt)))
         line, column = locate(sql, start)
         destructive += destructions(found.stmt, f"{file}:{line}:{column}")
     _check_transactions(sql, file, statements)

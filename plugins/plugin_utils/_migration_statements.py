@@ -62,6 +62,17 @@ def about(statement: Any) -> tuple[str, ...]:
     return (word,) if word else ()
 
 
+def tables(statement: Any) -> tuple[str, ...]:
+    """The tables, or for ``DROP INDEX`` the indexes, that a parsed statement changes, as SQL."""
+    if isinstance(statement, node.DropStmt):
+        kinds = (enums.ObjectType.OBJECT_TABLE, enums.ObjectType.OBJECT_INDEX)
+        return tuple(_dotted(found) for found in statement.objects or ()) if statement.removeType in kinds else ()
+    if isinstance(statement, node.TruncateStmt):
+        return tuple(_name(relation) for relation in statement.relations or ())
+    relation = getattr(statement, "relation", None)
+    return (_name(relation),) if relation else ()
+
+
 def destructions(statement: Any, place: str) -> list[Destruction]:
     """What a parsed statement, which stands at ``place``, destroys or rewrites if that exists."""
     if isinstance(statement, node.DropStmt):

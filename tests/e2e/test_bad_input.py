@@ -122,6 +122,7 @@ def test_one_sentence_and_nothing_written(fresh: Environment, places: dict[str, 
         assert part.format(**places) in message
         assert message.count(part.format(**places)) == 1
     assert outcome.recap["changed"] == 0
+    assert not fresh.state.exists()
     assert tree(fresh.directory) == before
 
 
@@ -130,6 +131,7 @@ def test_a_check_of_a_new_environment_succeeds_and_writes_nothing(fresh: Environ
     outcome = fresh.deploy("--check", "--diff").succeeded()
 
     assert "deploy succeeded, nothing was written (check mode)" in outcome.output
+    assert not fresh.state.exists()
     assert tree(fresh.directory) == before
     assert fresh.processes() == {}
 

@@ -145,7 +145,8 @@ def test_a_ninth_migration_is_applied_behind_a_proved_backup(deployed: Deployed,
 
 
 def test_a_wrong_migration_leaves_everything_as_it_was(deployed: Deployed, ninth: str) -> None:
-    deployed.deploy().succeeded()
+    if ninth not in deployed.history():
+        deployed.deploy().succeeded()
     schema, rows, history, databases = deployed.schema(), deployed.rows(), deployed.history(), deployed.databases()
     file = deployed.add_migration(TENTH, TENTH_WRONG)
     with deployed.asked_all_along() as troubles:

@@ -58,7 +58,7 @@ class Bed:
         return file
 
     def payload(self, beside: str = "verify") -> Payload:
-        return Payload.load(read(str(self.directory), "migrations", beside).payload.dump())
+        return Payload.load(read(str(self.directory), "migrations", beside, linted=beside == "verify").payload.dump())
 
     def files(self) -> Files:
         return Files("migrations", self.schema, self.payload(), self.policy)

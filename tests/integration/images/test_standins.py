@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.container
+
 IMAGE = os.environ.get("SLIPWAY_POSTGRES_IMAGE", "slipway-standin/postgres:15")
 PASSWORD = "correct horse 'battery' staple"
 READY_WITHIN = 30.0  # seconds

@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from release_support import APP, ROOT, ansible, free_port, get, load
 
+pytestmark = pytest.mark.container
+
 HERE = Path(__file__).parent
 NAME = "slipway-test-release"
 

@@ -24,14 +24,7 @@ def docker(*arguments: str) -> str:
     return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def _engine() -> bool:
-    if shutil.which("docker") is None:
-        return False
-    found = subprocess.run(["docker", "image", "inspect", IMAGE], capture_output=True, check=False)
-    return found.returncode == 0
-
-
-pytestmark = pytest.mark.skipif(not _engine(), reason=f"no Docker engine with the image {IMAGE} answers")
+pytestmark = pytest.mark.container
 
 
 @dataclass

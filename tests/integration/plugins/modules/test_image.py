@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from release_support import Module
 
+pytestmark = pytest.mark.container
+
 NAME = "slipway-test-image"
 BASE = "slipway-test-image-base:1"
 

@@ -75,7 +75,9 @@ def test_data_that_is_no_cluster(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("first_line", [str(os.getpid()), "4194305", "", "no number"])
+@pytest.mark.parametrize(
+    "first_line", [str(os.getpid()), "4194305", "", "no number"], ids=["alive", "none", "empty", "text"]
+)
 def test_pid_file_left_by_a_crash(tmp_path: Path, first_line: str) -> None:
     """Also when the number is another process's by now."""
     (tmp_path / "data").mkdir()

@@ -110,6 +110,7 @@ def test_details() -> None:
         "out_of_order": ["1_a"],
         "edited_whitespace": [],
         "destructive": [],
+        "lint": [],
         "applied_now": [],
     }
 

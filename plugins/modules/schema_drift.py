@@ -1,0 +1,163 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module ``schema_drift``."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: schema_drift
+short_description: Tell what was changed in a database besides its migrations
+version_added: 0.1.0
+description:
+  - Compares the database's catalogue with what its applied migrations make, replayed in a scratch database, or with a
+    snapshot that was recorded.
+  - Knows schemas, tables, columns, constraints, indexes and their validity, views, materialized views, sequences,
+    functions, triggers, rules, policies and row security, types, extensions, statistics, event triggers, publications,
+    comments, owners, rights and storage parameters. The snapshot also covers owners of and rights on schemas and
+    default rights, which are the environment's rather than the migrations'.
+options:
+  path:
+    description: Directory of the migrations on the controller, relative to the playbook or absolute.
+    type: path
+    required: true
+  schema:
+    description: Schema that holds the history.
+    type: str
+    default: public
+  state:
+    description: V(compared) tells the differences. V(recorded) keeps a snapshot in C(slipway.schema_snapshot).
+    type: str
+    default: compared
+    choices: [compared, recorded]
+  against:
+    description:
+      - What to compare with. V(replay) takes a role that may create a database; V(snapshot), one that was recorded.
+      - V(auto) is V(replay) where that is possible, else V(snapshot).
+    type: str
+    default: auto
+    choices: [auto, replay, snapshot]
+extends_documentation_fragment: slipway.deploy.postgres
+attributes:
+  check_mode:
+    description: Can run in check_mode and return changed status prediction without modifying target.
+    support: full
+    details: A comparison by replay makes and drops its scratch database in check mode, too.
+  diff_mode:
+    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
+    support: full
+    details: Shows what differs.
+  idempotent:
+    description: When run twice in a row outside check mode, with the same arguments, the second run changes nothing.
+    support: full
+seealso:
+  - module: slipway.deploy.migrations_info
+author:
+  - The Slipway contributors
+"""
+
+EXAMPLES = r"""
+- name: Record the schema at the end of a deploy
+  slipway.deploy.schema_drift:
+    path: "{{ playbook_dir }}/migrations"
+    state: recorded
+    login_unix_socket: /var/run/postgresql
+    login_user: app_owner
+    login_password: "{{ app_owner_password }}"
+    login_db: app
+
+- name: Tell what was changed by hand since
+  slipway.deploy.schema_drift:
+    path: "{{ playbook_dir }}/migrations"
+    against: snapshot
+    login_unix_socket: /var/run/postgresql
+    login_user: app_owner
+    login_password: "{{ app_owner_password }}"
+    login_db: app
+"""
+
+RETURN = r"""
+against:
+  description: What the database was compared with, V(replay) or V(snapshot).
+  returned: when O(state=compared)
+  type: str
+problems:
+  description: The differences, a sentence each.
+  returned: when O(state=compared)
+  type: list
+  elements: str
+  sample: ["comment table public.users is missing: People"]
+drift:
+  description: The differences.
+  returned: when O(state=compared)
+  type: list
+  elements: dict
+  contains:
+    object:
+      description: Kind and name.
+      type: str
+    expected:
+      description: The definition that it should have, none when it should not be there.
+      type: str
+    found:
+      description: The definition that it has, none when it is not there.
+      type: str
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import CONNECTION_SPEC, Server
+from ansible_collections.slipway.deploy.plugins.module_utils._drift import Difference, by_replay, by_snapshot, record
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import DEFAULTS, Policy
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import Files
+from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    """Gather and report, or record."""
+    given = module.params
+    server = Server.from_params(given)
+    if given["state"] == "recorded":
+        return {"changed": record(server, module.check_mode)}
+    files = Files(given["path"], given["schema"], Payload.load(given["_payload"]), Policy(DEFAULTS))
+    against, differences = _compare(server, files, given["against"])
+    return {
+        "changed": False,
+        "against": against,
+        "problems": [str(each) for each in differences],
+        "drift": [each.result() for each in differences],
+        "diff": {
+            "before_header": f"as it should be ({against})",
+            "after_header": "as it is",
+            "before": "".join(f"{each.object}: {each.expected}\n" for each in differences if each.expected is not None),
+            "after": "".join(f"{each.object}: {each.found}\n" for each in differences if each.found is not None),
+        },
+    }
+
+
+def _compare(server: Server, files: Files, against: str) -> tuple[str, list[Difference]]:
+    if against != "snapshot":
+        try:
+            return "replay", by_replay(server, files)
+        except SlipwayError:
+            if against == "replay":
+                raise
+    return "snapshot", by_snapshot(server)
+
+
+def main() -> None:
+    """Entry point."""
+    options: dict[str, dict[str, Any]] = {
+        "path": {"type": "path", "required": True},
+        "schema": {"type": "str", "default": "public"},
+        "state": {"type": "str", "default": "compared", "choices": ["compared", "recorded"]},
+        "against": {"type": "str", "default": "auto", "choices": ["auto", "replay", "snapshot"]},
+        "_payload": {"type": "str", "required": True, "no_log": True},
+    }
+    run(AnsibleModule(argument_spec={**CONNECTION_SPEC, **options}, supports_check_mode=True), work)
+
+
+if __name__ == "__main__":
+    main()

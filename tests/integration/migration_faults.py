@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Faults for the migration engine: random histories, and the ways in which a run comes to a sudden end."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import random
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import psycopg2
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_apply import Patience
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import DEFAULTS, Policy
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import Files, migrate
+
+# A file's SQL, with {n} for a number of its own, and the last thing that it makes.
+KINDS = [
+    ("CREATE TABLE t{n} (id int, n int); INSERT INTO t{n} SELECT i, i FROM generate_series(1, 50) AS i", "t{n}"),
+    ("CREATE TABLE t{n} (id int); SELECT pg_sleep(0.01); CREATE INDEX i{n} ON t{n} (id)", "i{n}"),
+    ("BEGIN; CREATE TABLE t{n} (id int); COMMIT; BEGIN; CREATE INDEX i{n} ON t{n} (id); COMMIT", "i{n}"),
+    (
+        "CREATE TYPE e{n} AS ENUM ('a'); COMMIT; ALTER TYPE e{n} ADD VALUE 'b'; CREATE TABLE t{n} (x e{n} DEFAULT 'b')",
+        "t{n}",
+    ),
+    ("CREATE TABLE t{n} (id int); CREATE INDEX CONCURRENTLY i{n} ON t{n} (id); CREATE TABLE u{n} ()", "u{n}"),
+    ("CREATE TABLE t{n} (id int); CREATE INDEX CONCURRENTLY ON t{n} (id); VACUUM t{n}; CREATE TABLE u{n} ()", "u{n}"),
+    (
+        "CREATE TABLE t{n} (id int); CREATE INDEX i{n} ON t{n} (id); DROP INDEX CONCURRENTLY i{n}; "
+        "CREATE TABLE u{n} ()",
+        "u{n}",
+    ),
+    ("CREATE TABLE t{n} (id int PRIMARY KEY); REINDEX TABLE CONCURRENTLY t{n}; CREATE TABLE u{n} ()", "u{n}"),
+    (
+        "CREATE TABLE p{n} (id int) PARTITION BY LIST (id); CREATE TABLE t{n} PARTITION OF p{n} FOR VALUES IN (1); "
+        "ALTER TABLE p{n} DETACH PARTITION t{n} CONCURRENTLY; CREATE TABLE u{n} ()",
+        "u{n}",
+    ),
+]
+
+
+def history(chance: random.Random) -> dict[str, tuple[str, str]]:
+    """Some migrations by name, each as its SQL and the last thing that it makes."""
+    chosen = [chance.choice(KINDS) for _ in range(chance.randint(2, 5))]
+    return {f"{n}_m": (sql.format(n=n), last.format(n=n)) for n, (sql, last) in enumerate(chosen)}
+
+
+class Proxy:
+    """A socket directory in front of the server's, whose connections can be cut."""
+
+    def __init__(self, directory: Path, behind: Path, port: int) -> None:
+        self.directory = directory
+        self._behind = str(behind / f".s.PGSQL.{port}")
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(directory / f".s.PGSQL.{port}"))
+        self._listener.listen()
+        self._open: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client = self._listener.accept()[0]
+                server = socket.socket(socket.AF_UNIX)
+                server.connect(self._behind)
+                self._open += [client, server]
+                for source, target in ((client, server), (server, client)):
+                    threading.Thread(target=self._copy, args=(source, target), daemon=True).start()
+
+    def _copy(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+        self._close(source)
+        self._close(target)
+
+    @staticmethod
+    def _close(end: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+
+    def cut(self) -> None:
+        """Cut every connection."""
+        for end in self._open:
+            self._close(end)
+        self._open.clear()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self.cut()
+        self._listener.close()
+
+
+def attempt(server: Server, payload: str, begun: Event) -> None:
+    """One run in a process of its own; that it fails is the point of it."""
+    files = Files("m", "public", Payload.load(payload), Policy(DEFAULTS))
+    begun.set()
+    with contextlib.suppress(SlipwayError, psycopg2.Error):
+        migrate(server, files, Patience(30, 30), lock_timeout="5s")
+    os._exit(0)
+
+
+@dataclass
+class Saboteur:
+    """Starts runs and ends them at some moment, in one of three ways."""
+
+    server: Server
+    proxy: Proxy
+    sql: Callable[[str], list[tuple[object, ...]]]
+    chance: random.Random
+
+    def __post_init__(self) -> None:
+        self._processes = multiprocessing.get_context("forkserver")
+        self._processes.set_forkserver_preload(["integration.migration_faults"])
+
+    def strike(self, payload: str, within: float) -> str:
+        """Begin a run and let a fault strike within so many seconds; return which it was."""
+        way = self.chance.choice(["kill", "terminate", "cut"])
+        server = replace(self.server, socket_dir=str(self.proxy.directory)) if way == "cut" else self.server
+        begun = self._processes.Event()
+        process = self._processes.Process(target=attempt, args=(server, payload, begun))
+        process.start()
+        assert begun.wait(60)
+        process.join(self.chance.uniform(0, within))
+        if way == "kill" and process.pid and process.is_alive():
+            os.kill(process.pid, signal.SIGKILL)
+        elif way == "terminate":
+            self.sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'slipway migrations'"
+            )
+        elif way == "cut":
+            self.proxy.cut()
+        process.join(60)
+        assert not process.is_alive()
+        return way
