@@ -44,8 +44,12 @@ class Site:
         }
 
     def access(self, *, check: bool = False, **more: object) -> dict[str, Any]:
-        own = {"environment_name": "test", "identity_file": str(self.identity_file)}
-        return run_module("database_access", {**self.names, **own, **more}, check=check)
+        own = {
+            "environment_name": "test",
+            "identity_file": str(self.identity_file),
+            **{f"{kind}_password": PASSWORD for kind in ("owner", "application", "readonly")},
+        }
+        return run_module("database", {**self.names, **own, **more}, check=check)
 
     def info(self, **more: object) -> dict[str, Any]:
         return run_module("schema_info", {**self.names, **more})

@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,12 +55,14 @@ class Postgres:
         opened.autocommit = True
         return opened
 
-    def execute(self, sql: str, database: str = "postgres") -> list[tuple[object, ...]]:
+    def execute(
+        self, sql: str, database: str = "postgres", parameters: Sequence[object] | None = None
+    ) -> list[tuple[object, ...]]:
         """Run SQL by an own connection and return its rows, if it gives any."""
         opened = self.connect(database)
         try:
             with opened.cursor() as cursor:
-                cursor.execute(sql)
+                cursor.execute(sql, parameters)
                 return cursor.fetchall() if cursor.description else []
         finally:
             opened.close()

@@ -46,10 +46,15 @@ class Roles:
 
 @dataclass(frozen=True)
 class Statement:
-    """A statement to send, and the past-tense sentence that reports it."""
+    """A statement to send, and the past-tense sentence that reports it. One with a ``secret`` is never shown."""
 
     sql: str
     done: str
+    secret: bool = False
+
+    @property
+    def shown(self) -> str:
+        return f"-- {self.done}" if self.secret else f"{self.sql};"
 
 
 def quote(identifier: str) -> str:
@@ -67,11 +72,12 @@ def stamp(cursor: Cursor) -> str:
     return find_stamp(comment(cursor))
 
 
-def comment(cursor: Cursor) -> str:
-    """The database's comment, or '' when it has none."""
+def comment(cursor: Cursor, database: str | None = None) -> str:
+    """The comment of a database, by default the current one, or '' when it has none or does not exist."""
     cursor.execute(
-        "SELECT coalesce(pg_catalog.shobj_description(oid, 'pg_database'), '') FROM pg_catalog.pg_database"
-        " WHERE datname = current_database()"
+        "SELECT coalesce((SELECT pg_catalog.shobj_description(oid, 'pg_database') FROM pg_catalog.pg_database"
+        " WHERE datname = coalesce(%s, current_database())), '')",
+        [database],
     )
     return str(one_row(cursor)[0])
 

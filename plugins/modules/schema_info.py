@@ -10,7 +10,7 @@ author: The Slipway contributors
 short_description: Tables, row counts and rights in an application's database
 description:
   - Reads the tables of the schemas with their row counts, and compares the rights of the client roles with what
-    M(slipway.deploy.database_access) gives them.
+    M(slipway.deploy.database) gives them.
 extends_documentation_fragment:
   - slipway.deploy.postgres
 attributes:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from pathlib import Path
@@ -13,6 +14,8 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 from conftest import Postgres
 from integration.migration_bed import Bed
 from integration.migration_faults import history
+
+HISTORIES = int(os.environ.get("SLIPWAY_HISTORIES", "20"))
 
 SCHEMA = """
 CREATE TYPE mood AS ENUM ('good', 'bad');
@@ -90,7 +93,7 @@ def test_a_manual_change_is_found(bed: Bed, change: str, shown: str) -> None:
 def test_clean_histories_show_nothing(bed: Bed) -> None:
     assert by_snapshot(bed.server) == by_replay(bed.server, bed.files()) == []
     shutil.rmtree(bed.directory / "1_init")
-    for number in range(100):
+    for number in range(HISTORIES):
         bed.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
         bed.sql("ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO pg_monitor")
         for each in bed.directory.iterdir():

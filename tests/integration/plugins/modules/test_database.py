@@ -74,6 +74,7 @@ def test_four_runs(site: Site) -> None:
     assert f"ALTER DEFAULT PRIVILEGES FOR ROLE {quote(owner)} IN SCHEMA" in first["diff"]["after"]
     [(identifier,)] = site.execute("SELECT system_identifier::text FROM pg_control_system()")
     assert first["database"] == {
+        "created": False,
         "environment": "test",
         "server_version": first["database"]["server_version"],
         "system_identifier": identifier,
@@ -191,12 +192,62 @@ def test_another_server(site: Site) -> None:
     assert json.loads(site.identity_file.read_text())["system_identifier"] == identifier
 
 
-def test_roles_that_are_not_there_yet(site: Site) -> None:
-    """In check mode nobody has made them; else it is an error."""
-    doing = f"Granting rights in database {site.database!r} as role 'postgres' failed"
-    assert site.access(check=True, application="nobody")["changed"]
-    assert site.access(application="nobody")["msg"] == f'{doing}: role "nobody" does not exist.'
-    assert not site.identity_file.exists()
+def test_from_nothing(postgres: Postgres, tmp_path: Path) -> None:
+    site = Site(postgres, f'{postgres.database()} "new" %s', tmp_path)
+    made = [f"Created role {role}." for role in (site.roles.owner, site.roles.application, site.roles.readonly)]
+    made.append(f"Created database {site.database}.")
+    check = site.access(check=True)
+    assert check["actions"][:4] == made
+    assert check["database"]["created"]
+    assert postgres.execute("SELECT 1 FROM pg_database WHERE datname = %s", parameters=[site.database]) == []
+
+    first = site.access()
+    assert first["actions"][:4] == made
+    assert first["database"]["created"]
+    assert "SCRAM-SHA-256" not in str(first)
+    assert "ALTER DEFAULT PRIVILEGES" in first["diff"]["after"]
+    for check_mode in (True, False):
+        again = site.access(check=check_mode)
+        assert (again["changed"], again["actions"], again["database"]["created"]) == (False, [], False)
+    for role in (site.roles.owner, site.roles.application, site.roles.readonly):
+        site.execute_as(role, "SELECT 1")
+    assert site.execute("SELECT DISTINCT left(rolpassword, 13) FROM pg_authid WHERE rolpassword IS NOT NULL") == [
+        ("SCRAM-SHA-256",)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("statement", "action"),
+    [
+        ("PASSWORD 'another one'", "Changed the password of role {}."),
+        ("PASSWORD NULL", "Changed the password of role {}."),
+        ("CREATEDB BYPASSRLS", "Made role {} NOCREATEDB, NOBYPASSRLS."),
+        ("NOLOGIN", "Made role {} LOGIN."),
+    ],
+)
+def test_a_role_that_was_changed_by_hand(site: Site, statement: str, action: str) -> None:
+    site.access()
+    role = site.roles.application
+    site.execute(f"ALTER ROLE {quote(role)} {statement}")
+    assert site.access()["actions"] == [action.format(role)]
+    site.execute_as(role, "SELECT 1")
+    assert not site.access()["changed"]
+
+
+def test_an_administrator_who_is_no_superuser(postgres: Postgres, tmp_path: Path) -> None:
+    """As on a managed server: it can neither read verifiers nor act for the owner without being a member."""
+    site = Site(postgres, f"{postgres.database()}_managed", tmp_path)
+    admin = f"{site.database}_admin"
+    postgres.execute(f"CREATE ROLE {admin} LOGIN CREATEDB CREATEROLE PASSWORD 'the-administrator'")
+    login = {"login_user": admin, "login_password": "the-administrator"}
+    first = site.access(**login)
+    assert first.get("msg") is None
+    assert f"Became a member of {site.roles.owner}." in first["actions"]
+    assert not site.access(**login)["changed"]
+    site.execute(f"ALTER ROLE {quote(site.roles.readonly)} PASSWORD 'another one'")
+    assert site.access(**login)["actions"] == [f"Changed the password of role {site.roles.readonly}."]
+    site.execute_as(site.roles.owner, "CREATE TABLE t (x int)")
+    site.execute_as(site.roles.application, "INSERT INTO t VALUES (1)")
 
 
 def test_login_that_may_not_grant(site: Site) -> None:
@@ -204,6 +255,6 @@ def test_login_that_may_not_grant(site: Site) -> None:
     site.execute("CREATE TABLE t ()")
     refused = site.access(login_user=site.roles.application, login_password="the-client-role's-password")
     assert refused["msg"] == (
-        f"Granting rights in database {site.database!r} as role {site.roles.application!r} failed: "
-        "permission denied for table t."
+        f"Making database {site.database!r} and its roles as role {site.roles.application!r} failed: "
+        f'permission denied to grant role "{site.roles.owner}".'
     )

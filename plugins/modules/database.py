@@ -5,14 +5,16 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: database_access
+module: database
 author: The Slipway contributors
-short_description: Least privilege and the environment's mark for an application's database
+short_description: An application's database, its roles, and least privilege
 description:
-  - Gives an owner, an application and a read-only role the rights that each needs, and takes everyone else's away.
-  - Marks the database with the name of its environment, and stops when it carries another's.
+  - Creates an owner, an application and a read-only role and the database, gives each role the rights that it needs,
+    and takes everyone else's away. Corrects a password that is not the given one.
+  - Marks the database with the name of its environment, and stops before it writes when it carries another's.
   - Remembers which server the environment lives on, and stops when an empty or foreign one took its place.
-  - All of it in one round trip and one transaction. The roles and the database must exist.
+  - All of it in one round trip, and only what the catalogue lacks. The login must be a superuser, or may create roles
+    and databases.
 extends_documentation_fragment:
   - slipway.deploy.postgres
 attributes:
@@ -30,14 +32,30 @@ options:
     description: Role that owns the database and runs the migrations.
     type: str
     required: true
+  owner_password:
+    description: Its password.
+    type: str
+    required: true
   application:
     description: Role of the application; reads and writes rows.
+    type: str
+    required: true
+  application_password:
+    description: Its password.
     type: str
     required: true
   readonly:
     description: Role that only reads.
     type: str
     required: true
+  readonly_password:
+    description: Its password.
+    type: str
+    required: true
+  maintenance_db:
+    description: Database to connect to for the roles and for creating O(login_db).
+    type: str
+    default: postgres
   schemas:
     description: Schemas of the application.
     type: list
@@ -55,14 +73,17 @@ options:
 
 EXAMPLES = r"""
 - name: Grant what each role needs
-  slipway.deploy.database_access:
+  slipway.deploy.database:
     login_unix_socket: /var/lib/slipway/autotest/test/run
     login_user: postgres
     login_password: "{{ postgres_superuser_password }}"
     login_db: autotest
     owner: autotest_owner
+    owner_password: "{{ postgres_owner_password }}"
     application: autotest_app
+    application_password: "{{ postgres_application_password }}"
     readonly: autotest_readonly
+    readonly_password: "{{ postgres_readonly_password }}"
     environment_name: test
     identity_file: /var/lib/slipway/autotest/test/database.json
 """
@@ -78,19 +99,20 @@ database:
   type: dict
   returned: success
   contains:
+    created: {description: Whether this run created it., type: bool}
     environment: {description: Environment that the database belongs to., type: str}
     server_version: {description: Version of the server., type: str}
     system_identifier: {description: The server's identity from initdb., type: str}
 """
 
 import json
-import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils import _access
-from ansible_collections.slipway.deploy.plugins.module_utils._backup_database import sql_errors
+from ansible_collections.slipway.deploy.plugins.module_utils import _access, _login_roles
+from ansible_collections.slipway.deploy.plugins.module_utils._backup_database import autocommit, sql_errors
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
     CONNECTION_SPEC,
     Server,
@@ -98,6 +120,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._connection import 
     one_row,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._host import replace_file
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 
 if TYPE_CHECKING:
@@ -139,28 +162,42 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     server = Server.from_params(params)
     roles = _access.Roles(params["owner"], params["application"], params["readonly"])
+    passwords = {role: params[f"{kind}_password"] for kind, role in asdict(roles).items()}
     file = Path(params["identity_file"])
-    doing = f"Granting rights in database {server.database!r} as role {server.user!r}"
-    with sql_errors(doing), connection(server) as opened, opened, opened.cursor() as cursor:
+
+    def send(cursor: Cursor, statements: list[_access.Statement]) -> None:
+        for statement in [] if module.check_mode else statements:
+            cursor.execute(statement.sql)
+
+    doing = f"Making database {server.database!r} and its roles as role {server.user!r}"
+    with sql_errors(doing), autocommit(server.on(params["maintenance_db"])) as cursor:
         facts = identify(cursor)
         first = check_identity(file, facts["system_identifier"])
-        statements = _access.plan(cursor, roles, params["schemas"], params["environment_name"])
-        if not module.check_mode:
-            for statement in statements:
-                cursor.execute(statement.sql)
+        found = _access.find_stamp(_access.comment(cursor, server.database))
+        _access.check_stamp(found, params["environment_name"], server.database)
+        statements = _login_roles.plan_roles(cursor, server.on(params["maintenance_db"]), passwords)
+        send(cursor, statements)
+        made = _login_roles.plan_database(cursor, server.database, roles.owner)
+        send(cursor, made)
+        statements += made
+    created = any(statement.sql.startswith("CREATE DATABASE") for statement in made)
+    if not (module.check_mode and created):
+        doing = f"Granting rights in database {server.database!r} as role {server.user!r}"
+        with sql_errors(doing), connection(server) as opened, opened, opened.cursor() as cursor:
+            granted = _access.plan(cursor, roles, params["schemas"], params["environment_name"])
+            send(cursor, granted)
+            statements += granted
     actions = [statement.done for statement in statements]
     if first:
         actions.append(f"Noted the server's identity in {file}.")
     if first and not module.check_mode:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        partial = file.with_suffix(".partial")
-        partial.write_text(json.dumps(facts) + "\n")
-        os.replace(partial, file)
+        replace_file(str(file), json.dumps(facts) + "\n")
     return {
         "changed": bool(actions),
         "actions": actions,
-        "diff": {"before": "", "after": "".join(f"{statement.sql};\n" for statement in statements)},
-        "database": {**facts, "environment": params["environment_name"]},
+        "diff": {"before": "", "after": "".join(f"{statement.shown}\n" for statement in statements)},
+        "database": {**facts, "environment": params["environment_name"], "created": created},
     }
 
 
@@ -168,9 +205,13 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **CONNECTION_SPEC,
+            "maintenance_db": {"type": "str", "default": "postgres"},
             "owner": {"type": "str", "required": True},
+            "owner_password": {"type": "str", "required": True, "no_log": True},
             "application": {"type": "str", "required": True},
+            "application_password": {"type": "str", "required": True, "no_log": True},
             "readonly": {"type": "str", "required": True},
+            "readonly_password": {"type": "str", "required": True, "no_log": True},
             "schemas": {"type": "list", "elements": "str", "default": ["public"]},
             "environment_name": {"type": "str", "required": True},
             "identity_file": {"type": "path", "required": True},
