@@ -3,8 +3,7 @@
 """Applies the same migrations with Slipway, psql, dbmate and Alembic, and writes how long each takes.
 
 Run it with the project's environment: ``.venv/bin/python bench/migrations.py``. It installs its peers from their
-packages below ``.cache/bench``, starts a throw-away PostgreSQL 16 (fsync off, so that the tools are measured, not the disk), and
-writes the section "Migrations" of ``docs/benchmarks.md``.
+packages below ``.cache/bench``, starts a throw-away PostgreSQL 16 with its default settings, and writes the section "Migrations" of ``docs/benchmarks.md``.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from conftest import Postgres, start  # noqa: E402
 
 CACHE = ROOT / ".cache" / "bench"
 PAGE = ROOT / "docs" / "benchmarks.md"
-ROUNDS = 3
+ROUNDS = 5
 SIZES = (100, 1000)
 SQL = "CREATE TABLE t{n} (id bigint PRIMARY KEY, name text NOT NULL);\n"
 
@@ -56,28 +55,38 @@ with create_engine(os.environ["DATABASE_URL"]).connect() as connection:
 """
 
 
+# Starts a command, and prints its wall time and largest resident set. A small process of its own, because a child's
+# memory is counted from that of the process that forked it.
+MEASURE = """
+import os, sys, time
+began = time.monotonic()
+pid = os.spawnvp(os.P_NOWAIT, sys.argv[1], sys.argv[1:])
+_, status, usage = os.wait4(pid, 0)
+print()
+print(time.monotonic() - began, usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
 @dataclass
 class Usage:
-    """Wall time in seconds and the largest resident set in MiB of a process."""
+    """Wall time in seconds, of which on the controller, and the largest resident set in MiB of a process."""
 
     seconds: float
     memory: float
+    controller: float = 0.0
 
 
 def run(command: list[str], environment: dict[str, str] | None = None) -> Usage:
     """Run a command to its end; its output is shown only when it fails."""
-    with tempfile.TemporaryFile() as output:
-        began = time.monotonic()
-        process = subprocess.Popen(
-            command, cwd=CACHE, env={**os.environ, **(environment or {})}, stdout=output, stderr=output
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.monotonic() - began
-        process.returncode = status
-        if status:
-            output.seek(0)
-            raise SystemExit(f"{command[0]} failed: {output.read().decode()[-2000:]}")
-    return Usage(seconds, usage.ru_maxrss / 1024)
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", MEASURE, *command],
+        cwd=CACHE, env={**os.environ, **(environment or {})}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise SystemExit(f"{command[0]} failed: {(done.stdout + done.stderr)[-2000:]}")
+    seconds, memory = done.stdout.split()[-2:]
+    return Usage(float(seconds), int(memory) / 1024)
 
 
 class Slipway:
@@ -99,7 +108,7 @@ class Slipway:
         given = {**postgres.login(database), "path": str(self.files), "_payload": payload}
         self.arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": given}))
         module = run([sys.executable, "-c", MODULE, str(self.arguments)], {"PYTHONPATH": str(ROOT / "collections")})
-        return Usage(controller + module.seconds, module.memory)
+        return Usage(controller + module.seconds, module.memory, controller)
 
 
 class Psql:
@@ -193,7 +202,11 @@ def measure(postgres: Postgres, directory: Path) -> dict[str, dict[str, Usage]]:
                     rounds[tool.name].setdefault("no-op", []).append(tool.apply(postgres, database))
     return {
         name: {
-            label: Usage(statistics.median(use.seconds for use in uses), max(use.memory for use in uses))
+            label: Usage(
+                statistics.median(use.seconds for use in uses),
+                max(use.memory for use in uses),
+                statistics.median(use.controller for use in uses),
+            )
             for label, uses in of_tool.items()
         }
         for name, of_tool in rounds.items()
@@ -203,7 +216,7 @@ def measure(postgres: Postgres, directory: Path) -> dict[str, dict[str, Usage]]:
 def section(figures: dict[str, dict[str, Usage]], base: float, version: str) -> str:
     """The section of the page."""
     largest, noop = f"{SIZES[-1]} files", figures["Slipway"]["no-op"]
-    ratio = figures["Slipway"][largest].seconds / figures["psql, one file"][largest].seconds
+    psql, ours = figures["psql, one file"][largest].seconds, figures["Slipway"][largest]
     labels = [f"{size} files" for size in SIZES] + ["no-op"]
     rows = [
         f"| {name} | "
@@ -218,16 +231,16 @@ def section(figures: dict[str, dict[str, Usage]], base: float, version: str) -> 
         ## Migrations
 
         Files of one `CREATE TABLE` each; seconds of wall time, median of {rounds} rounds in which the tools took turns;
-        the largest resident memory of the process in MiB, at {largest}. A no-op is a second run. For Slipway the time is
-        that of reading, parsing and linting on the controller plus that of the module's process on the host, without Ansible's
-        transport. psql keeps no history. PostgreSQL {version} with fsync off, {cpus} processors, {machine},
-        Python {python}.
+        the largest resident memory of the process in MiB, at {largest}. A no-op is a second run. For Slipway the time
+        is that of reading, parsing and linting on the controller ({controller:.2f} s of it at {largest}) plus that of the
+        module's process on the host, without Ansible's transport. psql keeps no history. PostgreSQL {version} with
+        its default settings, {cpus} processors, {machine}, Python {python}.
 
         | tool | {sizes} | no-op at {count} | MiB |
         |---|{lines}---|---|
         {rows}
 
-        - {largest}: {ratio:.2f} times psql.
+        - {largest}: {ratio:.2f} times psql; the module's process alone {alone:.2f} times.
         - No-op at {count}: {work:.3f} s above the {base:.3f} s that Python and Ansible's own module code take to start.
 
         ```mermaid
@@ -241,7 +254,7 @@ def section(figures: dict[str, dict[str, Usage]], base: float, version: str) -> 
     ).format(
         rounds=ROUNDS, largest=largest, version=version, cpus=os.cpu_count(), machine=platform.machine(),
         python=platform.python_version(), sizes=" | ".join(f"{size} files" for size in SIZES), count=SIZES[-1],
-        lines="---|" * len(SIZES), rows="\n".join(rows), ratio=ratio, work=noop.seconds - base, base=base, names=names,
+        lines="---|" * len(SIZES), rows="\n".join(rows), ratio=ours.seconds / psql, alone=(ours.seconds - ours.controller) / psql, controller=ours.controller, work=noop.seconds - noop.controller - base, base=base, names=names,
         bars=bars,
     )  # fmt: skip
 
@@ -261,12 +274,15 @@ def main() -> None:
     Alembic().install()
     directory = Path(tempfile.mkdtemp(prefix="slipway-", dir="/tmp"))
     postgres = start(16, directory)
-    try:
+    data, log = str(directory / "data"), str(directory / "log")
+    try:  # the fixture's server has fsync off
+        settings = f"-k {directory} -c listen_addresses=''"
+        postgres.run("pg_ctl", "-D", data, "-l", log, "-w", "-m", "fast", "-o", settings, "restart")
         base = median(lambda: run([sys.executable, "-c", BASE])).seconds
         version = str(postgres.execute("SHOW server_version")[0][0])
         text = section(measure(postgres, directory), base, version)
     finally:
-        postgres.run("pg_ctl", "-D", str(directory / "data"), "-m", "immediate", "-w", "stop")
+        postgres.run("pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
         shutil.rmtree(directory)
     write(text)
     print(text)
