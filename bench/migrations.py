@@ -3,7 +3,8 @@
 """Applies the same migrations with Slipway, psql, dbmate and Alembic, and writes how long each takes.
 
 Run it with the project's environment: ``.venv/bin/python bench/migrations.py``. It installs its peers from their
-packages below ``.cache/bench``, starts a throw-away PostgreSQL 16 with its default settings, and writes the section "Migrations" of ``docs/benchmarks.md``.
+packages below ``.cache/bench``, starts a throw-away PostgreSQL 16 with its default settings, and writes
+the section "Migrations" of ``docs/benchmarks.md``.
 """
 
 from __future__ import annotations
@@ -232,8 +233,8 @@ def section(figures: dict[str, dict[str, Usage]], base: float, version: str) -> 
 
         Files of one `CREATE TABLE` each; seconds of wall time, median of {rounds} rounds in which the tools took turns;
         the largest resident memory of the process in MiB, at {largest}. A no-op is a second run. For Slipway the time
-        is that of reading, parsing and linting on the controller ({controller:.2f} s of it at {largest}) plus that of the
-        module's process on the host, without Ansible's transport. psql keeps no history. PostgreSQL {version} with
+        is that of reading, parsing and linting on the controller ({controller:.2f} s of it at {largest}) plus that of
+        the module's process on the host, without Ansible's transport. psql keeps no history. PostgreSQL {version} with
         its default settings, {cpus} processors, {machine}, Python {python}.
 
         | tool | {sizes} | no-op at {count} | MiB |
@@ -252,11 +253,24 @@ def section(figures: dict[str, dict[str, Usage]], base: float, version: str) -> 
         ```
         """
     ).format(
-        rounds=ROUNDS, largest=largest, version=version, cpus=os.cpu_count(), machine=platform.machine(),
-        python=platform.python_version(), sizes=" | ".join(f"{size} files" for size in SIZES), count=SIZES[-1],
-        lines="---|" * len(SIZES), rows="\n".join(rows), ratio=ours.seconds / psql, alone=(ours.seconds - ours.controller) / psql, controller=ours.controller, work=noop.seconds - noop.controller - base, base=base, names=names,
+        rounds=ROUNDS,
+        largest=largest,
+        version=version,
+        cpus=os.cpu_count(),
+        machine=platform.machine(),
+        python=platform.python_version(),
+        sizes=" | ".join(f"{size} files" for size in SIZES),
+        count=SIZES[-1],
+        lines="---|" * len(SIZES),
+        rows="\n".join(rows),
+        ratio=ours.seconds / psql,
+        alone=(ours.seconds - ours.controller) / psql,
+        controller=ours.controller,
+        work=noop.seconds - noop.controller - base,
+        base=base,
+        names=names,
         bars=bars,
-    )  # fmt: skip
+    )
 
 
 def write(text: str) -> None:

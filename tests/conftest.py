@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from ansible_collections.slipway.deploy.plugins.module_utils._embedded import unprivileged
 from psycopg2.extensions import connection as Connection  # noqa: N812  (the driver's own name for a class)
 
 PREFIX = {16: "pginstall", 18: "pginstall18"}
@@ -35,9 +36,7 @@ class Postgres:
 
     def run(self, program: str, *arguments: str) -> None:
         """Run one of the server's own programs, as a user that PostgreSQL accepts."""
-        command = [str(self.bindir / program), *arguments]
-        if os.geteuid() == 0:
-            command = ["unshare", "--user", "--map-user=1000", "--map-group=1000", *command]
+        command = unprivileged([str(self.bindir / program), *arguments], os.geteuid())
         log = self.directory / "command.log"
         with log.open("w") as output:  # a file, not a pipe: the server inherits it and would keep a pipe open
             if subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False).returncode:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import pwd
 import shutil
 import stat
 import subprocess
@@ -40,10 +41,14 @@ def bindir(version: int) -> Path:
 
 
 def unprivileged(command: list[str], euid: int) -> list[str]:
-    """The command as PostgreSQL accepts it: it refuses uid 0, so root runs it under another id of a user namespace."""
+    """The command as PostgreSQL accepts it: it refuses uid 0, so root runs it under another id of a user namespace.
+
+    In there any user stands for root; but one it must be whom the system knows, since initdb looks up its name.
+    """
     if euid != 0:
         return command
-    return ["unshare", "--user", "--map-user=1000", "--map-group=1000", *command]
+    user = min((user for user in pwd.getpwall() if user.pw_uid), key=lambda user: user.pw_uid)
+    return ["unshare", "--user", f"--map-user={user.pw_uid}", f"--map-group={user.pw_gid}", *command]
 
 
 def render(settings: Mapping[str, str]) -> str:

@@ -6,13 +6,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server, connection
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload, sort_key
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import BEGUN, HistoryTable, Row
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import held
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_plan import Plan
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import Files, Outcome, escaped
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import Files, Outcome, working
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_session import Session, StatementError
 
 
@@ -46,9 +46,7 @@ def undo(
 ) -> Outcome:
     """Undo migrations, each in one transaction with its row. With ``check`` only say which."""
     done: list[str] = []
-    options = escaped(files.schema, **settings)
-    with connection(server, "slipway migrations", **options) as opened, opened.cursor() as cursor:
-        opened.autocommit = True
+    with working(server, files.schema, **settings) as cursor:
         table = HistoryTable(files.schema)
         plan, _ = files.compare(cursor)
         if check or not chosen(plan, files.payload, names, last):

@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server, connection
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Migration, Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_decisions import Decision, record
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import BEGUN, HistoryTable, Row
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import held
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import working
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
@@ -81,8 +82,7 @@ def resolve(
     With ``check`` nothing is written. Raises SlipwayError when that is not possible for one of them.
     """
     table = HistoryTable(schema)
-    with connection(server, "slipway migrations") as opened, opened.cursor() as cursor:
-        opened.autocommit = True
+    with working(server, schema) as cursor:
         if check:
             return [each.action for each in _plan(cursor, table, payload, names, state)[0]]
         with held(cursor, lock_wait):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,6 @@ with contextlib.suppress(ImportError):  # connect() says so
     import psycopg2
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import connection as Connection  # noqa: N812
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 
@@ -70,8 +69,7 @@ class Outcome:
 
 def survey(server: Server, files: Files) -> tuple[Plan, Verdict]:
     """Compare the database with the files, in a session that can't write."""
-    options = escaped(files.schema, default_transaction_read_only="on")
-    with connection(server, "slipway migrations", **options) as opened, opened.cursor() as cursor:
+    with working(server, files.schema, default_transaction_read_only="on") as cursor:
         return files.compare(cursor)
 
 
@@ -89,16 +87,15 @@ def migrate(server: Server, files: Files, patience: Patience, **settings: str) -
     Nothing is locked or written when nothing is pending. Raises SlipwayError when the state forbids to go on, another
     run holds the lock for too long, or a migration fails; the state then is in the error's details.
     """
-    options = escaped(files.schema, **settings)
-    with connection(server, "slipway migrations", **options) as opened, opened.cursor() as cursor:
-        opened.autocommit = True
+    # Commits need not wait for the disk one by one: nothing is said to be applied before the last has reached it.
+    with working(server, files.schema, synchronous_commit="off", **settings) as cursor:
         plan, verdict = files.compare(cursor)
         applied: list[Applied] = []
         if plan.pending or verdict.denied:
             with held(cursor, patience.lock_wait):
                 plan, verdict = files.compare(cursor)
                 _check(plan, verdict)
-                applied = _apply(server, opened, files, plan, verdict, patience) if plan.pending else []
+                applied = _apply(server, cursor, files, plan, verdict, patience) if plan.pending else []
     actions = [f"Applied {each.name} in {each.seconds:.3f} s." for each in applied]
     return Outcome(report(plan, applied), actions, [each.text for each in verdict.warned])
 
@@ -108,10 +105,25 @@ def _check(plan: Plan, verdict: Verdict) -> None:
         raise SlipwayError("\n".join(each.text for each in verdict.denied), migrations=plan.result())
 
 
-def escaped(schema: str, **settings: str) -> dict[str, str]:
-    """Settings for the start of a connection that works in a schema; there, blanks and backslashes need a backslash."""
+@contextlib.contextmanager
+def working(server: Server, schema: str, **settings: str) -> Iterator[Cursor]:
+    """An autocommit connection that works in a schema, under settings of the server, for a ``with`` block.
+
+    What PostgreSQL says against our own statements becomes a SlipwayError.
+    """
     settings = {"search_path": quote(schema), "client_encoding": "UTF8", **settings}
-    return {name: re.sub(r"([\\\s])", r"\\\1", value) for name, value in settings.items() if value}
+    # At the start of a connection, blanks and backslashes need a backslash.
+    escaped = {name: re.sub(r"([\\\s])", r"\\\1", value) for name, value in settings.items() if value}
+    try:
+        with connection(server, "slipway migrations", **escaped) as opened, opened.cursor() as cursor:
+            opened.autocommit = True
+            yield cursor
+    except psycopg2.Error as error:
+        said = " ".join(str(error).split())
+        raise SlipwayError(
+            f"PostgreSQL ended the run on database {server.database!r}: {said}; what was applied is in the history: "
+            "correct this and run again."
+        ) from error
 
 
 def report(plan: Plan, applied: list[Applied]) -> dict[str, Any]:
@@ -120,7 +132,7 @@ def report(plan: Plan, applied: list[Applied]) -> dict[str, Any]:
     pending = [each.name for each in plan.pending if each.name not in now]
     return {
         **plan.result(),
-        "status": plan.status if pending or not applied else "up_to_date",
+        "status": "up_to_date" if plan.status == "pending" and not pending else plan.status,
         "applied": [*plan.applied, *now],
         "pending": pending,
         "applied_now": [asdict(each) for each in applied],
@@ -128,23 +140,26 @@ def report(plan: Plan, applied: list[Applied]) -> dict[str, Any]:
 
 
 def _apply(
-    server: Server, opened: Connection, files: Files, plan: Plan, verdict: Verdict, patience: Patience
+    server: Server, cursor: Cursor, files: Files, plan: Plan, verdict: Verdict, patience: Patience
 ) -> list[Applied]:
     applied: list[Applied] = []
     table = HistoryTable(files.schema)
-    with opened.cursor() as cursor, Watch(server, opened.get_backend_pid()) as watch:
+    with Watch(server, cursor.connection.get_backend_pid()) as watch:
         session = Session(cursor)
         _prepare(cursor, table, plan.managed)
         for waiver in verdict.waived:
             record(cursor, waiver.migration, waiver.decision)
-        for migration in plan.pending:
-            work = Application(session, table, migration, files.payload.scripts, watch, patience)
-            if migration.name in plan.begun:
-                work.resume(*plan.begun[migration.name])
-            try:
-                applied.append(work.run())
-            except StatementError as error:
-                raise SlipwayError(work.failure(error), migrations=report(plan, applied)) from error
+        try:
+            for migration in plan.pending:
+                work = Application(session, table, migration, files.payload.scripts, watch, patience)
+                if migration.name in plan.begun:
+                    work.resume(*plan.begun[migration.name])
+                try:
+                    applied.append(work.run())
+                except StatementError as error:
+                    raise SlipwayError(work.failure(error), migrations=report(plan, applied)) from error
+        finally:
+            session.flush()
     return applied
 
 

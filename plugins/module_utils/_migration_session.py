@@ -72,6 +72,11 @@ class Session:
         """Undo what a script set."""
         self.execute(self._restore)
 
+    def flush(self) -> None:
+        """Wait until all that was committed is on the disk, and on the standbys that have to have it."""
+        if not self.lost:
+            self.execute("BEGIN; SET LOCAL synchronous_commit = on; SELECT txid_current(); COMMIT")
+
     def send(self, script: Script, number: int | None, sql: str, values: Mapping[str, Any] | None = None) -> None:
         """Send SQL as statement ``number`` of a script; at an error nothing of transaction and session is kept."""
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -77,7 +78,9 @@ class Server:
 
     def run(self, program: str, *arguments: str) -> None:
         # PostgreSQL refuses root; in a user namespace of its own, root is somebody else.
-        ordinary = ["unshare", "--user", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 else []
+        nobody = pwd.getpwnam("nobody")
+        mapped = ["unshare", "--user", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}"]
+        ordinary = mapped if os.geteuid() == 0 else []
         command = [*ordinary, str(self.binaries / program), "-D", str(self.directory / "data"), *arguments]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         assert done.returncode == 0, done.stdout.decode()

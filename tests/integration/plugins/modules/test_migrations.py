@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The modules ``migrations`` and ``migrations_info`` as Ansible runs them, action plugin and all."""
+"""The modules for migrations as Ansible runs them, action plugins and all."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ class Ansible:
         file.write_text(sql)
 
     def run(self, module: str, *flags: str, **more: object) -> dict[str, Any]:
-        arguments = {**self.postgres.login(self.database), "path": str(self.directory), **more}
+        login = {} if module == "migration_files" else self.postgres.login(self.database)
+        arguments = {**login, "path": str(self.directory), **more}
         done = subprocess.run(
             [
                 str(Path(sys.executable).with_name("ansible")), "localhost", "--connection", "local",
@@ -48,7 +49,7 @@ class Ansible:
         assert " => {" in done.stdout, done.stdout + done.stderr
         diff, _, result = done.stdout.partition(" => {")
         found: dict[str, Any] = json.loads("{" + result[: result.rindex("}") + 1])
-        return {**found, "shown": diff}
+        return {**found, "shown": diff + done.stderr}
 
     def tables(self) -> list[object]:
         found = self.postgres.execute(
@@ -107,3 +108,62 @@ def test_errors(ansible: Ansible) -> None:
     assert failed["migrations"]["pending"] == ["1_a"]
     assert ansible.tables() == ["_prisma_migrations"]
     assert "is missing" in ansible.run("migrations", path="")["msg"]
+
+
+def test_policy_and_lint(ansible: Ansible) -> None:
+    ansible.write("1_a", "CREATE TABLE a (id int); INSERT INTO a SELECT generate_series(1, 500000);")
+    ansible.run("migrations")
+    ansible.write("2_b", "DROP TABLE a;")
+    ansible.write("3_c", "CREATE TABLE c (x char(3));")
+    found = ansible.run("migrations_info", policy={"destructive": "deny"})
+    assert len(found["problems"]) == len(found["remarks"]) == 1
+    assert found["migrations"]["destructive"] == ["2_b"]
+    assert [each["rule"] for each in found["migrations"]["lint"]] == ["ban-char-field"]
+    assert "drops the table" in ansible.run("migrations", policy={"destructive": "deny"})["msg"]
+    waiver = {"migration": "2_b", "rule": "destructive", "reason": "not used since May", "author": "ada"}
+    passed = ansible.run("migrations", policy={"destructive": "deny", "lint": "allow"}, waivers=[waiver])
+    assert passed["migrations"]["status"] == "up_to_date"
+    assert "[WARNING]" in passed["shown"]
+
+
+def test_down_and_resolve(ansible: Ansible) -> None:
+    ansible.write("1_a", "CREATE TABLE a ();")
+    (ansible.directory / "1_a" / "down.sql").write_text("DROP TABLE a;")
+    ansible.run("migrations")
+    check = ansible.run("migration_down", "--check", "--diff", last=1)
+    assert (check["changed"], check["actions"]) == (True, ["Would undo 1_a."])
+    done = ansible.run("migration_down", "--diff", names=["1_a"])
+    assert (done["changed"], done["migrations"]["rolled_back"]) == (True, ["1_a"])
+    assert ansible.tables() == ["_prisma_migrations"]
+    assert not ansible.run("migration_down", names=["1_a"])["changed"]
+    assert "one of the following is required" in ansible.run("migration_down")["msg"]
+
+    baseline = {"names": ["1_a"], "state": "applied"}
+    for flags, changed in ((["--check"], True), ([], True), (["--check"], False), ([], False)):
+        assert ansible.run("migration_resolve", "--diff", *flags, **baseline)["changed"] is changed
+    assert ansible.run("migrations_info")["status"] == "up_to_date"
+    missing = ansible.run("migration_resolve", names=["1_a"], state="repaired")["msg"]
+    assert missing == "state is repaired but all of the following are missing: reason, author"
+
+
+def test_drift(ansible: Ansible) -> None:
+    ansible.write("1_a", "CREATE TABLE a (id int);")
+    ansible.run("migrations")
+    for flags, changed in ((["--check"], True), ([], True), (["--check"], False), ([], False)):
+        assert ansible.run("schema_drift", *flags, state="recorded")["changed"] is changed
+    clean = ansible.run("schema_drift")
+    assert (clean["changed"], clean["against"], clean["problems"]) == (False, "replay", [])
+    ansible.postgres.execute("CREATE INDEX i ON a (id)", ansible.database)
+    for against in ("replay", "snapshot"):
+        drifted = ansible.run("schema_drift", "--diff", against=against)
+        problem = "index public.i was added by hand: CREATE INDEX i ON public.a USING btree (id)"
+        assert drifted["problems"] == [problem]
+        assert "+index public.i: CREATE INDEX" in drifted["shown"]
+
+
+def test_files_alone(ansible: Ansible) -> None:
+    ansible.write("1_a", "CREATE TABLE a ();")
+    assert ansible.run("migration_files")["names"] == ["1_a"]
+    ansible.write("2_b", "SELEC 1;")
+    assert "2_b/migration.sql:1:1: syntax error" in ansible.run("migration_files")["msg"]
+    assert len(ansible.run("migration_files", strict=False)["problems"]) == 1

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import pwd
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils import _embedded
@@ -30,12 +32,11 @@ def test_configuration() -> None:
     assert render({}) == "# Written by Slipway; a change made here is overwritten.\n"
 
 
-@pytest.mark.parametrize(
-    ("euid", "command"),
-    [(1000, ["initdb", "-D"]), (0, ["unshare", "--user", "--map-user=1000", "--map-group=1000", "initdb", "-D"])],
-)
-def test_root_is_not_the_server_s_user(euid: int, command: list[str]) -> None:
-    assert unprivileged(["initdb", "-D"], euid) == command
+def test_root_runs_it_as_a_user_whom_the_system_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    users = [SimpleNamespace(pw_uid=uid, pw_gid=gid) for uid, gid in ((0, 0), (65534, 65534), (7, 8))]
+    monkeypatch.setattr(pwd, "getpwall", lambda: users)
+    assert unprivileged(["initdb", "-D"], 1000) == ["initdb", "-D"]
+    assert unprivileged(["initdb", "-D"], 0) == ["unshare", "--user", "--map-user=7", "--map-group=8", "initdb", "-D"]
 
 
 def refused(checked: Cluster) -> str:
