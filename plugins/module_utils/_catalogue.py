@@ -161,12 +161,13 @@ ENVIRONMENT = ("owner of schema", "rights on schema", "default rights")
 
 
 def read(cursor: Cursor) -> Catalogue:
-    """Read the catalogue of the connected database."""
-    cursor.execute("SELECT set_config('search_path', '', true)")
+    """Read the catalogue of the connected database, at one moment, over an autocommit connection."""
     catalogue: Catalogue = {}
+    cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL search_path = ''")
     for kind, query in _QUERIES.items():
         cursor.execute(_PARTS + query)
         catalogue.update((f"{kind} {name}", definition or "") for name, definition in cursor.fetchall())
+    cursor.execute("COMMIT")
     return catalogue
 
 

@@ -6,19 +6,19 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils import _catalogue as catalogue
 from ansible_collections.slipway.deploy.plugins.module_utils._catalogue import Catalogue
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server, connection, one_row
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server, one_row
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_apply import Patience
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import quote
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import quote, read_only_for_others
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import DEFAULTS, Policy
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import Files, migrate, survey
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import Files, migrate, survey, working
 
 with contextlib.suppress(ImportError):  # connect() says so
     import psycopg2
@@ -41,6 +41,11 @@ _DEFAULTS = """
                   CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END)
       FROM pg_default_acl JOIN pg_namespace ON pg_namespace.oid = defaclnamespace, aclexplode(defaclacl)
      WHERE nspname = 'public' AND grantee <> defaclrole
+"""
+_CREATE = """
+    SELECT format('CREATE DATABASE %%I TEMPLATE template0 ENCODING %%L LC_COLLATE %%L LC_CTYPE %%L', %s,
+                  pg_encoding_to_char(encoding), datcollate, datctype)
+      FROM pg_database WHERE datname = current_database()
 """
 
 
@@ -78,34 +83,24 @@ def by_replay(server: Server, files: Files) -> list[Difference]:
     Raises SlipwayError where the role may not create one, or an applied migration can't be applied again.
     """
     plan, _ = survey(server, files)
-    with connection(server, "slipway drift") as opened, opened.cursor() as cursor:
+    with working(server, files.schema) as cursor:
         found = catalogue.read(cursor)
         cursor.execute(_DEFAULTS)
         defaults = [row[0] for row in cursor.fetchall()]
-    applied = [file for file in files.payload.migrations if file.name in plan.applied]
-    broken = next((file for file in applied if file.name not in files.payload.scripts), None)
-    if broken:
-        raise SlipwayError(f"The migrations can't be replayed: {broken.problem}")
-    scripts = {file.name: files.payload.scripts[file.name] for file in applied}
-    allowed = Policy(dict.fromkeys(DEFAULTS, "allow"))
-    again = replace(
-        files, payload=Payload.pack([replace(file, problem="") for file in applied], scripts), policy=allowed
-    )
-    with _scratch(server) as scratch:
-        with connection(scratch, "slipway drift") as opened, opened.cursor() as cursor:
-            for statement in defaults:
-                cursor.execute(statement)
-            opened.commit()
-        if applied:
-            migrate(scratch, again, Patience(10, 10))
-        with connection(scratch, "slipway drift") as opened, opened.cursor() as cursor:
-            expected = catalogue.read(cursor)
+        with _scratch(cursor, server) as scratch:
+            with working(scratch, files.schema) as there:
+                for statement in defaults:
+                    there.execute(statement)
+            if plan.applied:
+                migrate(scratch, _only(files, plan.applied), Patience(10, 10))
+            with working(scratch, files.schema) as there:
+                expected = catalogue.read(there)
     return compare(catalogue.without_environment(expected), catalogue.without_environment(found))
 
 
-def by_snapshot(server: Server) -> list[Difference]:
+def by_snapshot(server: Server, schema: str) -> list[Difference]:
     """Compare with what ``record`` has kept. Raises SlipwayError where there is nothing."""
-    with connection(server, "slipway drift", default_transaction_read_only="on") as opened, opened.cursor() as cursor:
+    with working(server, schema, default_transaction_read_only="on") as cursor:
         kept = _kept(cursor)
         if kept is None:
             raise SlipwayError(
@@ -114,18 +109,30 @@ def by_snapshot(server: Server) -> list[Difference]:
         return compare(kept, catalogue.read(cursor))
 
 
-def record(server: Server, check: bool) -> bool:
+def record(server: Server, schema: str, check: bool) -> bool:
     """Keep the catalogue as it is now, unless that is what is kept already; return whether there is a change."""
-    with connection(server, "slipway drift") as opened, opened.cursor() as cursor:
-        now = catalogue.read(cursor)
-        if now == _kept(cursor):
-            return False
-        if not check:
-            cursor.execute(_TABLE)
+    with working(server, schema) as cursor:
+        now, kept = catalogue.read(cursor), _kept(cursor)
+        if now != kept and not check:
+            cursor.execute("BEGIN")
+            if kept is None:
+                cursor.execute(_TABLE)
+                read_only_for_others(cursor, "slipway.schema_snapshot")
             cursor.execute("DELETE FROM slipway.schema_snapshot")
             cursor.execute("INSERT INTO slipway.schema_snapshot (catalogue) VALUES (%s)", (json.dumps(now),))
-            opened.commit()
-    return True
+            cursor.execute("COMMIT")
+    return now != kept
+
+
+def _only(files: Files, names: Sequence[str]) -> Files:
+    """The files of some migrations, to be applied whatever the policy says, and without their checks of the data."""
+    chosen = [file for file in files.payload.migrations if file.name in names]
+    broken = next((file for file in chosen if file.name not in files.payload.scripts), None)
+    if broken:
+        raise SlipwayError(f"The migrations can't be replayed: {broken.problem}")
+    scripts = {file.name: files.payload.scripts[file.name] for file in chosen}
+    payload = Payload.pack([replace(file, problem="") for file in chosen], scripts)
+    return replace(files, payload=payload, policy=Policy(dict.fromkeys(DEFAULTS, "allow")))
 
 
 def _kept(cursor: Cursor) -> Catalogue | None:
@@ -139,25 +146,18 @@ def _kept(cursor: Cursor) -> Catalogue | None:
 
 
 @contextlib.contextmanager
-def _scratch(server: Server) -> Iterator[Server]:
+def _scratch(cursor: Cursor, server: Server) -> Iterator[Server]:
     """An empty database on the same server, with the same encoding and locale, for a ``with`` block."""
     name = f"slipway_replay_{secrets.token_hex(6)}"
-    with connection(server, "slipway drift") as opened, opened.cursor() as cursor:
-        opened.autocommit = True
-        try:
-            cursor.execute(
-                "SELECT format('CREATE DATABASE %%I TEMPLATE template0 ENCODING %%L LC_COLLATE %%L LC_CTYPE %%L', %s,"
-                " pg_encoding_to_char(encoding), datcollate, datctype) FROM pg_database"
-                " WHERE datname = current_database()",
-                (name,),
-            )
-            cursor.execute(one_row(cursor)[0])
-        except psycopg2.errors.InsufficientPrivilege as error:
-            raise SlipwayError(
-                f"The role {server.user!r} may not create the database that the migrations are replayed in: give it "
-                "CREATEDB, or compare with a snapshot (against: snapshot)."
-            ) from error
-        try:
-            yield server.on(name)
-        finally:
-            cursor.execute(f"DROP DATABASE {quote(name)}")
+    try:
+        cursor.execute(_CREATE, (name,))
+        cursor.execute(one_row(cursor)[0])
+    except psycopg2.errors.InsufficientPrivilege as error:
+        raise SlipwayError(
+            f"The role {server.user!r} may not create the database that the migrations are replayed in: give it "
+            "CREATEDB, or compare with a snapshot (against: snapshot)."
+        ) from error
+    try:
+        yield server.on(name)
+    finally:
+        cursor.execute(f"DROP DATABASE {quote(name)}")

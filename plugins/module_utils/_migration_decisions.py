@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import one_row
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import read_only_for_others
 
 with contextlib.suppress(ImportError):  # connect() says so
     import psycopg2
@@ -49,6 +50,7 @@ def record(cursor: Cursor, migration: str, decision: Decision) -> None:
         cursor.execute("SELECT to_regclass('slipway.migration_decisions') IS NULL")
         if one_row(cursor)[0]:
             cursor.execute(_TABLE)
+            read_only_for_others(cursor, "slipway.migration_decisions")
         cursor.execute(_INSERT, (migration, decision.what, decision.reason, decision.author))
     except psycopg2.errors.InsufficientPrivilege as error:
         cursor.execute("ROLLBACK")

@@ -83,6 +83,22 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def read_only_for_others(cursor: Cursor, table: str) -> None:
+    """Take every right but reading on a new table from all but its owner: default privileges may have given more."""
+    cursor.execute(
+        """
+        SELECT CASE WHEN grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END,
+               string_agg(privilege_type, ', ')
+          FROM pg_class, aclexplode(relacl)
+         WHERE oid = %s::regclass AND grantee <> relowner AND privilege_type <> 'SELECT'
+         GROUP BY grantee
+        """,
+        (table,),
+    )
+    for grantee, privileges in cursor.fetchall():
+        cursor.execute(f"REVOKE {privileges} ON {table} FROM {grantee}")
+
+
 class HistoryTable:
     """The history of one schema, read and written through a cursor of the caller's."""
 
@@ -117,26 +133,12 @@ class HistoryTable:
         return History(tuple(Row(*row) for row in cursor.fetchall()), other_tables)
 
     def create(self, cursor: Cursor) -> None:
-        """Create schema and table where they are missing, in the caller's transaction.
-
-        Default privileges may give others rights on new tables: of these only reading stays.
-        """
+        """Create schema and table where they are missing, in the caller's transaction."""
         cursor.execute("SELECT FROM pg_namespace WHERE nspname = %s", (self.schema,))
         if not cursor.rowcount:
             cursor.execute(f"CREATE SCHEMA {quote(self.schema)}")
         cursor.execute(f"CREATE TABLE {self.quoted} ({_COLUMNS})")
-        cursor.execute(
-            """
-            SELECT CASE WHEN grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END,
-                   string_agg(privilege_type, ', ')
-              FROM pg_class, aclexplode(relacl)
-             WHERE oid = %s::regclass AND grantee <> relowner AND privilege_type <> 'SELECT'
-             GROUP BY grantee
-            """,
-            (self.quoted,),
-        )
-        for grantee, privileges in cursor.fetchall():
-            cursor.execute(f"REVOKE {privileges} ON {self.quoted} FROM {grantee}")
+        read_only_for_others(cursor, self.quoted)
 
     def insert(self, row: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
         """The statement and its parameters that write a new row."""

@@ -30,7 +30,7 @@ _HOLDER = """
       FROM pg_locks JOIN pg_stat_activity USING (pid)
      WHERE locktype = 'advisory' AND granted AND objsubid = 1
        AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-       AND (classid::bigint << 32) + objid::bigint = %s
+       AND (classid::bigint << 32) + objid::bigint = %s AND pid <> pg_backend_pid()
 """
 _BLOCKERS = """
     SELECT pid, coalesce(application_name, ''), coalesce(state, ''), left(coalesce(query, ''), 200),
@@ -38,6 +38,28 @@ _BLOCKERS = """
       FROM unnest(pg_blocking_pids(%s)) AS pid JOIN pg_stat_activity USING (pid)
 """
 _POLL = 0.1
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A session that holds a lock; ``seconds`` is the age of its connection."""
+
+    pid: int
+    application: str
+    address: str
+    role: str
+    seconds: float
+
+    def __str__(self) -> str:
+        name = self.application or "unnamed application"
+        return f"process {self.pid} ({name}, role {self.role}, from {self.address}, connected for {self.seconds:.0f} s)"
+
+
+def holder(cursor: Cursor, key: int) -> Holder | None:
+    """The session that holds a session's advisory lock, other than the cursor's own."""
+    cursor.execute(_HOLDER, (key,))
+    row = cursor.fetchone()
+    return Holder(*row) if row else None
 
 
 def acquire(cursor: Cursor, key: int, wait: float) -> None:
@@ -51,10 +73,12 @@ def acquire(cursor: Cursor, key: int, wait: float) -> None:
         if one_row(cursor)[0]:
             return
         if time.monotonic() >= deadline:
-            cursor.execute(_HOLDER, (key,))
-            holder = cursor.fetchone()
-            if holder:
-                raise SlipwayError(_taken(key, wait, *holder))
+            found = holder(cursor, key)
+            if found:
+                raise SlipwayError(
+                    f"Another migration run holds the lock {key}, waited for {wait:g} s: {found}; wait for it to end "
+                    f"and run again, or end it with SELECT pg_terminate_backend({found.pid})."
+                )
         time.sleep(_POLL)
 
 
@@ -74,14 +98,6 @@ def held(cursor: Cursor, wait: float) -> Iterator[None]:
     finally:
         release(cursor, PRISMA_KEY)
         release(cursor, SLIPWAY_KEY)
-
-
-def _taken(key: int, wait: float, pid: int, application: str, address: str, user: str, age: float) -> str:
-    return (
-        f"Another migration run holds the lock {key}, waited for {wait:g} s: process {pid} "
-        f"({application or 'unnamed application'}, role {user}, from {address}, connected for {age:.0f} s); "
-        f"wait for it to end and run again, or end it with SELECT pg_terminate_backend({pid})."
-    )
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration import (
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_destructive import Destruction
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import History, Row
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_lint import Lint
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import Holder
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import Finding
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_progress import Progress
 
@@ -35,6 +36,7 @@ class Plan:
     rolled_back: tuple[str, ...]
     out_of_order: tuple[str, ...]
     ahead: bool
+    running: Holder | None = None
     destructive: tuple[tuple[str, Destruction], ...] = ()
     lint: tuple[tuple[str, Lint], ...] = ()
     begun: dict[str, tuple[Row, Progress]] = field(default_factory=dict)
@@ -55,7 +57,7 @@ class Plan:
     @property
     def findings(self) -> list[Finding]:
         """All that is out of the ordinary, a sentence each."""
-        found = [Finding("", row.name, _failed(row)) for row in self.failed]
+        found = [Finding("", row.name, _failed(row, self.running)) for row in self.failed]
         found += [
             Finding(
                 "edited",
@@ -191,7 +193,12 @@ def _in_whitespace_only(row: Row, payload: Payload) -> bool:
     return script is not None and row.checksum in whitespace_variants(script.text)
 
 
-def _failed(row: Row) -> str:
+def _failed(row: Row, running: Holder | None) -> str:
+    if running:
+        return (
+            f"The migration {row.name!r} was begun at {_time(row.started_at)} and is not finished, and a migration run "
+            f"is under way: {running}; wait for it to end."
+        )
     reason = f": {row.logs.strip()}" if row.logs and row.logs.strip() else ""
     return (
         f"The migration {row.name!r} was begun at {_time(row.started_at)} and never finished; its changes may be there "

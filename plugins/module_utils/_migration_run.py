@@ -21,7 +21,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration_decision
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_destructive import real
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import HistoryTable, quote
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_lint import matters
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import Watch, held
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import PRISMA_KEY, Watch, held, holder
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_plan import Plan, make_plan
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import Policy, Verdict
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_session import Session, StatementError
@@ -52,6 +52,7 @@ class Files:
         plan = make_plan(self.directory, self.payload, HistoryTable(self.schema).read(cursor))
         plan = replace(
             plan,
+            running=holder(cursor, PRISMA_KEY) if plan.failed else None,
             destructive=tuple((name, found) for name, found in plan.destructive if real(cursor, found)),
             lint=tuple((name, found) for name, found in plan.lint if matters(cursor, found)),
         )
@@ -157,7 +158,10 @@ def _apply(
                 try:
                     applied.append(work.run())
                 except StatementError as error:
-                    raise SlipwayError(work.failure(error), migrations=report(plan, applied)) from error
+                    raise SlipwayError(work.failure(error)) from error
+        except SlipwayError as error:
+            error.details["migrations"] = report(plan, applied)
+            raise
         finally:
             session.flush()
     return applied

@@ -120,7 +120,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     given = module.params
     server = Server.from_params(given)
     if given["state"] == "recorded":
-        return {"changed": record(server, module.check_mode)}
+        return {"changed": record(server, given["schema"], module.check_mode)}
     files = Files(given["path"], given["schema"], Payload.load(given["_payload"]), Policy(DEFAULTS))
     against, differences = _compare(server, files, given["against"])
     return {
@@ -144,7 +144,7 @@ def _compare(server: Server, files: Files, against: str) -> tuple[str, list[Diff
         except SlipwayError:
             if against == "replay":
                 raise
-    return "snapshot", by_snapshot(server)
+    return "snapshot", by_snapshot(server, files.schema)
 
 
 def main() -> None:

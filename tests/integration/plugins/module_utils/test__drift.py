@@ -79,19 +79,19 @@ def bed(postgres: Postgres, tmp_path: Path) -> Bed:
     bed = Bed(postgres, postgres.database(), tmp_path)
     bed.write("1_init", SCHEMA)
     bed.migrate()
-    record(bed.server, check=False)
+    record(bed.server, "public", check=False)
     return bed
 
 
 @pytest.mark.parametrize(("change", "shown"), CHANGES)
 def test_a_manual_change_is_found(bed: Bed, change: str, shown: str) -> None:
     bed.sql(change)
-    assert shown in [each.object for each in by_snapshot(bed.server)]
+    assert shown in [each.object for each in by_snapshot(bed.server, "public")]
     assert shown in [each.object for each in by_replay(bed.server, bed.files())]
 
 
 def test_clean_histories_show_nothing(bed: Bed) -> None:
-    assert by_snapshot(bed.server) == by_replay(bed.server, bed.files()) == []
+    assert by_snapshot(bed.server, "public") == by_replay(bed.server, bed.files()) == []
     shutil.rmtree(bed.directory / "1_init")
     for number in range(HISTORIES):
         bed.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
@@ -105,12 +105,12 @@ def test_clean_histories_show_nothing(bed: Bed) -> None:
 
 
 def test_recording_twice_changes_nothing(bed: Bed) -> None:
-    assert not record(bed.server, check=False)
+    assert not record(bed.server, "public", check=False)
     bed.sql("CREATE TABLE extra ()")
-    assert record(bed.server, check=True)
-    assert "table public.extra was added by hand" in [str(each) for each in by_snapshot(bed.server)]
-    assert record(bed.server, check=False)
-    assert by_snapshot(bed.server) == []
+    assert record(bed.server, "public", check=True)
+    assert "table public.extra was added by hand" in [str(each) for each in by_snapshot(bed.server, "public")]
+    assert record(bed.server, "public", check=False)
+    assert by_snapshot(bed.server, "public") == []
 
 
 def test_without_a_right_or_a_snapshot(bed: Bed) -> None:
@@ -121,7 +121,7 @@ def test_without_a_right_or_a_snapshot(bed: Bed) -> None:
     with pytest.raises(SlipwayError, match=r"may not create the database that the migrations are replayed in: give it"):
         by_replay(bed.server, bed.files())
     with pytest.raises(SlipwayError, match=r"^No snapshot of the schema was recorded yet: record one"):
-        by_snapshot(bed.server)
+        by_snapshot(bed.server, "public")
 
 
 def test_nothing_is_left_of_a_replay(bed: Bed) -> None:

@@ -150,6 +150,24 @@ def test_prismas_failed_row_stops(bed: Bed) -> None:
     assert bed.survey().status == "failed"
 
 
+def test_one_that_is_under_way_is_no_failure(bed: Bed) -> None:
+    bed.write("1_a", "CREATE TABLE a ()")
+    bed.migrate()
+    bed.sql("UPDATE _prisma_migrations SET finished_at = NULL, applied_steps_count = 0")
+    prisma = bed.postgres.connect(bed.database)
+    with prisma.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", (PRISMA_KEY,))
+    (finding,) = bed.survey().findings
+    assert "and is not finished, and a migration run is under way: process " in finding.text
+    prisma.close()
+
+
+def test_the_error_within_a_files_own_transaction_is_told(bed: Bed) -> None:
+    bed.write("1_a", "BEGIN;\nCREATE TABLE a ();\nSELECT nope();\nCREATE TABLE b ();\nCOMMIT;")
+    assert "migration.sql:3:8: function nope() does not exist (SQLSTATE 42883)" in bed.fails()
+    assert bed.tables() == []
+
+
 def test_tables_without_a_history_stop(bed: Bed) -> None:
     bed.write("1_a", "CREATE TABLE a ()")
     bed.sql("CREATE VIEW v AS SELECT 1; CREATE TYPE e AS ENUM (); CREATE SEQUENCE s")
@@ -272,12 +290,12 @@ def test_simultaneous_runs_apply_once(bed: Bed) -> None:
     def run() -> None:
         results.append(bed.outcome(files).migrations)
 
-    threads = [threading.Thread(target=run) for _ in range(20)]
+    threads = [threading.Thread(target=run) for _ in range(50)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(len(result["applied_now"]) for result in results) == [0] * 19 + [5]
+    assert sorted(len(result["applied_now"]) for result in results) == [0] * 49 + [5]
     assert len(bed.rows()) == 5
 
 
