@@ -6,15 +6,18 @@ Such a database carries a mark in its comment, and nothing without the mark is e
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import counted
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server, connection, one_row
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
+    Server,
+    autocommit,
+    connection,
+    one_row,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 
 try:
@@ -56,27 +59,6 @@ class About:
     system_identifier: str
     data_directory: str  # '' when the role may not see it
     creation: tuple[tuple[str, str], ...]  # what CREATE DATABASE takes to make another one like it
-
-
-@contextlib.contextmanager
-def sql_errors(doing: str) -> Iterator[None]:
-    """Turn an error of the server into a sentence that says what was being done."""
-    try:
-        yield
-    except SlipwayError:  # also the one that says that psycopg2 is missing
-        raise
-    except psycopg2.Error as error:
-        lines = [line for line in (error.diag.message_primary or str(error)).splitlines() if line.strip()]
-        raise SlipwayError(f"{doing} failed: {lines[0] if lines else 'the connection was lost'}.") from error
-
-
-@contextlib.contextmanager
-def autocommit(server: Server) -> Iterator[Cursor]:
-    """A cursor on which every statement is a transaction of its own."""
-    with connection(server, statement_timeout="0") as opened:
-        opened.autocommit = True
-        with opened.cursor() as cursor:
-            yield cursor
 
 
 def describe(cursor: Cursor, database: str) -> About:

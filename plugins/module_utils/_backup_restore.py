@@ -20,7 +20,12 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup import (
     restored_differences,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._backup_catalogue import read
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server, connection
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
+    Server,
+    autocommit,
+    connection,
+    sql_errors,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._pg_client import Client
 
@@ -75,12 +80,12 @@ class Restore:
                 self.client.restore(str(self.directory / self.manifest.dump), self.restoring)
             with self.timed("compare"):
                 self.compare()
-            with self.timed("analyse"), databases.autocommit(self.server.on(self.restoring)) as cursor:
+            with self.timed("analyse"), autocommit(self.server.on(self.restoring)) as cursor:
                 cursor.execute("ANALYZE")  # a dump holds no statistics, and without them plans are bad
             with self.timed("swap"):
                 databases.swap(self.maintenance, self.server.database, self.restoring, self.kept)
         except BaseException:
-            with contextlib.suppress(SlipwayError), databases.sql_errors("Dropping the restored database"):
+            with contextlib.suppress(SlipwayError), sql_errors("Dropping the restored database"):
                 databases.drop(self.admin, self.restoring)
             raise
         return [

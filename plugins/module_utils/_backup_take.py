@@ -26,7 +26,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup import (
     superfluous,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._backup_catalogue import read, read_sequences
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server, connection
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server, connection, sql_errors
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._pg_client import Client
 
@@ -129,7 +129,7 @@ class Backup:
     def discard(self) -> None:
         """Remove what is not proved. A server that is gone can't drop its database; the next run does that."""
         self.partial.unlink(missing_ok=True)
-        with contextlib.suppress(SlipwayError), databases.sql_errors("Dropping the scratch database"):
+        with contextlib.suppress(SlipwayError), sql_errors("Dropping the scratch database"):
             databases.drop(self.admin, self.scratch)
 
     def take(self) -> dict[str, Any]:

@@ -117,6 +117,27 @@ def connection(server: Server, application_name: str = "slipway", **options: str
         opened.close()
 
 
+@contextlib.contextmanager
+def sql_errors(doing: str) -> Iterator[None]:
+    """Turn an error of the server into a sentence that says what was being done."""
+    try:
+        yield
+    except SlipwayError:  # also the one that says that psycopg2 is missing
+        raise
+    except psycopg2.Error as error:
+        lines = [line for line in (error.diag.message_primary or str(error)).splitlines() if line.strip()]
+        raise SlipwayError(f"{doing} failed: {lines[0] if lines else 'the connection was lost'}.") from error
+
+
+@contextlib.contextmanager
+def autocommit(server: Server) -> Iterator[Cursor]:
+    """A cursor on which every statement is a transaction of its own."""
+    with connection(server, statement_timeout="0") as opened:
+        opened.autocommit = True
+        with opened.cursor() as cursor:
+            yield cursor
+
+
 def one_row(cursor: Cursor) -> tuple[Any, ...]:
     """The single row of a query that always gives one."""
     row = cursor.fetchone()

@@ -77,6 +77,20 @@ def compare(expected: Catalogue, found: Catalogue) -> list[Difference]:
     ]
 
 
+def differences(server: Server, files: Files, against: str) -> tuple[str, list[Difference]]:
+    """Compare with a ``replay``, a ``snapshot``, or (``auto``) with a snapshot where a replay is not possible.
+
+    Returns which it was, and the differences.
+    """
+    if against != "snapshot":
+        try:
+            return "replay", by_replay(server, files)
+        except SlipwayError:
+            if against == "replay":
+                raise
+    return "snapshot", by_snapshot(server, files.schema)
+
+
 def by_replay(server: Server, files: Files) -> list[Difference]:
     """Compare with a scratch database in which the applied migrations are applied again.
 

@@ -127,7 +127,7 @@ class Application:
                 if failed.code not in _BUSY or time.monotonic() >= deadline:
                     raise
             self.attempts += 1
-            time.sleep(random.uniform(0.2, 1.0))
+            time.sleep(random.uniform(0.5, 2.0))
 
     def _transaction(self, step: Step, final: bool) -> None:
         """Run a step and write how far it leads in one transaction."""

@@ -149,7 +149,12 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup import (
     human,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._backup_take import Backup
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import CONNECTION_SPEC, Server
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
+    CONNECTION_SPEC,
+    Server,
+    autocommit,
+    sql_errors,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._pg_client import CLIENT_SPEC, Client
 
@@ -170,7 +175,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     params: dict[str, Any] = module.params
     server = Server.from_params(params)
     scratch = params["scratch_db"] or derived_name(server.database, SCRATCH)
-    with databases.sql_errors(f"The backup of database {server.database!r}"), databases.autocommit(server) as admin:
+    with sql_errors(f"The backup of database {server.database!r}"), autocommit(server) as admin:
         about = databases.describe(admin, server.database)
         client = Client.from_params(params, server, about.server_major)
         client.check_version()

@@ -112,12 +112,13 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils import _access, _login_roles
-from ansible_collections.slipway.deploy.plugins.module_utils._backup_database import autocommit, sql_errors
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
     CONNECTION_SPEC,
     Server,
+    autocommit,
     connection,
     one_row,
+    sql_errors,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._host import replace_file

@@ -11,7 +11,7 @@ version_added: 0.1.0
 description:
   - Reads a directory of migrations on the controller and the history in C(_prisma_migrations), and tells what is
     applied, pending, edited, missing or failed.
-  - Writes nothing, and succeeds whatever the state is. Only a database that can't be reached or read is an error.
+  - Writes nothing to the database, and succeeds whatever the state is. Only a database that can't be reached or read is an error.
 options:
   path:
     description: Directory of the migrations on the controller, relative to the playbook or absolute.
@@ -21,6 +21,13 @@ options:
     description: Schema that holds the history.
     type: str
     default: public
+  drift:
+    description:
+      - Also tell what was changed besides the migrations, as M(slipway.deploy.schema_drift) does with the same word for its
+        option O(ignore:against). What is found is among RV(remarks).
+    type: str
+    default: none
+    choices: [none, auto, replay, snapshot]
 extends_documentation_fragment:
   - slipway.deploy.postgres
   - slipway.deploy.migration_policy
@@ -69,10 +76,15 @@ status:
   returned: success
   type: str
 remarks:
-  description: What O(policy) says to warn of, a sentence each.
+  description: What O(policy) says to warn of, and the drift, a sentence each.
   returned: success
   type: list
   elements: str
+drift:
+  description: The differences, as M(slipway.deploy.schema_drift) returns them.
+  returned: success
+  type: list
+  elements: dict
 problems:
   description: What keeps pending migrations from being applied, a sentence each. Pending ones are no problem.
   returned: success
@@ -84,6 +96,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import CONNECTION_SPEC, Server
+from ansible_collections.slipway.deploy.plugins.module_utils._drift import differences
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import POLICY_SPEC
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import Files, survey
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
@@ -91,13 +104,17 @@ from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     """Gather and report."""
-    plan, verdict = survey(Server.from_params(module.params), Files.from_params(module.params))
+    server, files = Server.from_params(module.params), Files.from_params(module.params)
+    plan, verdict = survey(server, files)
+    against = module.params["drift"]
+    drift = [] if against == "none" else differences(server, files, against)[1]
     return {
         "changed": False,
         "status": plan.status,
         "problems": [each.text for each in verdict.denied],
-        "remarks": [each.text for each in verdict.warned],
+        "remarks": [*(each.text for each in verdict.warned), *(str(each) for each in drift)],
         "migrations": plan.result(),
+        "drift": [each.result() for each in drift],
     }
 
 
@@ -106,6 +123,7 @@ def main() -> None:
     options: dict[str, dict[str, Any]] = {
         "path": {"type": "path", "required": True},
         "schema": {"type": "str", "default": "public"},
+        "drift": {"type": "str", "default": "none", "choices": ["none", "auto", "replay", "snapshot"]},
         "_payload": {"type": "str", "required": True, "no_log": True},
     }
     run(AnsibleModule(argument_spec={**CONNECTION_SPEC, **POLICY_SPEC, **options}, supports_check_mode=True), work)

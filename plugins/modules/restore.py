@@ -114,7 +114,12 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup import (
     human,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._backup_restore import Restore
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import CONNECTION_SPEC, Server
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
+    CONNECTION_SPEC,
+    Server,
+    autocommit,
+    sql_errors,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._pg_client import CLIENT_SPEC, Client
 
@@ -144,10 +149,10 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         explicit=bool(params["from_environment"]),
     )
     now = datetime.datetime.now(datetime.timezone.utc)
-    with databases.sql_errors(f"The restore of database {server.database!r}"), contextlib.ExitStack() as stack:
+    with sql_errors(f"The restore of database {server.database!r}"), contextlib.ExitStack() as stack:
         if not module.check_mode:
             stack.enter_context(store.locked(directory))
-        admin = stack.enter_context(databases.autocommit(maintenance))
+        admin = stack.enter_context(autocommit(maintenance))
         about = databases.describe(admin, server.database)
         client = Client.from_params(params, server, about.server_major)
         restoring = derived_name(server.database, "_restoring")

@@ -107,8 +107,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import CONNECTION_SPEC, Server
-from ansible_collections.slipway.deploy.plugins.module_utils._drift import Difference, by_replay, by_snapshot, record
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._drift import differences, record
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import DEFAULTS, Policy
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import Files
@@ -122,29 +121,19 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     if given["state"] == "recorded":
         return {"changed": record(server, given["schema"], module.check_mode)}
     files = Files(given["path"], given["schema"], Payload.load(given["_payload"]), Policy(DEFAULTS))
-    against, differences = _compare(server, files, given["against"])
+    against, found = differences(server, files, given["against"])
     return {
         "changed": False,
         "against": against,
-        "problems": [str(each) for each in differences],
-        "drift": [each.result() for each in differences],
+        "problems": [str(each) for each in found],
+        "drift": [each.result() for each in found],
         "diff": {
             "before_header": f"as it should be ({against})",
             "after_header": "as it is",
-            "before": "".join(f"{each.object}: {each.expected}\n" for each in differences if each.expected is not None),
-            "after": "".join(f"{each.object}: {each.found}\n" for each in differences if each.found is not None),
+            "before": "".join(f"{each.object}: {each.expected}\n" for each in found if each.expected is not None),
+            "after": "".join(f"{each.object}: {each.found}\n" for each in found if each.found is not None),
         },
     }
-
-
-def _compare(server: Server, files: Files, against: str) -> tuple[str, list[Difference]]:
-    if against != "snapshot":
-        try:
-            return "replay", by_replay(server, files)
-        except SlipwayError:
-            if against == "replay":
-                raise
-    return "snapshot", by_snapshot(server, files.schema)
 
 
 def main() -> None:

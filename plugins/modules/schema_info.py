@@ -78,8 +78,12 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils import _schema
 from ansible_collections.slipway.deploy.plugins.module_utils._access import Roles, stamp
-from ansible_collections.slipway.deploy.plugins.module_utils._backup_database import sql_errors
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import CONNECTION_SPEC, Server, connection
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
+    CONNECTION_SPEC,
+    Server,
+    connection,
+    sql_errors,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 
 

@@ -63,14 +63,19 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils import _backup_database as databases
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import SCRATCH, derived_name
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import CONNECTION_SPEC, Server
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
+    CONNECTION_SPEC,
+    Server,
+    autocommit,
+    sql_errors,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     server = Server.from_params(module.params)
     name = module.params["name"] or derived_name(server.database, SCRATCH)
-    with databases.sql_errors(f"Dropping database {name!r}"), databases.autocommit(server) as cursor:
+    with sql_errors(f"Dropping database {name!r}"), autocommit(server) as cursor:
         changed = databases.exists(cursor, name) if module.check_mode else databases.drop(cursor, name)
     verb = "Would drop" if module.check_mode else "Dropped"
     return {"changed": changed, "actions": [f"{verb} database {name}."] if changed else [], "scratch_database": name}

@@ -159,6 +159,8 @@ def test_drift(ansible: Ansible) -> None:
         problem = "index public.i was added by hand: CREATE INDEX i ON public.a USING btree (id)"
         assert drifted["problems"] == [problem]
         assert "+index public.i: CREATE INDEX" in drifted["shown"]
+    state = ansible.run("migrations_info", drift="snapshot")
+    assert (state["status"], state["problems"], state["remarks"]) == ("up_to_date", [], [problem])
 
 
 def test_files_alone(ansible: Ansible) -> None:
