@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 import uuid
@@ -15,6 +16,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import (
     Migration,
     Script,
+    Statement,
     Step,
     locate,
     steps,
@@ -150,20 +152,22 @@ class Application:
             raise SlipwayError(self._stuck(number))
         if not interrupted:
             self._note(Progress.of(self.script, number, True, leftovers.known(cursor, statement)))
-        if not leftovers.clear(cursor, statement, self.progress.known):
-            release(cursor, PRISMA_KEY)
-            try:
+        release(cursor, PRISMA_KEY)
+        try:
+            if not self._clear(statement):
                 self._send_outside(number, interrupted)
-            finally:
-                if not self.session.lost:
+        except StatementError:
+            if not self.session.lost:
+                with contextlib.suppress(SlipwayError):  # what failed is worth more than who has the lock now
                     acquire(cursor, PRISMA_KEY, self.patience.lock_wait)
+            raise
+        self.session.restore()
+        acquire(cursor, PRISMA_KEY, self.patience.lock_wait)
         self.session.execute(*self._record(step.last, final))
         self.progress = Progress.of(self.script, step.last)
 
     def _send_outside(self, number: int, interrupted: bool) -> None:
         statement = self.script.statements[number]
-        if leftovers.harmless_waiter(statement):
-            self.session.execute(f"SET lock_timeout = {int(self.patience.lock_retry * 1000)}")
         try:
             self.session.send(self.script, number, self.script.sql(statement))
         except StatementError as failed:
@@ -175,10 +179,15 @@ class Application:
             if finalize:
                 self.session.send(self.script, number, finalize)
                 return
-            leftovers.clear(self.session.cursor, statement, self.progress.known)
+            self._clear(statement)
             self._note(Progress.of(self.script, number))
             raise
-        self.session.restore()
+
+    def _clear(self, statement: Statement) -> bool:
+        """Remove what an attempt has left, with the patience for it and what follows; tell whether it had finished."""
+        if leftovers.harmless_waiter(statement):
+            self.session.execute(f"SET lock_timeout = {int(self.patience.lock_retry * 1000)}")
+        return leftovers.clear(self.session.cursor, statement, self.progress.known)
 
     def _row(self) -> dict[str, object]:
         checksum = self.migration.checksums[0]

@@ -11,7 +11,8 @@ version_added: 0.1.0
 description:
   - Reads a directory of migrations on the controller and the history in C(_prisma_migrations), and tells what is
     applied, pending, edited, missing or failed.
-  - Writes nothing to the database, and succeeds whatever the state is. Only a database that can't be reached or read is an error.
+  - Writes nothing to the database, and succeeds whatever the state is. Only a database that can't be reached or read
+    is an error.
 options:
   path:
     description: Directory of the migrations on the controller, relative to the playbook or absolute.
@@ -23,8 +24,8 @@ options:
     default: public
   drift:
     description:
-      - Also tell what was changed besides the migrations, as M(slipway.deploy.schema_drift) does with the same word for its
-        option O(ignore:against). What is found is among RV(remarks).
+      - Also tell what was changed besides the migrations, as M(slipway.deploy.schema_drift) does with the same word
+        for its option O(ignore:against). What is found is among RV(remarks).
     type: str
     default: none
     choices: [none, auto, replay, snapshot]

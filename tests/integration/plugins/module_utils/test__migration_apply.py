@@ -231,6 +231,8 @@ def test_a_build_waits_for_old_transactions(bed: Bed) -> None:
 def test_builds_beside_other_runs_and_a_waiter_like_prisma(bed: Bed, round_: int) -> None:
     bed.write("1_i", "CREATE INDEX CONCURRENTLY i ON t (n); SELECT 1; CREATE INDEX CONCURRENTLY j ON t (id)")
     bed.patience = Patience(30, 20)
+    if round_ % 2:
+        invalid(bed, "i")
     files = bed.files()
     results: list[int] = []
     waiter = bed.postgres.connect(bed.database)
