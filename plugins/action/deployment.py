@@ -66,11 +66,11 @@ def this_run(application: str, environment: str, verb: str) -> Run:
 def is_dead(holder: Run, observer: Run) -> bool:
     """Whether the holder ran on the observer's controller and is gone. False where that can't be told.
 
-    Names of controllers do not count: two may have the same.
+    Two controllers may have the same name, and clones of a machine its identity: after a reboot both must be the same.
     """
     if holder.boot == observer.boot:
         return holder.namespace == observer.namespace and started_ticks(holder.pid) != holder.started_ticks
-    return holder.machine != "" and holder.machine == observer.machine
+    return holder.machine != "" and (holder.machine, holder.controller) == (observer.machine, observer.controller)
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]

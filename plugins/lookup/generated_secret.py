@@ -12,6 +12,7 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
+from ansible_collections.slipway.deploy.plugins.module_utils._host import replace_file
 
 DOCUMENTATION = r"""
 name: generated_secret
@@ -76,17 +77,6 @@ def load(file: Path) -> dict[str, str]:
     return kept
 
 
-def save(file: Path, kept: dict[str, str]) -> None:
-    """Replace ``file`` as a whole, so that a crash leaves either the old secrets or the new ones."""
-    partial = file.with_suffix(".partial")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
-        json.dump(kept, opened, indent=2, sort_keys=True)
-        opened.flush()
-        os.fsync(opened.fileno())
-    partial.rename(file)
-
-
 class LookupModule(LookupBase):  # type: ignore[misc]
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:
         self.set_options(var_options=variables, direct=kwargs)
@@ -103,5 +93,5 @@ class LookupModule(LookupBase):  # type: ignore[misc]
             kept = load(file)
             for name in terms:
                 kept.setdefault(name, "".join(secrets.choice(ALPHABET) for _ in range(length)))
-            save(file, kept)
+            replace_file(str(file), json.dumps(kept, indent=2, sort_keys=True))
         return [kept[name] for name in terms]

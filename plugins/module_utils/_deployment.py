@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._host import replace_file
 
 
 @dataclass(frozen=True)
@@ -98,20 +99,39 @@ class Ledger:
             holder = self.refuse_other(run, dead)
             if holder is not None and holder.same_process(run):
                 return False
-            partial = self.lock.with_suffix(".partial")  # replaced as a whole: a crash leaves no half-written lock
-            partial.write_text(json.dumps(asdict(run)), encoding="utf-8")
-            partial.replace(self.lock)
+            replace_file(str(self.lock), json.dumps(asdict(run)))
             return holder is not None
 
-    def release(self, run: Run | None) -> Run | None:
-        """Give the lock back; ``None`` takes it from whoever holds it. Returns whose it was, if that is done."""
+    def release(self, run: Run) -> bool:
+        """Give the lock back. Returns whether it still was ``run``'s; another's is left alone."""
+        if not self.directory.exists():
+            return False
+        with self._alone():
+            holder = self.holder()
+            if holder is None or not holder.same_process(run):
+                return False
+            self.lock.unlink()
+            return True
+
+    def break_lock(self, dead: Run | None, force: bool, *, write: bool = True) -> Run | None:
+        """Take the lock from ``dead``, or by ``force`` from whoever holds it; SlipwayError for any other holder.
+
+        Returns whose it was, if anybody's. Without ``write`` the lock stays.
+        """
         if not self.directory.exists():
             return None
         with self._alone():
             holder = self.holder()
-            if holder is None or (run is not None and not holder.same_process(run)):
+            if holder is None:
                 return None
-            self.lock.unlink()
+            if not force and not (dead is not None and holder.same_process(dead)):
+                raise SlipwayError(
+                    f"The lock of {holder.application}/{holder.environment} is not broken, since its run is not known "
+                    f"to be dead: {holder.describe()}; end that run, or see that it is dead and add -e force=true.",
+                    holder=asdict(holder),
+                )
+            if write:
+                self.lock.unlink()
             return holder
 
     @contextlib.contextmanager

@@ -32,7 +32,7 @@ def read(path: str) -> str:
 
 
 def replace_file(path: str, text: str, mode: int = 0o600) -> None:
-    """Write beside ``path``, to the disk, and rename: a reader sees the old file or the new one."""
+    """Write beside ``path``, to the disk, and rename: whoever reads, and after a crash too, it is the old or the new."""
     partial = f"{path}.partial"
     with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as file:
         os.fchmod(file.fileno(), mode)
@@ -40,6 +40,11 @@ def replace_file(path: str, text: str, mode: int = 0o600) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(partial, path)
+    directory = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def trouble(url: str, header: str = "", value: str = "") -> str:

@@ -31,8 +31,9 @@ options:
   state:
     description:
       - V(locked) takes the lock.
-      - V(unlocked) appends O(record), if given, and releases this run's lock.
-      - V(broken) releases the lock whoever holds it.
+      - V(unlocked) appends O(record), if given, and releases this run's lock. A lock that is no longer this run's is
+        left alone, with a warning.
+      - V(broken) releases the lock of a run that is dead, and with O(force) that of any run.
     type: str
     choices: [locked, unlocked, broken]
     required: true
@@ -48,6 +49,10 @@ options:
     description: What the run does, for the message to a second run.
     type: str
     default: deploy
+  force:
+    description: Whether O(state=broken) takes the lock also from a run that is alive, or of which that is not known.
+    type: bool
+    default: false
   record:
     description: What the run did; the run's own facts are added.
     type: dict
@@ -109,12 +114,21 @@ def keep(module: AnsibleModule) -> dict[str, Any]:
             ledger.refuse_other(run, dead)
         elif ledger.acquire(run, dead) and dead:
             actions.append(f"Took over the lock of a dead run: {dead.describe()}.")
+    elif params["state"] == "broken":
+        broken = ledger.break_lock(dead, params["force"], write=not module.check_mode)
+        if broken:
+            actions.append(f"Broke the lock: {broken.describe()}.")
     elif not module.check_mode:
         if params["record"]:
             ledger.append({**params["record"], "run": asdict(run)})
-        released = ledger.release(None if params["state"] == "broken" else run)
-        if released and params["state"] == "broken":
-            actions.append(f"Broke the lock: {released.describe()}.")
+        if not ledger.release(run):
+            holder = ledger.holder()
+            module.warn(
+                f"The lock of {run.application}/{run.environment} was taken from this run while it worked, so another "
+                "run may have worked at the same time. "
+                + (f"It is held by another: {holder.describe()}." if holder else "Nobody holds it.")
+                + " Compare their records in deployments.jsonl."
+            )
     return {
         "changed": False,
         "actions": actions,
@@ -134,6 +148,7 @@ def main() -> None:
             "application": {"type": "str", "required": True},
             "environment_name": {"type": "str", "required": True},
             "verb": {"type": "str", "default": "deploy"},
+            "force": {"type": "bool", "default": False},
             "record": {"type": "dict"},
             # Both from the action plugin.
             "run": {"type": "dict", "required": True},

@@ -1,5 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The module ``migration_down``."""
 
 from __future__ import annotations
@@ -13,14 +14,6 @@ description:
     in the history, which is marked as rolled back. The migration is pending then, to Prisma as well.
   - Stops before it writes anything when one of them has no C(down.sql) or was edited.
 options:
-  path:
-    description: Directory of the migrations on the controller, relative to the playbook or absolute.
-    type: path
-    required: true
-  schema:
-    description: Schema that holds the history.
-    type: str
-    default: public
   names:
     description: The migrations to undo, in whatever order. Those that are not applied are left alone.
     type: list
@@ -36,7 +29,9 @@ options:
     description: How long a statement may wait for a lock on a table, as PostgreSQL's C(lock_timeout).
     type: str
     default: 2s
-extends_documentation_fragment: slipway.deploy.postgres
+extends_documentation_fragment:
+  - slipway.deploy.postgres
+  - slipway.deploy.migration_files
 attributes:
   check_mode:
     description: Can run in check_mode and return changed status prediction without modifying target.
@@ -51,8 +46,7 @@ attributes:
     details: With O(names), not with O(last).
 seealso:
   - module: slipway.deploy.migrations
-author:
-  - The Slipway contributors
+author: The Slipway contributors (@slipway)
 """
 
 EXAMPLES = r"""
@@ -115,7 +109,7 @@ def main() -> None:
         "last": {"type": "int"},
         "lock_wait": {"type": "float", "default": 60},
         "lock_timeout": {"type": "str", "default": "2s"},
-        "_payload": {"type": "str", "required": True, "no_log": True},
+        "_payload": {"type": "str", "no_log": True},
     }
     module = AnsibleModule(
         argument_spec={**CONNECTION_SPEC, **options},

@@ -1,5 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Documentation of ``migration_files``; the work is done by the action plugin of the same name."""
 
 from __future__ import annotations
@@ -38,8 +39,7 @@ requirements:
   - pglast on the controller
 seealso:
   - module: slipway.deploy.migrations
-author:
-  - The Slipway contributors
+author: The Slipway contributors (@slipway)
 """
 
 EXAMPLES = r"""

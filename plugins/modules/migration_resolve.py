@@ -1,5 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The module ``migration_resolve``."""
 
 from __future__ import annotations
@@ -12,14 +13,6 @@ description:
   - Does what C(prisma migrate resolve) does, row for row, and records the checksum of an edited file anew.
   - Changes the history alone, never the migrations' own objects.
 options:
-  path:
-    description: Directory of the migrations on the controller, relative to the playbook or absolute.
-    type: path
-    required: true
-  schema:
-    description: Schema that holds the history.
-    type: str
-    default: public
   names:
     description: The migrations, all of which are changed or none.
     type: list
@@ -44,7 +37,9 @@ options:
     description: Seconds to wait for another run to end.
     type: float
     default: 60
-extends_documentation_fragment: slipway.deploy.postgres
+extends_documentation_fragment:
+  - slipway.deploy.postgres
+  - slipway.deploy.migration_files
 attributes:
   check_mode:
     description: Can run in check_mode and return changed status prediction without modifying target.
@@ -58,8 +53,7 @@ attributes:
     support: full
 seealso:
   - module: slipway.deploy.migrations
-author:
-  - The Slipway contributors
+author: The Slipway contributors (@slipway)
 """
 
 EXAMPLES = r"""
@@ -131,7 +125,7 @@ def main() -> None:
         "reason": {"type": "str"},
         "author": {"type": "str"},
         "lock_wait": {"type": "float", "default": 60},
-        "_payload": {"type": "str", "required": True, "no_log": True},
+        "_payload": {"type": "str", "no_log": True},
     }
     module = AnsibleModule(
         argument_spec={**CONNECTION_SPEC, **options},

@@ -1,5 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The module ``migrations``."""
 
 from __future__ import annotations
@@ -21,14 +22,6 @@ description:
   - Stops before it writes anything when one failed half-way under Prisma, when the database holds tables but no
     history, and, unless O(policy) says otherwise, when an applied migration was edited or is missing.
 options:
-  path:
-    description: Directory of the migrations on the controller, relative to the playbook or absolute.
-    type: path
-    required: true
-  schema:
-    description: Schema that holds the history and, first in the search path, takes the migrations' objects.
-    type: str
-    default: public
   lock_wait:
     description: Seconds to wait for another run to end, Prisma's or Slipway's, before giving up with its name.
     type: float
@@ -57,6 +50,7 @@ options:
     default: ""
 extends_documentation_fragment:
   - slipway.deploy.postgres
+  - slipway.deploy.migration_files
   - slipway.deploy.migration_policy
 attributes:
   check_mode:
@@ -73,9 +67,8 @@ attributes:
 seealso:
   - module: slipway.deploy.migrations_info
 requirements:
-  - pglast and, unless O(policy.lint=allow), squawk-cli on the controller
-author:
-  - The Slipway contributors
+  - squawk-cli on the controller, unless O(policy.lint=allow)
+author: The Slipway contributors (@slipway)
 """
 
 EXAMPLES = r"""
@@ -238,7 +231,7 @@ def main() -> None:
         "statement_timeout": {"type": "str", "default": ""},
         "release": {"type": "str", "default": ""},
         # What the action plugin read; large, and not for the target's log.
-        "_payload": {"type": "str", "required": True, "no_log": True},
+        "_payload": {"type": "str", "no_log": True},
     }
     run(AnsibleModule(argument_spec={**CONNECTION_SPEC, **POLICY_SPEC, **options}, supports_check_mode=True), work)
 

@@ -1,5 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The module ``migrations_info``."""
 
 from __future__ import annotations
@@ -14,14 +15,6 @@ description:
   - Writes nothing to the database, and succeeds whatever the state is. Only a database that can't be reached or read
     is an error.
 options:
-  path:
-    description: Directory of the migrations on the controller, relative to the playbook or absolute.
-    type: path
-    required: true
-  schema:
-    description: Schema that holds the history.
-    type: str
-    default: public
   drift:
     description:
       - Also tell what was changed besides the migrations, as M(slipway.deploy.schema_drift) does with the same word
@@ -31,6 +24,7 @@ options:
     choices: [none, auto, replay, snapshot]
 extends_documentation_fragment:
   - slipway.deploy.postgres
+  - slipway.deploy.migration_files
   - slipway.deploy.migration_policy
 attributes:
   check_mode:
@@ -46,9 +40,8 @@ attributes:
 seealso:
   - module: slipway.deploy.migrations
 requirements:
-  - pglast and, unless O(policy.lint=allow), squawk-cli on the controller
-author:
-  - The Slipway contributors
+  - squawk-cli on the controller, unless O(policy.lint=allow)
+author: The Slipway contributors (@slipway)
 """
 
 EXAMPLES = r"""
@@ -125,7 +118,7 @@ def main() -> None:
         "path": {"type": "path", "required": True},
         "schema": {"type": "str", "default": "public"},
         "drift": {"type": "str", "default": "none", "choices": ["none", "auto", "replay", "snapshot"]},
-        "_payload": {"type": "str", "required": True, "no_log": True},
+        "_payload": {"type": "str", "no_log": True},
     }
     run(AnsibleModule(argument_spec={**CONNECTION_SPEC, **POLICY_SPEC, **options}, supports_check_mode=True), work)
 

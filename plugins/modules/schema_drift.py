@@ -1,5 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The module ``schema_drift``."""
 
 from __future__ import annotations
@@ -16,14 +17,6 @@ description:
     comments, owners, rights and storage parameters. The snapshot also covers owners of and rights on schemas and
     default rights, which are the environment's rather than the migrations'.
 options:
-  path:
-    description: Directory of the migrations on the controller, relative to the playbook or absolute.
-    type: path
-    required: true
-  schema:
-    description: Schema that holds the history.
-    type: str
-    default: public
   state:
     description: V(compared) tells the differences. V(recorded) keeps a snapshot in C(slipway.schema_snapshot).
     type: str
@@ -36,7 +29,9 @@ options:
     type: str
     default: auto
     choices: [auto, replay, snapshot]
-extends_documentation_fragment: slipway.deploy.postgres
+extends_documentation_fragment:
+  - slipway.deploy.postgres
+  - slipway.deploy.migration_files
 attributes:
   check_mode:
     description: Can run in check_mode and return changed status prediction without modifying target.
@@ -51,8 +46,7 @@ attributes:
     support: full
 seealso:
   - module: slipway.deploy.migrations_info
-author:
-  - The Slipway contributors
+author: The Slipway contributors (@slipway)
 """
 
 EXAMPLES = r"""
@@ -143,7 +137,7 @@ def main() -> None:
         "schema": {"type": "str", "default": "public"},
         "state": {"type": "str", "default": "compared", "choices": ["compared", "recorded"]},
         "against": {"type": "str", "default": "auto", "choices": ["auto", "replay", "snapshot"]},
-        "_payload": {"type": "str", "required": True, "no_log": True},
+        "_payload": {"type": "str", "no_log": True},
     }
     run(AnsibleModule(argument_spec={**CONNECTION_SPEC, **options}, supports_check_mode=True), work)
 

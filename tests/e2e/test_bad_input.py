@@ -36,6 +36,26 @@ CASES = {
         ("Variable database_runtime is 'mysql' and must be one of container, embedded, external: correct it in ",),
         variables={"database_runtime": "mysql"},
     ),
+    "a name that can't be one": Bad(
+        ("Variable app_name is MyApp and may hold small letters, digits, - and _ only",),
+        variables={"app_name": "MyApp"},
+    ),
+    "external without a host": Bad(
+        ("database_runtime is external but database_host is not set: name the server in the inventory.",),
+        variables={"database_runtime": "external"},
+    ),
+    "an image that hides its version": Bad(
+        ("database_image registry.example.com:5000/postgres@sha256:90 does not show its major version: set database_",),
+        arguments=("-i", "test"),
+        variables={
+            "database_image": "registry.example.com:5000/postgres@sha256:90",
+            "secrets_file": "{directory}/state/secrets.json",
+        },
+    ),
+    "a process on a container's network": Bad(
+        ("app_runtime is process but database_runtime is container, whose network a process is not on: set both to ",),
+        variables={"database_runtime": "container", "database_image": "postgres:17"},
+    ),
     "no migrations directory": Bad(
         ("There is no directory of migrations '{directory}/none' on the controller: correct the path or create it",),
         variables={"app_migrations": "{directory}/none"},
@@ -152,3 +172,16 @@ def test_the_database_of_another_environment_is_left_alone(deployed: Deployed) -
     )
     assert outcome.recap["changed"] == 0
     assert after == before
+
+
+@pytest.mark.parametrize("verb", ["migrate", "seed", "backup", "restore"])
+def test_every_verb_that_writes_asks_whose_database_it_is(deployed: Deployed, verb: str) -> None:
+    deployed.first.succeeded()
+    before = deployed.dump(), deployed.backups()
+    outcome = deployed.play(f"playbooks/{verb}.yml", environment_name="staging").failed()
+
+    assert outcome.messages[0] == (
+        "Database autotest belongs to environment local but this inventory is staging: nothing was changed; "
+        "use the right inventory, or the right server in this one."
+    )
+    assert (deployed.dump(), deployed.backups()) == before

@@ -17,8 +17,8 @@ def test_outside_local_the_name_is_asked_for_before_data_is_deleted(fresh: Envir
     ).failed()  # fmt: skip
 
     assert outcome.messages[0] == (
-        "This deletes database autotest of test with all its data. It was not confirmed, so nothing was changed: "
-        "run again with -e confirm=test."
+        "This stops autotest-test and deletes database autotest with all its data. It was not confirmed, so nothing "
+        "was changed: run again with -e confirm=test."
     )
     assert outcome.recap["changed"] == 0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from access_support import SCHEMA, Site, make_site
+from access_support import PASSWORD, SCHEMA, Site, make_site
 from ansible_collections.slipway.deploy.plugins.module_utils._access import quote
 from conftest import Postgres
 
@@ -257,4 +257,139 @@ def test_login_that_may_not_grant(site: Site) -> None:
     assert refused["msg"] == (
         f"Making database {site.database!r} and its roles as role {site.roles.application!r} failed: "
         f'permission denied to grant role "{site.roles.owner}".'
+    )
+
+
+EXCESS = {
+    "GRANT TRUNCATE, INSERT ON t TO {readonly}": ["Took INSERT, TRUNCATE on public.t from {readonly}."],
+    "GRANT TRIGGER ON t TO {app} WITH GRANT OPTION; SET ROLE {app}; GRANT TRIGGER ON t TO {readonly}": [
+        "Took TRIGGER on public.t from {app}.",
+    ],
+    "GRANT INSERT, DELETE ON _prisma_migrations TO {app}": [
+        "Took DELETE, INSERT on public._prisma_migrations from {app}.",
+    ],
+    "GRANT SELECT, UPDATE ON t TO PUBLIC": ["Took SELECT, UPDATE on public.t from everyone."],
+    "GRANT UPDATE ON SEQUENCE t_id_seq TO {readonly}, PUBLIC": [
+        "Took UPDATE on public.t_id_seq from {readonly}.",
+        "Took UPDATE on public.t_id_seq from everyone.",
+    ],
+    "GRANT CREATE ON SCHEMA public TO {app}, PUBLIC": [
+        "Took CREATE on schema public from {app}.",
+        "Took CREATE on schema public from everyone.",
+    ],
+    "GRANT TEMPORARY, CREATE ON DATABASE {database} TO {app}": [
+        "Took CREATE, TEMPORARY on database {database} from {app}.",
+    ],
+    "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA public GRANT TRUNCATE ON TABLES TO {app}": [
+        "Took TRUNCATE on future tables in public from {app}.",
+    ],
+}
+
+
+@pytest.mark.parametrize("grant", EXCESS)
+def test_rights_too_many_are_taken_away(site: Site, grant: str) -> None:
+    site.access()
+    site.execute_as(site.roles.owner, "CREATE TABLE t (id serial); CREATE TABLE _prisma_migrations (id text)")
+    site.access()  # the history is granted like any table when somebody else than Slipway makes it
+    names = {
+        "owner": site.roles.owner, "app": site.roles.application, "readonly": site.roles.readonly,
+        "database": site.database,
+    }  # fmt: skip
+    before = rights(site)
+    site.execute(grant.format(**{kind: quote(name) for kind, name in names.items()}))
+    check = site.access(check=True)
+    assert site.access()["actions"] == check["actions"] == [action.format(**names) for action in EXCESS[grant]]
+    assert rights(site) == before
+    assert not site.access(check=True)["changed"]
+    assert site.info()["schema"]["violations"] == []
+
+
+def test_an_extensions_objects_stay_as_they_are(site: Site) -> None:
+    site.execute("CREATE TABLE belongs (id serial); GRANT SELECT ON belongs TO PUBLIC")
+    site.execute("ALTER EXTENSION plpgsql ADD TABLE belongs")
+    site.access()
+    assert site.execute("SELECT relacl::text, relowner::regrole::text FROM pg_class WHERE relname = 'belongs'") == [
+        ("{postgres=arwdDxt/postgres,=r/postgres}".replace("Dxt", "Dxtm" if site.postgres.version > 16 else "Dxt"),
+         "postgres")
+    ]  # fmt: skip
+    assert site.info()["schema"]["violations"] == []
+
+
+PRISMA = """
+    CREATE TYPE "Mood" AS ENUM ('good', 'bad');
+    CREATE DOMAIN positive AS int CHECK (VALUE > 0);
+    CREATE TYPE pair AS (a int, b int);
+    CREATE TABLE "User" (id serial PRIMARY KEY, mood "Mood", number bigint GENERATED ALWAYS AS IDENTITY);
+    CREATE TABLE event (at int) PARTITION BY RANGE (at);
+    CREATE TABLE event_1 PARTITION OF event DEFAULT;
+    CREATE SEQUENCE tickets;
+    CREATE VIEW happy AS SELECT * FROM "User" WHERE mood = 'good';
+    CREATE MATERIALIZED VIEW counted AS SELECT count(*) FROM "User";
+    CREATE FUNCTION twice(x integer) RETURNS integer LANGUAGE sql AS 'SELECT x * 2';
+    CREATE PROCEDURE nothing() LANGUAGE sql AS '';
+    CREATE AGGREGATE total(integer) (SFUNC = int4pl, STYPE = integer);
+    CREATE TABLE _prisma_migrations (id text);
+    CREATE SCHEMA {schema}; CREATE TABLE {schema}.t ();
+"""
+GIVEN = [
+    "aggregate public.total(integer)", "domain public.positive", "function public.twice(integer)",
+    "materialized view public.counted", "procedure public.nothing()", 'schema "Sche""ma %s"', "sequence public.tickets",
+    'table "Sche""ma %s".t', 'table public."User"', "table public._prisma_migrations", "table public.event",
+    "table public.event_1", 'type public."Mood"', "type public.pair", "view public.happy",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("managed", [False, True])
+def test_a_database_that_prisma_made(postgres: Postgres, tmp_path: Path, managed: bool) -> None:
+    """It and all that is in it belong to the role that Prisma migrated as, a superuser or the administrator's child."""
+    site = Site(postgres, f"{postgres.database()}_prisma", tmp_path)
+    admin, prisma = f"{site.database}_admin", f"{site.database}_role"
+    postgres.execute(f"CREATE ROLE {admin} LOGIN CREATEDB CREATEROLE PASSWORD 'the-administrator'")
+    login = {"login_user": admin, "login_password": "the-administrator"} if managed else {}
+    opened = postgres.connect("postgres", *login.values())
+    opened.cursor().execute(f"CREATE ROLE {prisma} LOGIN {'' if managed else 'SUPERUSER'} PASSWORD '{PASSWORD}'")
+    opened.close()
+    postgres.execute(f"CREATE DATABASE {site.database} OWNER {prisma}")
+    site.execute_as(prisma, PRISMA.format(schema=quote(SCHEMA)))
+
+    check = site.access(check=True, **login)
+    first = site.access(**login)
+    assert first.get("msg") is None
+    assert first["actions"] == check["actions"]
+    owner = site.roles.owner
+    given = [action for action in first["actions"] if action.startswith("Gave ")]
+    assert given[0] == f"Gave database {site.database} to {owner}."
+    assert sorted(given[1:]) == [f"Gave {what} to {owner}." for what in sorted(GIVEN)]
+    assert first["actions"].count(f"Became a member of {prisma}.") == managed
+    for mode in (True, False):
+        again = site.access(check=mode, **login)
+        assert (again["changed"], again["actions"]) == (False, [])
+
+    assert site.info()["schema"]["violations"] == []
+    site.execute_as(
+        owner,
+        """
+        ALTER TYPE "Mood" ADD VALUE 'better'; ALTER TABLE "User" ADD name text; DROP FUNCTION twice;
+        INSERT INTO _prisma_migrations VALUES ('1'); ALTER SEQUENCE tickets RESTART; DROP SCHEMA {} CASCADE;
+        """.format(quote(SCHEMA)),
+    )
+    site.execute_as(site.roles.application, """INSERT INTO "User" (mood) VALUES ('good'); SELECT FROM happy""")
+    site.execute_as(site.roles.readonly, "SELECT FROM _prisma_migrations")
+    assert site.execute(f"SELECT count(*) FROM pg_shdepend WHERE refobjid = '{prisma}'::regrole AND deptype = 'o'"
+                        " AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())") == [(0,)]
+
+
+def test_a_superusers_privileged_function_stays_its_own(site: Site) -> None:
+    """Its rights are what it is for; in other hands it would be another function."""
+    site.execute("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'")
+    site.access()
+    assert site.execute("SELECT proowner::regrole::text FROM pg_proc WHERE proname = 'f'") == [("postgres",)]
+
+
+def test_the_administrators_password_is_another(site: Site) -> None:
+    socket = site.postgres.socket_dir
+    assert site.access(login_password="changed")["msg"] == (
+        f"The server at {socket} refuses the password of the administrator 'postgres'; Slipway sets it at the first "
+        "start alone: give the one that the server has (database_superuser_password), or log in with that one (in a "
+        "container: docker exec -it CONTAINER psql -U postgres) and set the new one with ALTER ROLE."
     )

@@ -85,12 +85,32 @@ def test_lock_of_another_controller(host: Host) -> None:
             f"autotest/test is locked: deploy by zoe@runner-7 (pid 4194305) since {REMOTE.since}; wait until that run "
             "ends, or, if it is dead, run playbooks/unlock.yml."
         )
-    assert host.run("unlocked")["actions"] == []  # it is not this run's
-    assert host.run("broken", check=True)["actions"] == []
+    assert "is not broken, since its run is not known to be dead: deploy by zoe@runner-7" in host.run("broken")["msg"]
     assert host.holder() == asdict(REMOTE)
-    assert host.run("broken")["actions"] == [f"Broke the lock: {REMOTE.describe()}."]
+    for check in (True, False):
+        assert host.holder() == asdict(REMOTE)
+        assert host.run("broken", check=check, force=True)["actions"] == [f"Broke the lock: {REMOTE.describe()}."]
     assert host.run("broken")["actions"] == []
     assert host.holder() is None
+
+
+def test_run_whose_lock_was_broken_says_so_at_its_end(host: Host) -> None:
+    host.run("locked")
+    assert "warnings" not in host.run("unlocked")
+    for holder, said in ((REMOTE, f"It is held by another: {REMOTE.describe()}."), (None, "Nobody holds it.")):
+        host.run("locked")
+        host.run("broken", force=True)
+        if holder:
+            host.lock(holder)
+        found = host.run("unlocked", record={"verb": "deploy"})
+        assert found["actions"] == []
+        assert found["warnings"] == [
+            "The lock of autotest/test was taken from this run while it worked, so another run may have worked at the "
+            f"same time. {said} Compare their records in deployments.jsonl."
+        ]
+        if holder:
+            assert host.holder() == asdict(REMOTE)
+            host.run("broken", force=True)
 
 
 def test_corrupt_lock(host: Host) -> None:
@@ -125,3 +145,12 @@ def test_dead_holder_is_succeeded(host: Host) -> None:
     assert found["actions"] == [f"Took over the lock of a dead run: {DEAD.describe()}."]
     assert host.holder() == found["deployment"]["run"]
     assert found["deployment"]["run"]["machine"] == LIVE.machine
+
+
+def test_lock_is_broken_when_its_run_is_dead(host: Host) -> None:
+    host.lock(LIVE)
+    assert LIVE.describe() in host.ansible("broken")["msg"]
+    assert host.holder() == asdict(LIVE)
+    host.lock(DEAD)
+    assert host.ansible("broken")["actions"] == [f"Broke the lock: {DEAD.describe()}."]
+    assert host.holder() is None

@@ -29,6 +29,7 @@ def test_this_run() -> None:
         ({"pid": NOBODY, "controller": "renamed"}, True),
         ({"pid": NOBODY, "namespace": 1}, False),  # in another container of this machine: can't be seen from here
         ({"boot": "earlier"}, True),
+        ({"boot": "earlier", "controller": "clone"}, False),  # clones of a machine have its identity
         ({"boot": "another's", "machine": "another"}, False),  # even if it has the same name
         ({"boot": "another's", "machine": ""}, False),
     ],

@@ -44,7 +44,7 @@ def test_four_runs(file: Path) -> None:
     assert json.loads(file.read_text()) == {"owner": owner, "app": app}
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
-    assert not file.with_suffix(".partial").exists()
+    assert sorted(path.name for path in file.parent.iterdir()) == [".secrets.lock", "secrets.json"]
 
     before = file.stat()
     for check in (True, False):

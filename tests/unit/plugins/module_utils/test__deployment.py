@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import stat
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -60,7 +61,33 @@ def test_lock_is_refused_to_another(ledger: Ledger, difference: dict[str, object
     assert ledger.holder() == ANNA
     assert ledger.acquire(other, dead=ANNA)
     assert ledger.holder() == other
-    assert ledger.release(None) == other
+    assert ledger.release(other) == other
+
+
+def test_lock_is_broken_only_when_its_run_is_dead_or_by_force(ledger: Ledger) -> None:
+    assert ledger.break_lock(dead=None, force=False) is None
+    ledger.acquire(ANNA)
+    for dead in (None, replace(ANNA, pid=99)):
+        with pytest.raises(SlipwayError) as caught:
+            ledger.break_lock(dead, force=False)
+        assert (str(caught.value), caught.value.details) == (
+            "The lock of autotest/test is not broken, since its run is not known to be dead: deploy by anna@laptop "
+            "(pid 10) since 2025-08-07T12:00:00+00:00; end that run, or see that it is dead and add -e force=true.",
+            {"holder": asdict(ANNA)},
+        )
+    for arguments in ((ANNA, False), (None, True)):
+        ledger.acquire(ANNA)
+        assert ledger.break_lock(*arguments, write=False) == ANNA
+        assert ledger.holder() == ANNA
+        assert ledger.break_lock(*arguments) == ANNA
+        assert ledger.holder() is None
+
+
+def test_lock_is_on_the_disk_before_it_is_in_place(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.readlink(f"/proc/self/fd/{descriptor}")))
+    ledger.acquire(ANNA)
+    assert synced == [f"{ledger.lock}.partial", str(ledger.directory)]
 
 
 def attempt(directory: Path, pid: int, dead: Run | None) -> bool:
