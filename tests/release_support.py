@@ -6,6 +6,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 # The release that the tests deploy: answers each GET with its RELEASE; CRASH ends it at once, BROKEN has it answer 503.
@@ -42,6 +45,26 @@ def ansible(home: Path, program: str, *arguments: str) -> subprocess.CompletedPr
         timeout=120,
         check=False,
     )
+
+
+def docker(*arguments: str) -> str:
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=60, check=False)
+    assert not done.returncode, done.stderr
+    return done.stdout.strip()
+
+
+def images() -> dict[str, str]:
+    """The base images that the environment names, else the stand-ins."""
+    names = ("SLIPWAY_PYTHON_IMAGE", "SLIPWAY_NGINX_IMAGE")
+    if all(name in os.environ for name in names):
+        return {name: os.environ[name] for name in names}
+    made = subprocess.run(
+        [ROOT / "tests" / "images" / "build", "nginx:1", "python:3-slim"], capture_output=True, text=True, check=False
+    )
+    if made.returncode == 77:
+        pytest.skip(f"needs a Docker engine: {made.stderr.strip()}")
+    assert not made.returncode, made.stderr
+    return dict(re.findall(r"^export (\w+)=(.*)$", made.stdout, re.MULTILINE))
 
 
 @dataclass(frozen=True)

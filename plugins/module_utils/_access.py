@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who may do what in the application's database, and which environment the database belongs to.
 
-The rules, each a statement that is only sent when the catalogue says that it is missing:
+The rules; a GRANT or a REVOKE is only sent where the catalogue says otherwise:
 
 * The owner role owns the database and what the migrations make. It is the only one that may change the schema.
 * The application role reads and writes rows; it can neither create nor drop, and writes no migration history.
 * The read-only role reads.
-* Nobody else may connect.
+* Nobody else may connect, and no right is everyone's, but to use what a schema holds.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ HISTORY = "_prisma_migrations"
 TABLE_RIGHTS = {"application": "SELECT, INSERT, UPDATE, DELETE", "readonly": "SELECT"}
 SEQUENCE_RIGHTS = {"application": "SELECT, USAGE", "readonly": "SELECT"}
 
+# Pairs of a role's name and a right; see entries().
+Held = Sequence[Sequence[str]]
+
 
 @dataclass(frozen=True)
 class Roles:
@@ -42,6 +45,10 @@ class Roles:
     def clients(self) -> tuple[tuple[str, str], ...]:
         """The roles that own nothing, each with its kind."""
         return (("application", self.application), ("readonly", self.readonly))
+
+    def grantees(self) -> tuple[tuple[str, str], ...]:
+        """The clients, and as '' everyone, SQL's PUBLIC, to whom nothing is granted."""
+        return (*self.clients(), ("everyone", ""))
 
 
 @dataclass(frozen=True)
@@ -128,140 +135,130 @@ def plan(cursor: Cursor, roles: Roles, schemas: Sequence[str], environment: str)
     return statements
 
 
-def database_rights(cursor: Cursor, database: str, roles: Roles) -> list[Statement]:
-    """CONNECT for the three roles and for nobody else."""
-    cursor.execute(
-        """
-        SELECT exists(SELECT FROM pg_catalog.aclexplode(coalesce(datacl, pg_catalog.acldefault('d', datdba)))
-                      WHERE grantee = 0)
-        FROM pg_catalog.pg_database WHERE datname = current_database()
-        """
-    )
+def entries(acl: str, owner: str) -> str:
+    """An SQL expression for what a list of rights says, as [[role, right], …]; a role of '' is everyone.
+
+    Without the owner's own rights, and without what another than the owner granted, which that one alone can revoke.
+    """
+    return f"""
+        coalesce((SELECT jsonb_agg(jsonb_build_array(coalesce(role.rolname, ''), entry.privilege_type))
+                  FROM pg_catalog.aclexplode({acl}) entry LEFT JOIN pg_catalog.pg_roles role ON role.oid = entry.grantee
+                  WHERE entry.grantor = {owner} AND entry.grantee <> {owner}), '[]')
+    """
+
+
+def balance(
+    held: Held, role: str, wanted: str, target: str, shown: str, *, only: str = "", prefix: str = ""
+) -> list[Statement]:
+    """A GRANT when the role lacks a right of ``wanted``, and a REVOKE of those that it has beyond, or ``only`` of one.
+
+    ``target`` is the object in SQL, ``shown`` the object in the sentence, ``prefix`` what stands before the statement.
+    """
+    has = {right for holder, right in held if holder == role}
+    rights = set(filter(None, wanted.split(", ")))
+    excess = ", ".join(sorted(has & {only} if only else has - rights))
+    grantee = quote(role) if role else "PUBLIC"
     statements = []
-    if one_row(cursor)[0]:
+    if rights - has:
         statements.append(
-            Statement(
-                f"REVOKE ALL ON DATABASE {quote(database)} FROM PUBLIC", f"Closed database {database} to other roles."
-            )
+            Statement(f"{prefix}GRANT {wanted} ON {target} TO {grantee}", f"Granted {role} {wanted} on {shown}.")
         )
-    for _kind, role in roles.clients():
-        # Without PUBLIC's right, which the statement above takes away.
-        cursor.execute(
-            """
-            SELECT exists(SELECT FROM pg_catalog.pg_database, pg_catalog.aclexplode(datacl)
-                          WHERE datname = current_database() AND grantee = to_regrole(%s)
-                            AND privilege_type = 'CONNECT')
-            """,
-            [quote(role)],
-        )
-        if not one_row(cursor)[0]:
-            statements.append(
-                Statement(
-                    f"GRANT CONNECT ON DATABASE {quote(database)} TO {quote(role)}",
-                    f"Let {role} connect to database {database}.",
-                )
-            )
+    if excess:
+        # With what the role passed on.
+        revoke = f"{prefix}REVOKE {excess} ON {target} FROM {grantee} CASCADE"
+        statements.append(Statement(revoke, f"Took {excess} on {shown} from {role or 'everyone'}."))
     return statements
 
 
-def schema_rights(cursor: Cursor, schema: str, roles: Roles) -> list[Statement]:
-    """The owner's schema, usable by the two others, in which nobody else creates anything."""
-    name, owner = quote(schema), quote(roles.owner)
-    cursor.execute(
-        """
-        SELECT pg_catalog.pg_get_userbyid(nspowner),
-               exists(SELECT FROM pg_catalog.aclexplode(coalesce(nspacl, pg_catalog.acldefault('n', nspowner)))
-                      WHERE grantee = 0 AND privilege_type = 'CREATE')
-        FROM pg_catalog.pg_namespace WHERE nspname = %s
-        """,
-        [schema],
-    )
-    row = cursor.fetchone()
-    if row is None:
-        statements = [Statement(f"CREATE SCHEMA {name} AUTHORIZATION {owner}", f"Created schema {schema}.")]
-    else:
-        statements = []
-        # Since version 15 "public" belongs to pg_database_owner, which is the database's owner (section 22.5).
-        if row[0] not in (roles.owner, "pg_database_owner"):
-            statements.append(
-                Statement(f"ALTER SCHEMA {name} OWNER TO {owner}", f"Gave schema {schema} to {roles.owner}.")
-            )
-        if row[1]:
-            statements.append(
-                Statement(f"REVOKE CREATE ON SCHEMA {name} FROM PUBLIC", f"Closed schema {schema} to new objects.")
-            )
-    for _kind, role in roles.clients():
-        cursor.execute(
-            """
-            SELECT exists(SELECT FROM pg_catalog.pg_namespace, pg_catalog.aclexplode(nspacl)
-                          WHERE nspname = %s AND grantee = to_regrole(%s) AND privilege_type = 'USAGE')
-            """,
-            [schema, quote(role)],
+def database_rights(cursor: Cursor, database: str, roles: Roles) -> list[Statement]:
+    """CONNECT for the three roles and for nobody else."""
+    acl = entries("coalesce(datacl, pg_catalog.acldefault('d', datdba))", "datdba")
+    cursor.execute(f"SELECT {acl} FROM pg_catalog.pg_database WHERE datname = current_database()")
+    held = one_row(cursor)[0]
+    return [
+        statement
+        for kind, role in roles.grantees()
+        for statement in balance(
+            held, role, "" if kind == "everyone" else "CONNECT", f"DATABASE {quote(database)}", f"database {database}"
         )
-        if not one_row(cursor)[0]:
-            statements.append(
-                Statement(f"GRANT USAGE ON SCHEMA {name} TO {quote(role)}", f"Let {role} use schema {schema}.")
-            )
+    ]
+
+
+def schema_rights(cursor: Cursor, schema: str, roles: Roles) -> list[Statement]:
+    """A schema that the two clients may use, and in which nobody but the owner creates anything."""
+    cursor.execute(f"SELECT {entries('nspacl', 'nspowner')} FROM pg_catalog.pg_namespace WHERE nspname = %s", [schema])
+    row = cursor.fetchone()
+    statements = []
+    if row is None:
+        create = f"CREATE SCHEMA {quote(schema)} AUTHORIZATION {quote(roles.owner)}"
+        statements.append(Statement(create, f"Created schema {schema}."))
+    for kind, role in roles.grantees():
+        # USAGE stays everyone's where it is: that is so of "public" from the start, and extensions count on it.
+        statements += balance(
+            row[0] if row else [],
+            role,
+            "" if kind == "everyone" else "USAGE",
+            f"SCHEMA {quote(schema)}",
+            f"schema {schema}",
+            only="CREATE",
+        )
     return statements
 
 
 def default_rights(cursor: Cursor, schema: str, roles: Roles) -> list[Statement]:
-    """What the two roles will be granted on tables and sequences that the owner makes later."""
-    statements = []
-    for code, kind, rights in (("r", "TABLES", TABLE_RIGHTS), ("S", "SEQUENCES", SEQUENCE_RIGHTS)):
-        for purpose, role in roles.clients():
-            cursor.execute(
-                """
-                SELECT array_agg(acl.privilege_type::text)
-                FROM pg_catalog.pg_default_acl d, pg_catalog.aclexplode(d.defaclacl) acl
-                WHERE d.defaclrole = to_regrole(%s) AND d.defaclobjtype = %s AND acl.grantee = to_regrole(%s)
-                  AND d.defaclnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = %s)
-                """,
-                [quote(roles.owner), code, quote(role), schema],
-            )
-            found = set(one_row(cursor)[0] or [])
-            if not set(rights[purpose].split(", ")) <= found:
-                statements.append(
-                    Statement(
-                        f"ALTER DEFAULT PRIVILEGES FOR ROLE {quote(roles.owner)} IN SCHEMA {quote(schema)} "
-                        f"GRANT {rights[purpose]} ON {kind} TO {quote(role)}",
-                        f"Granted {role} {rights[purpose]} on future {kind.lower()} in {schema}.",
-                    )
-                )
-    return statements
+    """What will be granted on tables and sequences that the owner makes later."""
+    cursor.execute(
+        f"""
+        SELECT defaclobjtype::text, {entries("defaclacl", "defaclrole")} FROM pg_catalog.pg_default_acl
+        WHERE defaclrole = to_regrole(%s)
+          AND defaclnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = %s)
+        """,
+        [quote(roles.owner), schema],
+    )
+    held = dict(cursor.fetchall())
+    prefix = f"ALTER DEFAULT PRIVILEGES FOR ROLE {quote(roles.owner)} IN SCHEMA {quote(schema)} "
+    return [
+        statement
+        for code, kind, rights in (("r", "TABLES", TABLE_RIGHTS), ("S", "SEQUENCES", SEQUENCE_RIGHTS))
+        for purpose, role in roles.grantees()
+        for statement in balance(
+            held.get(code, []),
+            role,
+            rights.get(purpose, ""),
+            kind,
+            f"future {kind.lower()} in {schema}",
+            prefix=prefix,
+        )
+    ]
 
 
 def relation_rights(cursor: Cursor, schema: str, roles: Roles) -> list[Statement]:
-    """What the two roles lack on tables, views and sequences that are there already (made before Slipway came)."""
+    """What is wrong on tables, views and sequences that are there already. An extension's are its own business."""
+    cursor.execute(
+        f"""
+        SELECT relname, relkind = 'S', {entries("relacl", "relowner")}
+        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = relnamespace
+        WHERE nspname = %s AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+          AND NOT {of_extension("'pg_catalog.pg_class'::regclass", "c.oid")}
+        ORDER BY relkind = 'S', relname
+        """,
+        [schema],
+    )
     statements = []
-    for kinds, rights in (("rpvmf", TABLE_RIGHTS), ("S", SEQUENCE_RIGHTS)):
-        for purpose, role in roles.clients():
-            wanted = rights[purpose]
-            cursor.execute(
-                """
-                SELECT c.relname, c.relname = %(history)s
-                FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-                WHERE n.nspname = %(schema)s AND position(c.relkind::text IN %(kinds)s) > 0
-                  AND NOT (SELECT coalesce(array_agg(acl.privilege_type::text), '{}')
-                           FROM pg_catalog.aclexplode(c.relacl) acl WHERE acl.grantee = to_regrole(%(role)s))
-                      @> CASE WHEN c.relname = %(history)s THEN '{SELECT}'::text[] ELSE %(wanted)s::text[] END
-                ORDER BY c.relname
-                """,
-                {
-                    "schema": schema,
-                    "kinds": kinds,
-                    "role": quote(role),
-                    "history": HISTORY,
-                    "wanted": wanted.split(", "),
-                },
+    for relation, is_sequence, held in cursor.fetchall():
+        rights = SEQUENCE_RIGHTS if is_sequence else TABLE_RIGHTS
+        for purpose, role in roles.grantees():
+            statements += balance(
+                held,
+                role,
+                rights["readonly"] if relation == HISTORY and role else rights.get(purpose, ""),
+                f"{'SEQUENCE' if is_sequence else 'TABLE'} {quote(schema)}.{quote(relation)}",
+                f"{schema}.{relation}",
             )
-            for relation, is_history in cursor.fetchall():
-                granted = "SELECT" if is_history else wanted
-                statements.append(
-                    Statement(
-                        f"GRANT {granted} ON {'SEQUENCE' if kinds == 'S' else 'TABLE'} "
-                        f"{quote(schema)}.{quote(relation)} TO {quote(role)}",
-                        f"Granted {role} {granted} on {schema}.{relation}.",
-                    )
-                )
     return statements
+
+
+def of_extension(catalogue: str, oid: str) -> str:
+    """An SQL condition: the object belongs to an extension."""
+    return f"""exists(SELECT FROM pg_catalog.pg_depend
+                      WHERE classid = {catalogue} AND objid = {oid} AND deptype = 'e')"""

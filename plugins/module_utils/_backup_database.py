@@ -19,6 +19,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._connection import 
     one_row,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._identity import identify
 
 try:
     import psycopg2
@@ -56,7 +57,7 @@ class About:
     size: int  # bytes
     server_version: str
     server_major: int
-    system_identifier: str
+    system_identifier: str  # '' when the server hides it
     data_directory: str  # '' when the role may not see it
     creation: tuple[tuple[str, str], ...]  # what CREATE DATABASE takes to make another one like it
 
@@ -66,8 +67,7 @@ def describe(cursor: Cursor, database: str) -> About:
     cursor.execute(
         "SELECT to_jsonb(d) || jsonb_build_object('encoding', pg_encoding_to_char(d.encoding), 'size', "
         "pg_database_size(d.oid), 'owner', pg_get_userbyid(d.datdba), 'tablespace', t.spcname, "
-        "'version', current_setting('server_version'), 'number', current_setting('server_version_num')::int, "
-        "'identifier', (SELECT system_identifier::text FROM pg_control_system()), "
+        "'number', current_setting('server_version_num')::int, "
         "'directory', (SELECT setting FROM pg_settings WHERE name = 'data_directory')) "
         "FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace WHERE d.datname = %s",
         [database],
@@ -91,13 +91,14 @@ def describe(cursor: Cursor, database: str) -> About:
         creation.update(LOCALE_PROVIDER="icu", ICU_LOCALE=locale, ICU_RULES=found.get("daticurules"))
     elif provider == "b":
         creation.update(LOCALE_PROVIDER="builtin", BUILTIN_LOCALE=locale)
+    server = identify(cursor)
     return About(
         name=database,
         owner=found["owner"],
         size=found["size"],
-        server_version=found["version"],
+        server_version=server["server_version"],
         server_major=found["number"] // 10000,
-        system_identifier=found["identifier"],
+        system_identifier=server["system_identifier"],
         data_directory=found["directory"] or "",
         creation=tuple((option, value) for option, value in creation.items() if value),
     )

@@ -82,13 +82,17 @@ def differences(server: Server, files: Files, against: str) -> tuple[str, list[D
 
     Returns which it was, and the differences.
     """
-    if against != "snapshot":
+    if against == "snapshot":
+        return "snapshot", by_snapshot(server, files.schema)
+    try:
+        return "replay", by_replay(server, files)
+    except SlipwayError as refused:
+        if against == "replay":
+            raise
         try:
-            return "replay", by_replay(server, files)
-        except SlipwayError:
-            if against == "replay":
-                raise
-    return "snapshot", by_snapshot(server, files.schema)
+            return "snapshot", by_snapshot(server, files.schema)
+        except SlipwayError as nothing:
+            raise SlipwayError(f"{refused} {nothing}") from nothing
 
 
 def by_replay(server: Server, files: Files) -> list[Difference]:
@@ -96,7 +100,7 @@ def by_replay(server: Server, files: Files) -> list[Difference]:
 
     Raises SlipwayError where the role may not create one, or an applied migration can't be applied again.
     """
-    plan, _ = survey(server, files)
+    plan = survey(server, files)[0]
     with working(server, files.schema) as cursor:
         found = catalogue.read(cursor)
         cursor.execute(_DEFAULTS)

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from email.message import Message
 
 POLL = 0.05
 
@@ -32,7 +34,7 @@ def read(path: str) -> str:
 
 
 def replace_file(path: str, text: str, mode: int = 0o600) -> None:
-    """Write beside ``path``, to the disk, and rename: whoever reads, and after a crash too, it is the old or the new."""
+    """Write beside ``path``, sync, rename: a reader sees the old file or the new one, after a crash too."""
     partial = f"{path}.partial"
     with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as file:
         os.fchmod(file.fileno(), mode)
@@ -47,14 +49,33 @@ def replace_file(path: str, text: str, mode: int = 0o600) -> None:
         os.close(directory)
 
 
-def trouble(url: str, header: str = "", value: str = "") -> str:
-    """Ask ``url``, past any proxy: nothing when it answers 2xx and ``header`` says ``value``, else what is wrong."""
+def ask(url: str) -> tuple[int, Message]:
+    """Status and headers of the answer of ``url``, past any proxy; OSError or ValueError when there is none."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with direct.open(url, timeout=5) as answer:
-            found = answer.headers.get(header) if header else None
+            return answer.status, answer.headers
     except urllib.error.HTTPError as error:
-        return f"{url} answers {error.code}"
-    except (OSError, ValueError) as error:
+        with error:
+            return error.code, error.headers
+
+
+def answers(url: str) -> bool:
+    """Whether anything answers at ``url``, be it with an error."""
+    try:
+        ask(url)
+    except (OSError, ValueError, http.client.HTTPException):
+        return False
+    return True
+
+
+def trouble(url: str, header: str = "", value: str = "") -> str:
+    """Ask ``url``, past any proxy: nothing when it answers 2xx and ``header`` says ``value``, else what is wrong."""
+    try:
+        status, headers = ask(url)
+    except (OSError, ValueError, http.client.HTTPException) as error:
         return f"{url} gives no answer ({getattr(error, 'reason', error)})"
+    if not 200 <= status < 300:
+        return f"{url} answers {status}"
+    found = headers.get(header) if header else None
     return f"{url} answers with {header} {found!r} instead of {value!r}" if value and found != value else ""

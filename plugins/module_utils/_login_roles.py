@@ -103,12 +103,13 @@ def plan_database(cursor: Cursor, database: str, owner: str) -> list[Statement]:
         return [*membership(cursor, owner), Statement(create, f"Created database {database}.")]
     if row[0] != owner:
         give = f"ALTER DATABASE {quote(database)} OWNER TO {quote(owner)}"
-        return [*membership(cursor, owner), Statement(give, f"Gave database {database} to {owner}.")]
+        members = [*membership(cursor, owner), *membership(cursor, row[0])]
+        return [*members, Statement(give, f"Gave database {database} to {owner}.")]
     return membership(cursor, owner)
 
 
 def membership(cursor: Cursor, owner: str) -> list[Statement]:
-    """An administrator who is no superuser acts for the owner, as a member of it (manual section 22.3).
+    """An administrator who is no superuser acts for an owner, as a member of it (manual section 22.3).
 
     Since version 16 who creates a role is a member that may grant it, but may not act for it.
     """

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_destructive import Destruction
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_lint import Lint
 
@@ -150,8 +151,12 @@ class Payload:
         return json.dumps([[[each.name, each.checksums, each.problem] for each in self.migrations], self._packed])
 
     @classmethod
-    def load(cls, text: str) -> Payload:
+    def load(cls, text: str | None) -> Payload:
         """Read what ``dump`` wrote."""
+        if not text:
+            raise SlipwayError(
+                "The migrations were not read: run the module as a task, so that its action plugin does it."
+            )
         listed, packed = json.loads(text)
         return cls([Migration(name, tuple(sums), problem) for name, sums, problem in listed], packed)
 

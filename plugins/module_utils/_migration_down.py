@@ -48,18 +48,18 @@ def undo(
     done: list[str] = []
     with working(server, files.schema, **settings) as cursor:
         table = HistoryTable(files.schema)
-        plan, _ = files.compare(cursor)
+        plan = files.compare(cursor)[0]
         if check or not chosen(plan, files.payload, names, last):
             wanted = chosen(plan, files.payload, names, last)
             return Outcome(plan.result(), [f"Would undo {name}." for name in wanted], [])
         with held(cursor, lock_wait):
-            plan, _ = files.compare(cursor)
+            plan = files.compare(cursor)[0]
             session = Session(cursor)
             for name in chosen(plan, files.payload, names, last):
                 began = time.monotonic()
                 _undo(session, table, files.payload, name, _live(table.read(cursor).rows or (), name))
                 done.append(f"Undid {name} in {time.monotonic() - began:.3f} s.")
-            plan, _ = files.compare(cursor)
+            plan = files.compare(cursor)[0]
     return Outcome(plan.result(), done, [])
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Statement
 
@@ -64,27 +64,33 @@ def known(cursor: Cursor, statement: Statement) -> tuple[int, ...]:
     if _is(statement, "index") and statement.about[2]:
         cursor.execute(_BEING_BUILT, {"table": statement.about[1]})
         if not cursor.rowcount:
-            return tuple(oid for oid, valid, _ in found if valid)
-    return tuple(oid for oid, _, _ in found)
+            found = [each for each in found if each.valid]
+    return tuple(each.oid for each in found)
 
 
 def clear(cursor: Cursor, statement: Statement, before: tuple[int, ...]) -> bool:
     """Remove what an earlier attempt left, and tell whether that attempt had in truth finished its work."""
-    found = [(valid, name) for oid, valid, name in _indexes(cursor, statement) if oid not in before]
-    for valid, name in found:
-        if not valid:
-            cursor.execute(f"DROP INDEX CONCURRENTLY {name}")
-    return _is(statement, "index") and any(valid for valid, _ in found)
+    found = [each for each in _indexes(cursor, statement) if each.oid not in before]
+    for each in found:
+        if not each.valid:
+            cursor.execute(f"DROP INDEX CONCURRENTLY {each.name}")
+    return _is(statement, "index") and any(each.valid for each in found)
 
 
-def _indexes(cursor: Cursor, statement: Statement) -> list[tuple[int, bool, str]]:
+class _Index(NamedTuple):
+    oid: int
+    valid: bool
+    name: str
+
+
+def _indexes(cursor: Cursor, statement: Statement) -> list[_Index]:
     if _is(statement, "index"):
         cursor.execute(_OF_TABLE, {"table": statement.about[1], "index": statement.about[2] or None})
     elif _is(statement, "reindex"):
         cursor.execute(_OF_REINDEX, {})
     else:
         return []
-    return [(oid, valid, name) for oid, valid, name in cursor.fetchall()]
+    return [_Index(*row) for row in cursor.fetchall()]
 
 
 def _is(statement: Statement, *words: str) -> bool:

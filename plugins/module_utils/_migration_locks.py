@@ -32,10 +32,14 @@ _HOLDER = """
        AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
        AND (classid::bigint << 32) + objid::bigint = %s AND pid <> pg_backend_pid()
 """
+# pg_blocking_pids stops the lock manager for a moment: it is asked only about a session that does wait.
 _BLOCKERS = """
-    SELECT pid, coalesce(application_name, ''), coalesce(state, ''), left(coalesce(query, ''), 200),
-           extract(epoch FROM clock_timestamp() - coalesce(xact_start, query_start, backend_start))::float
-      FROM unnest(pg_blocking_pids(%s)) AS pid JOIN pg_stat_activity USING (pid)
+    SELECT blocker.pid, coalesce(blocker.application_name, ''), coalesce(blocker.state, ''),
+           left(coalesce(blocker.query, ''), 200), extract(epoch FROM clock_timestamp()
+               - coalesce(blocker.xact_start, blocker.query_start, blocker.backend_start))::float
+      FROM pg_stat_activity AS waiter, unnest(pg_blocking_pids(waiter.pid)) AS blocking(pid)
+      JOIN pg_stat_activity AS blocker ON blocker.pid = blocking.pid
+     WHERE waiter.pid = %s AND waiter.wait_event_type = 'Lock'
 """
 _POLL = 0.1
 

@@ -125,7 +125,7 @@ class Plan:
             "failed": [row.name for row in self.failed],
             "rolled_back": list(self.rolled_back),
             "out_of_order": list(self.out_of_order),
-            "destructive": list(dict.fromkeys(name for name, _ in self.destructive)),
+            "destructive": list(dict(self.destructive)),
             "lint": [each.result(name) for name, each in self.lint],
             "applied_now": [],
         }

@@ -106,6 +106,14 @@ def _check(plan: Plan, verdict: Verdict) -> None:
         raise SlipwayError("\n".join(each.text for each in verdict.denied), migrations=plan.result())
 
 
+def check_version(number: int) -> None:
+    """Raise SlipwayError for a server, by libpq's number of its version, that lacks what the engine relies on."""
+    if number < 120000:
+        raise SlipwayError(
+            f"The server is PostgreSQL {number // 10000}: Slipway needs 12 or newer, upgrade the server."
+        )
+
+
 @contextlib.contextmanager
 def working(server: Server, schema: str, **settings: str) -> Iterator[Cursor]:
     """An autocommit connection that works in a schema, under settings of the server, for a ``with`` block.
@@ -118,6 +126,7 @@ def working(server: Server, schema: str, **settings: str) -> Iterator[Cursor]:
     try:
         with connection(server, "slipway migrations", **escaped) as opened, opened.cursor() as cursor:
             opened.autocommit = True
+            check_version(opened.server_version)
             yield cursor
     except psycopg2.Error as error:
         said = " ".join(str(error).split())

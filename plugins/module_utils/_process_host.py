@@ -75,16 +75,20 @@ def claim(host: str, port: int) -> None:
         ) from error
 
 
+def inherited() -> dict[str, str]:
+    """What a command of the application gets of the environment in which this module runs."""
+    return {name: os.environ[name] for name in INHERITED if name in os.environ}
+
+
 def start(spec: Spec, port: int, log: str) -> Process:
     """Start ``spec`` in a session of its own, so that it outlives this module; its output goes to ``log``."""
-    environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
     if os.path.exists(log) and os.path.getsize(log) > LOG_LIMIT:
         os.replace(log, f"{log}.1")
     with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
         try:
             child = subprocess.Popen(
                 list(spec.argv),
-                env={**environment, **spec.env},
+                env={**inherited(), **spec.env},
                 cwd=spec.cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

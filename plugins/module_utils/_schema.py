@@ -12,6 +12,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._access import (
     SEQUENCE_RIGHTS,
     TABLE_RIGHTS,
     Roles,
+    of_extension,
     quote,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import one_row
@@ -125,18 +126,23 @@ def schema_violations(cursor: Cursor, role: str, schemas: Sequence[str]) -> list
 
 
 def relation_violations(cursor: Cursor, role: str, schemas: Sequence[str], purpose: str) -> list[str]:
-    """A client role has just the rights of its purpose on every table and sequence; it only reads the history."""
+    """A client role has just the rights of its purpose on every table and sequence; it only reads the history.
+
+    Those of an extension are its own business.
+    """
     cursor.execute(
-        """
+        f"""
         SELECT n.nspname || '.' || c.relname, c.relname = %(history)s, c.relkind = 'S',
                pg_catalog.pg_get_userbyid(c.relowner) = %(role)s,
                CASE c.relkind
-               WHEN 'S' THEN array(SELECT p FROM unnest('{SELECT,USAGE,UPDATE}'::text[]) p
+               WHEN 'S' THEN array(SELECT p FROM unnest('{{SELECT,USAGE,UPDATE}}'::text[]) p
                                    WHERE has_sequence_privilege(%(role)s, c.oid, p))
-               ELSE array(SELECT p FROM unnest('{SELECT,INSERT,UPDATE,DELETE,TRUNCATE,TRIGGER,REFERENCES}'::text[]) p
+               ELSE array(SELECT p FROM unnest('{{SELECT,INSERT,UPDATE,DELETE,TRUNCATE,TRIGGER,REFERENCES}}'::text[]) p
                           WHERE has_table_privilege(%(role)s, c.oid, p)) END
         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname = ANY(%(schemas)s) AND c.relkind IN ('r', 'p', 'S') ORDER BY 1
+        WHERE n.nspname = ANY(%(schemas)s) AND c.relkind IN ('r', 'p', 'S')
+          AND NOT {of_extension("'pg_catalog.pg_class'::regclass", "c.oid")}
+        ORDER BY 1
         """,
         {"role": role, "schemas": list(schemas), "history": HISTORY},
     )

@@ -26,16 +26,14 @@ options:
     description: Whether to remove the container when it does not get healthy.
     type: bool
     default: false
+extends_documentation_fragment: slipway.deploy.attributes
 attributes:
   check_mode:
-    description: Can run in check mode and say what it would do.
     support: full
     details: In check mode it looks once and does not wait.
   diff_mode:
-    description: Shows what would change.
     support: none
   idempotent:
-    description: A second run changes nothing.
     support: full
 requirements:
   - the command C(docker) on the host

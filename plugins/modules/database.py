@@ -10,7 +10,9 @@ author: The Slipway contributors
 short_description: An application's database, its roles, and least privilege
 description:
   - Creates an owner, an application and a read-only role and the database, gives each role the rights that it needs,
-    and takes everyone else's away. Corrects a password that is not the given one.
+    and takes away what they or everyone have beyond. Corrects a password that is not the given one.
+  - Gives the owner what another role made in O(schemas), as Prisma did before. Objects of an extension stay as they
+    are, and so do a superuser's where the login is none, and a superuser's functions with C(SECURITY DEFINER).
   - Marks the database with the name of its environment, and stops before it writes when it carries another's.
   - Remembers which server the environment lives on, and stops when an empty or foreign one took its place.
   - All of it in one round trip, and only what the catalogue lacks. The login must be a superuser, or may create roles
@@ -105,58 +107,45 @@ database:
     system_identifier: {description: The server's identity from initdb., type: str}
 """
 
+import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils import _access, _login_roles
+from ansible_collections.slipway.deploy.plugins.module_utils import _access, _adoption, _login_roles
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
     CONNECTION_SPEC,
     Server,
     autocommit,
     connection,
-    one_row,
     sql_errors,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._host import replace_file
+from ansible_collections.slipway.deploy.plugins.module_utils._identity import check_identity, identify
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 
-def identify(cursor: Cursor) -> dict[str, str]:
-    """The server's version and identity. Managed servers may hide the identity; it is then ''."""
-    cursor.execute(
-        "SELECT current_setting('server_version'), has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')"
-    )
-    version, allowed = one_row(cursor)
-    identifier = ""
-    if allowed:
-        cursor.execute("SELECT system_identifier::text FROM pg_catalog.pg_control_system()")
-        identifier = one_row(cursor)[0]
-    return {"server_version": version, "system_identifier": identifier}
-
-
-def check_identity(file: Path, identifier: str) -> bool:
-    """Whether ``file`` must be written; raises SlipwayError when it remembers another server."""
-    if not file.exists():
-        return True
+@contextlib.contextmanager
+def telling_of_the_password(server: Server) -> Iterator[None]:
+    """Say what to do when the server refuses the administrator's password, which only its first start takes over."""
     try:
-        remembered = json.loads(file.read_text())["system_identifier"]
-    except (KeyError, TypeError, ValueError) as error:
+        yield
+    except SlipwayError as error:
+        if f'password authentication failed for user "{server.user}"' not in str(error):
+            raise
         raise SlipwayError(
-            f"{file} can't be read ({error}): see that the server is this environment's, delete the file and run again."
+            f"The server at {server.address} refuses the password of the administrator {server.user!r}; Slipway sets "
+            "it at the first start alone: give the one that the server has (database_superuser_password), or log in "
+            f"with that one (in a container: docker exec -it CONTAINER psql -U {server.user}) and set the new one with "
+            "ALTER ROLE."
         ) from error
-    if remembered and remembered != identifier:
-        raise SlipwayError(
-            f"The server has system identifier {identifier or 'unknown'} but this environment lives on {remembered}: "
-            f"its data may be missing (an empty or another volume); mend that, or delete {file} if the move is meant."
-        )
-    return bool(remembered != identifier)
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
@@ -171,7 +160,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             cursor.execute(statement.sql)
 
     doing = f"Making database {server.database!r} and its roles as role {server.user!r}"
-    with sql_errors(doing), autocommit(server.on(params["maintenance_db"])) as cursor:
+    with telling_of_the_password(server), sql_errors(doing), autocommit(server.on(params["maintenance_db"])) as cursor:
         facts = identify(cursor)
         first = check_identity(file, facts["system_identifier"])
         found = _access.find_stamp(_access.comment(cursor, server.database))
@@ -184,8 +173,11 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     created = any(statement.sql.startswith("CREATE DATABASE") for statement in made)
     if not (module.check_mode and created):
         doing = f"Granting rights in database {server.database!r} as role {server.user!r}"
-        with sql_errors(doing), connection(server) as opened, opened, opened.cursor() as cursor:
-            granted = _access.plan(cursor, roles, params["schemas"], params["environment_name"])
+        # Another's table is given to the owner under a lock for which clients must not queue up for long.
+        with sql_errors(doing), connection(server, lock_timeout="10s") as opened, opened, opened.cursor() as cursor:
+            granted = _adoption.plan(cursor, roles.owner, params["schemas"])
+            granted += _access.plan(cursor, roles, params["schemas"], params["environment_name"])
+            granted = [statement for statement in granted if statement not in statements]  # check mode plans twice
             send(cursor, granted)
             statements += granted
     actions = [statement.done for statement in statements]

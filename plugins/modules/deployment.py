@@ -13,16 +13,17 @@ description:
   - The lock names its holder. A lock left by a dead process of this very controller is taken over; any other is
     refused with the holder's name.
   - Who runs is found out on the controller by the action plugin of the same name.
+extends_documentation_fragment: slipway.deploy.attributes
 attributes:
   check_mode:
     support: full
-    description: Refuses a lock that somebody holds, and writes nothing.
+    details: Refuses a lock that somebody holds, and writes nothing.
   diff_mode:
     support: none
-    description: Has none.
+    details: Has none.
   idempotent:
     support: full
-    description: A run that holds the lock takes it again. Never reports a change, since bookkeeping is none.
+    details: A run that holds the lock takes it again. Never reports a change, since bookkeeping is none.
 options:
   directory:
     description: State directory on the host, created with mode 0700.

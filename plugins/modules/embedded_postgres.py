@@ -50,6 +50,9 @@ options:
   superuser_password:
     description: Password of the superuser of a new cluster. Changing it later is done with C(ALTER ROLE).
     type: str
+  identity_file:
+    description: File in which M(slipway.deploy.database) remembers the server. Where it does, its data must be there.
+    type: path
   settings:
     description: Server settings, written to postgresql.conf.
     type: dict
@@ -99,6 +102,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._embedded import Cluster
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._identity import check_start
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 
 
@@ -137,6 +141,8 @@ def manage(module: AnsibleModule) -> dict[str, Any]:
     )
     if params["state"] == "started":
         cluster.check()
+        if params["identity_file"]:
+            check_start(Path(params["identity_file"]), cluster.version, str(cluster.data), cluster.exists())
     steps = plan(cluster, params["state"])
     if "initialise" in steps and not params["superuser_password"]:
         raise SlipwayError("A new cluster needs superuser_password: set postgres_superuser_password.")
@@ -176,6 +182,7 @@ def main() -> None:
             "version": {"type": "int", "choices": [16, 18], "default": 18},
             "superuser": {"type": "str", "default": "postgres"},
             "superuser_password": {"type": "str", "no_log": True},
+            "identity_file": {"type": "path"},
             "settings": {"type": "dict", "default": {}},
             "timeout": {"type": "int", "default": 60},
         },

@@ -15,8 +15,9 @@ description:
     releases.
   - When the test fails, or the wanted release does not answer, the old configuration is put back, and the old release
     goes on serving.
-  - Where the nginx container does not run, the file is written and RV(pending) is true. Start the container, then call
-    the module again to verify.
+  - Where the nginx container does not run, the file is written and RV(pending) is true. Where it runs, but nothing
+    answers at O(url), RV(pending) is true as well and the file stays. Start the container, restart it or make it anew,
+    then call the module again with O(started=true).
 options:
   container:
     description: Name of the nginx container.
@@ -48,6 +49,12 @@ options:
     description: What O(header) must say. Empty for any answer with a 2xx status.
     type: str
     default: ""
+  started:
+    description:
+      - Whether nginx was started just before. It then has O(verify_timeout) to answer, and must be made to answer by
+        this call.
+    type: bool
+    default: false
   verify_timeout:
     description: Seconds until the wanted release must answer.
     type: int
@@ -68,15 +75,13 @@ options:
     description: How many stopped containers of earlier releases stay, for a rollback.
     type: int
     default: 1
+extends_documentation_fragment: slipway.deploy.attributes
 attributes:
   check_mode:
-    description: Can run in check mode and say what it would do.
     support: full
   diff_mode:
-    description: Shows what would change.
     support: full
   idempotent:
-    description: A second run changes nothing.
     support: full
 requirements:
   - the command C(docker) on the host
@@ -96,7 +101,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 pending:
-  description: Whether nginx does not run yet, so that nothing was verified.
+  description: Whether nginx has yet to be started, restarted or made anew, so that nothing was verified.
   returned: success
   type: bool
 actions:
@@ -118,7 +123,13 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils import _docker, _nginx
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._host import read, replace_file, trouble, wait_until
+from ansible_collections.slipway.deploy.plugins.module_utils._host import (
+    answers,
+    read,
+    replace_file,
+    trouble,
+    wait_until,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 
 
@@ -143,6 +154,10 @@ class Switch:
             if not same and not self.module.check_mode:
                 write(self.params["path"], content)
             return {"changed": not same, "pending": True, "actions": written, "diff": diff}
+        if not self.serves():
+            # It comes back with the configuration that served before; the call after that is the one that switches.
+            changes = not same and self.module.check_mode
+            return {"changed": changes, "pending": True, "actions": written if changes else [], "diff": diff}
 
         reload_needed = not same or bool(self.wrong_answer())
         actions = [*written, f"Reloaded {self.container}."] if reload_needed else []
@@ -159,6 +174,12 @@ class Switch:
             "diff": diff,
             **({"timings": self.timings} if reload_needed else {}),
         }
+
+    def serves(self) -> bool:
+        """Whether anything answers at the address. An nginx that was started just before is given time, and trusted."""
+        started: bool = self.params["started"]
+        seconds = self.params["verify_timeout"] if started else 0
+        return wait_until(lambda: answers(self.params["url"]), seconds) or started
 
     def switch(self, content: str) -> None:
         """Write, test, reload, verify, drain; put the old configuration back when that goes wrong."""
@@ -247,6 +268,7 @@ def main() -> None:
             "url": {"type": "str", "required": True},
             "header": {"type": "str", "default": "X-Release"},
             "value": {"type": "str", "default": ""},
+            "started": {"type": "bool", "default": False},
             "verify_timeout": {"type": "int", "default": 15},
             "drain_timeout": {"type": "int", "default": 30},
             "upstream": {"type": "str", "default": ""},

@@ -65,15 +65,13 @@ options:
     description: Seconds between SIGTERM and SIGKILL.
     type: int
     default: 10
+extends_documentation_fragment: slipway.deploy.attributes
 attributes:
   check_mode:
-    description: Can run in check mode and say what it would do.
     support: full
   diff_mode:
-    description: Shows what would change.
     support: none
   idempotent:
-    description: A second run changes nothing.
     support: full
 """
 

@@ -23,7 +23,8 @@ class MigrationAction(ActionBase):  # type: ignore[misc]
         """Read, and call the module in one round trip."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         arguments = dict(self._task.args)
-        linted = self.linted and (arguments.get("policy") or {}).get("lint") != "allow"
+        policy = arguments.get("policy")
+        linted = self.linted and not (isinstance(policy, dict) and policy.get("lint") == "allow")
         files = from_task(self._loader, arguments.get("path"), self.beside, linted)
         arguments["_payload"] = files.payload.dump()
         result.update(self._execute_module(module_args=arguments, task_vars=task_vars))

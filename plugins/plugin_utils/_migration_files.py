@@ -27,6 +27,7 @@ from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_statemen
     about,
     destructions,
     from_client,
+    gives_up_locks,
     kind,
     tables,
 )
@@ -38,6 +39,7 @@ except ImportError:  # read() says so
 
 MAX_BYTES = 64 * 1024 * 1024
 LOCK_FILE = "migration_lock.toml"
+_UNLOCK = re.compile(r"\bpg_advisory_unlock_all\s*\(", re.IGNORECASE)
 # What pg_dump writes for psql alone; nothing of it is SQL.
 _PSQL_GUARD = re.compile(r"^\\(un)?restrict .*$", re.MULTILINE)
 
@@ -143,6 +145,9 @@ def parse(raw: bytes, file: str) -> Script:
     for found in parsed:
         start = found.stmt_location or 0
         end = start + found.stmt_len if found.stmt_len else len(sql)
+        if gives_up_locks(found.stmt) or _UNLOCK.search(sql, start, end):
+            message = "this gives up the locks that keep other runs away, delete it"
+            raise _NotApplicableError(_at(sql, file, start, message))
         if from_client(found.stmt):
             raise _NotApplicableError(
                 _at(sql, file, start, "COPY from or to the client works only in psql, write INSERT instead")

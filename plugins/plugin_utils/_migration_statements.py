@@ -11,7 +11,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration_history 
 
 with contextlib.suppress(ImportError):  # the reader of the files says so
     import pglast.ast as node
-    import pglast.enums as enums
+    from pglast import enums
     from pglast.stream import RawStream
 
 
@@ -35,6 +35,11 @@ def kind(statement: Any) -> str:
 def from_client(statement: Any) -> bool:
     """Whether the statement copies from or to the client, which only psql can do."""
     return isinstance(statement, node.CopyStmt) and statement.filename is None
+
+
+def gives_up_locks(statement: Any) -> bool:
+    """Whether the statement releases every advisory lock of the session."""
+    return isinstance(statement, node.DiscardStmt) and statement.target == enums.DiscardMode.DISCARD_ALL
 
 
 def about(statement: Any) -> tuple[str, ...]:

@@ -7,25 +7,19 @@ import json
 import os
 import re
 import shutil
-import subprocess
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from release_support import APP, ROOT, ansible, free_port, get, load
+from release_support import APP, ansible, docker, free_port, get, images, load
 
 pytestmark = pytest.mark.container
 
 HERE = Path(__file__).parent
 NAME = "slipway-test-release"
-
-
-def docker(*arguments: str) -> str:
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=60, check=False)
-    assert not done.returncode, done.stderr
-    return done.stdout.strip()
 
 
 def address(container: str) -> str:
@@ -86,20 +80,6 @@ class Site:
 
     def container(self, release: str) -> str:
         return docker("ps", "--quiet", f"--filter=label=slipway.release={release}")
-
-
-def images() -> dict[str, str]:
-    """The base images that the environment names, else the stand-ins."""
-    names = ("SLIPWAY_PYTHON_IMAGE", "SLIPWAY_NGINX_IMAGE")
-    if all(name in os.environ for name in names):
-        return {name: os.environ[name] for name in names}
-    made = subprocess.run(
-        [ROOT / "tests" / "images" / "build", "nginx:1", "python:3-slim"], capture_output=True, text=True, check=False
-    )
-    if made.returncode == 77:
-        pytest.skip(f"needs a Docker engine: {made.stderr.strip()}")
-    assert not made.returncode, made.stderr
-    return dict(re.findall(r"^export (\w+)=(.*)$", made.stdout, re.MULTILINE))
 
 
 @pytest.fixture(scope="module")
@@ -233,7 +213,35 @@ def test_nginx_finds_a_container_at_its_new_address(site: Site) -> None:
         docker("rm", "--force", *squatters)
 
 
+def test_nginx_is_made_anew_at_another_port(site: Site) -> None:
+    port, before = free_port(), get(site.port)[1]
+    checked = site.run(before, "--check", run_port=port)
+    assert not checked.status, checked.output
+    assert checked.changed > 0
+    assert get(site.port)[1] == before
+    site.deploy("four", run_port=port)
+    assert get(port)[1] == "four"
+    assert docker("port", f"{NAME}-nginx") == f"8080/tcp -> 127.0.0.1:{port}"
+    assert site.containers() == {"four": "running", before: "exited"}
+    assert site.deploy("four", run_port=port).changed == 0
+
+
+def test_a_bad_release_at_another_port_leaves_the_old_one_serving(site: Site) -> None:
+    found = site.run("five", frontend_upstream_port=9, frontend_verify_timeout=2)
+    assert found.status != 0
+    assert "Through nginx the new release does not answer" in found.output
+    assert get(site.port)[1] == "four"
+    site.deploy("four")
+
+
+def test_nginx_that_answers_nothing_is_restarted(site: Site) -> None:
+    for line in docker("top", f"{NAME}-nginx", "-eo", "pid,args").splitlines()[1:]:
+        os.kill(int(line.split()[0]), signal.SIGSTOP)
+    site.deploy("five")
+    assert get(site.port)[1] == "five"
+
+
 def test_absent_leaves_nothing_running(site: Site) -> None:
-    site.deploy("three", run_verb="absent")
+    site.deploy("five", run_verb="absent")
     assert docker("ps", "--all", "--quiet", f"--filter=name={NAME}") == ""
-    assert site.deploy("three", run_verb="absent").changed == 0
+    assert site.deploy("five", run_verb="absent").changed == 0

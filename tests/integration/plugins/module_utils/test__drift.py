@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils._drift import by_replay, by_snapshot, record
+from ansible_collections.slipway.deploy.plugins.module_utils._drift import by_replay, by_snapshot, differences, record
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from conftest import Postgres
 from integration.migration_bed import Bed
@@ -122,6 +122,10 @@ def test_without_a_right_or_a_snapshot(bed: Bed) -> None:
         by_replay(bed.server, bed.files())
     with pytest.raises(SlipwayError, match=r"^No snapshot of the schema was recorded yet: record one"):
         by_snapshot(bed.server, "public")
+    with pytest.raises(
+        SlipwayError, match=r"may not create the database .* No snapshot of the schema was recorded yet"
+    ):
+        differences(bed.server, bed.files(), "auto")
 
 
 def test_nothing_is_left_of_a_replay(bed: Bed) -> None:

@@ -36,14 +36,14 @@ def ledger(tmp_path: Path) -> Ledger:
 
 def test_lock_is_taken_once_and_again_by_its_own_process(ledger: Ledger) -> None:
     assert ledger.holder() is None
-    assert ledger.release(ANNA) is None  # before there is a directory
+    assert not ledger.release(ANNA)  # before there is a directory
     assert not ledger.acquire(ANNA)
     assert not ledger.acquire(replace(ANNA, verb="migrate", since="later"))
     assert ledger.holder() == ANNA
     assert stat.S_IMODE(ledger.directory.stat().st_mode) == 0o700
     assert [path.name for path in ledger.directory.iterdir()] == ["lock.json"]
-    assert ledger.release(ANNA) == ANNA
-    assert ledger.release(ANNA) is None
+    assert ledger.release(ANNA)
+    assert not ledger.release(ANNA)
     assert list(ledger.directory.iterdir()) == []
 
 
@@ -57,11 +57,11 @@ def test_lock_is_refused_to_another(ledger: Ledger, difference: dict[str, object
         assert (str(caught.value), caught.value.details) == (HELD, {"holder": asdict(ANNA)})
     with pytest.raises(LockedError):
         ledger.acquire(other, dead=replace(ANNA, pid=99))  # the dead one's lock is gone, another has come
-    assert ledger.release(other) is None
+    assert not ledger.release(other)
     assert ledger.holder() == ANNA
     assert ledger.acquire(other, dead=ANNA)
     assert ledger.holder() == other
-    assert ledger.release(other) == other
+    assert ledger.release(other)
 
 
 def test_lock_is_broken_only_when_its_run_is_dead_or_by_force(ledger: Ledger) -> None:

@@ -6,12 +6,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pglast
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import steps
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_files import parse, read
-from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_statements import kind
 
 
 def write(directory: Path, name: str, content: bytes | str = b"") -> Path:
@@ -121,6 +119,10 @@ PROBLEMS = [
      "delete it\n1 | BEGIN; ROLLBACK\n  |        ^"),
     ("BEGIN; PREPARE TRANSACTION 'x'", "m/1_a/migration.sql:1:8: PREPARE TRANSACTION is left to be finished by hand\n"
      "1 | BEGIN; PREPARE TRANSACTION 'x'\n  |        ^"),
+    ("DISCARD ALL", "m/1_a/migration.sql:1:1: this gives up the locks that keep other runs away, delete it\n"
+     "1 | DISCARD ALL\n  | ^"),
+    ("SELECT pg_advisory_unlock_all()", "m/1_a/migration.sql:1:1: this gives up the locks that keep other runs away, "
+     "delete it\n1 | SELECT pg_advisory_unlock_all()\n  | ^"),
 ]  # fmt: skip
 
 
@@ -130,6 +132,7 @@ def test_problems(tmp_path: Path, content: bytes | str, expected: str) -> None:
 
 
 FINE = [
+    "DISCARD TEMP",
     "",
     "-- only a comment",
     ";;",
@@ -143,39 +146,6 @@ FINE = [
 @pytest.mark.parametrize("content", FINE)
 def test_no_problem(tmp_path: Path, content: str) -> None:
     assert problem(tmp_path, content) == ""
-
-
-KINDS = [
-    ("CREATE TABLE t ()", ""),
-    ("ALTER TYPE e ADD VALUE 'x'", ""),
-    ("REFRESH MATERIALIZED VIEW CONCURRENTLY v", ""),
-    ("ANALYZE t", ""),
-    ("CLUSTER t", ""),
-    ("REINDEX TABLE t", ""),
-    ("ALTER TABLE t DETACH PARTITION p", ""),
-    ("SAVEPOINT a", ""),
-    ("ROLLBACK TO SAVEPOINT a", ""),
-    ("CREATE INDEX CONCURRENTLY ON t (a)", "alone"),
-    ("DROP INDEX CONCURRENTLY i", "alone"),
-    ("REINDEX INDEX CONCURRENTLY i", "alone"),
-    ("REINDEX (CONCURRENTLY) TABLE t", "alone"),
-    ("REINDEX DATABASE d", "alone"),
-    ("VACUUM t", "alone"),
-    ("CLUSTER", "alone"),
-    ("ALTER SYSTEM SET a = 1", "alone"),
-    ("ALTER TABLE t DETACH PARTITION p CONCURRENTLY", "alone"),
-    ("CREATE DATABASE d", "alone"),
-    ("DROP TABLESPACE t", "alone"),
-    ("BEGIN ISOLATION LEVEL SERIALIZABLE", "begin"),
-    ("START TRANSACTION", "begin"),
-    ("END", "commit"),
-    ("ABORT", "rollback"),
-]
-
-
-@pytest.mark.parametrize(("sql", "expected"), KINDS)
-def test_kinds(sql: str, expected: str) -> None:
-    assert kind(pglast.parse_sql(sql)[0].stmt) == expected
 
 
 STEPS = [

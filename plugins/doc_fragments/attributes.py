@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the attributes of a module mean; each module says for itself how far it supports them."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options: {}
+attributes:
+  check_mode:
+    description: Can run in check mode and say what it would do, without doing it.
+  diff_mode:
+    description: Shows in diff mode what changes, or would change in check mode.
+  idempotent:
+    description: Run again with the same options, with nothing else changed in between, it changes nothing.
+"""

@@ -1,0 +1,102 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: server_check
+author: The Slipway contributors
+short_description: See that a PostgreSQL container is the environment's, before it is started or replaced
+description:
+  - Stops when the environment's database lives on another major version, or when its data is missing, so that no empty
+    server takes the place of one that holds data.
+  - Says whether the server is known and runs, for a run in check mode.
+attributes:
+  check_mode:
+    support: full
+    description: Only reads.
+  diff_mode:
+    support: none
+    description: Changes nothing.
+  idempotent:
+    support: full
+    description: Only reads.
+options:
+  identity_file:
+    description: File on the host in which M(slipway.deploy.database) remembers the server.
+    type: path
+    required: true
+  version:
+    description: Major version that is to be started.
+    type: int
+    required: true
+  container:
+    description: Name of the container.
+    type: str
+    required: true
+  volume:
+    description: Name of the volume of its data.
+    type: str
+    required: true
+  engine_ready:
+    description: Whether there is an engine to ask. Without, nothing but O(identity_file) and O(version) counts.
+    type: bool
+    default: true
+requirements:
+  - the command C(docker) on the host
+"""
+
+EXAMPLES = r"""
+- name: See that the server is this environment's
+  slipway.deploy.server_check:
+    identity_file: /var/lib/slipway/autotest/test/database.json
+    version: 17
+    container: autotest-test-postgres
+    volume: autotest-test-postgres-17
+"""
+
+RETURN = r"""
+server:
+  description: The server as it is.
+  type: dict
+  returned: success
+  contains:
+    known: {description: Whether the environment has a server or its data., type: bool}
+    running: {description: Whether the container runs., type: bool}
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.deploy.plugins.module_utils import _docker
+from ansible_collections.slipway.deploy.plugins.module_utils._identity import check_start, remembered
+from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    params = module.params
+    file, ready = Path(params["identity_file"]), params["engine_ready"]
+    exists = ready and _docker.found("volume", params["volume"], "{{.Name}}") is not None
+    check_start(file, params["version"], f"the volume {params['volume']}", exists or not ready)
+    running = ready and _docker.found("container", params["container"], "{{.State.Running}}") == "true"
+    return {"changed": False, "server": {"known": exists or bool(remembered(file)), "running": running}}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "identity_file": {"type": "path", "required": True},
+            "version": {"type": "int", "required": True},
+            "container": {"type": "str", "required": True},
+            "volume": {"type": "str", "required": True},
+            "engine_ready": {"type": "bool", "default": True},
+        },
+        supports_check_mode=True,
+    )
+    run(module, work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One run is one record in the ledger, whichever of several hosts fails, and the lock is given back once."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from release_support import ansible, free_port
+
+HERE = Path(__file__).parent
+SERVE = [sys.executable, "-m", "http.server", "--bind", "{host}", "{port}"]
+CRASH = [sys.executable, "-c", "raise SystemExit('the cellar is flooded')"]
+
+
+@dataclass
+class Site:
+    """A database host that keeps the ledger, and two hosts with a backend; all are this machine."""
+
+    home: Path
+    ports: tuple[int, int]
+
+    @property
+    def state(self) -> Path:
+        return self.home / "state"
+
+    def run(self, *commands: list[str], **second: object) -> subprocess.CompletedProcess[str]:
+        backends = {
+            name: {
+                "backend_state_dir": str(self.home / name),
+                "backend_port": port,
+                "backend_command": command,
+            }
+            for name, port, command in zip(("one", "two"), self.ports, commands, strict=True)
+        }
+        backends["two"].update(second)
+        variables = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "backend_runtime": "process",
+            "backend_directory": str(self.home),
+            "backend_health_path": "/",
+            "backend_start_timeout": 10,
+            "deployment_host": "{{ groups['database'] | first }}",
+            "deployment_directory": str(self.state),
+            "deployment_application": "shop",
+            "deployment_environment": "test",
+            "deployment_facts": {"ledger": "of {{ inventory_hostname }}"},
+        }
+        inventory = self.home / "hosts.json"
+        groups = {"database": {"hosts": {"db": {}}}, "backend": {"hosts": backends}}
+        inventory.write_text(json.dumps({"all": {"vars": variables, "children": groups}}))
+        return ansible(self.home, "ansible-playbook", "-i", str(inventory), str(HERE / "deployment.yml"))
+
+    def ledger(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.state / "deployments.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    yield Site(tmp_path, (free_port(), free_port()))
+    for name in ("one", "two"):
+        directory = str(tmp_path / name / "backend")
+        arguments = json.dumps({"directory": directory, "state": "absent"})
+        done = ansible(tmp_path, "ansible", "localhost", "-m", "slipway.deploy.process", "-a", arguments)
+        assert not done.returncode, done.stdout
+
+
+def statuses(record: dict[str, Any]) -> dict[str, str]:
+    return {phase["host"]: phase["status"] for phase in record["phases"]}
+
+
+def test_run_of_several_hosts(site: Site) -> None:
+    done = site.run(SERVE, CRASH)
+    assert done.returncode
+    (record,) = site.ledger()
+    assert (record["status"], record["failed_phase"]) == ("failed", "release")
+    assert record["error"].startswith("two: The new process did not get healthy")
+    assert "the cellar is flooded" in record["error"]
+    assert "one:" not in record["error"]
+    assert record["facts"] == {"ledger": "of db"}
+    assert statuses(record) == {"one": "stopped", "two": "failed"}
+    assert not (site.state / "lock.json").exists()
+    assert len(re.findall("^fatal: .*failed in phase release", done.stdout, re.MULTILINE)) == 1
+    assert "taken from this run" not in done.stdout + done.stderr
+
+    assert site.run(CRASH, CRASH).returncode
+    error = site.ledger()[-1]["error"]
+    assert error.count("the cellar is flooded") == 2
+    assert "one: The new" in error
+    assert "two: The new" in error
+
+    done = site.run(SERVE, SERVE)
+    assert not done.returncode, done.stdout
+    assert len(site.ledger()) == 3
+    assert (site.ledger()[-1]["status"], statuses(site.ledger()[-1])) == ("succeeded", {"one": "ok", "two": "ok"})
+
+
+def test_host_that_is_lost_is_recorded(site: Site) -> None:
+    assert not site.run(SERVE, SERVE).returncode
+    lost = {"ansible_connection": "{{ 'local' if deployment_phase is not defined else 'ssh' }}", "ansible_port": 1}
+    done = site.run(SERVE, SERVE, **lost, ansible_host="127.0.0.1")
+    assert done.returncode
+    assert "UNREACHABLE" in done.stdout
+    record = site.ledger()[-1]
+    assert (len(site.ledger()), record["status"], statuses(record)) == (2, "failed", {"one": "stopped"})
+    assert record["error"] == "A host can't be reached; see Ansible's own words above."
+    assert not (site.state / "lock.json").exists()

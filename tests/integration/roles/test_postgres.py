@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Role postgres: what check mode tells of a server, and that none ever takes the place of another one's data."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from release_support import ansible
+
+HERE = Path(__file__).parent
+NAME = "slipway-test-postgres"
+IMAGE = os.environ.get("SLIPWAY_POSTGRES_IMAGE", "slipway-standin/postgres:15")
+
+
+def docker(*arguments: str) -> str:
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=60, check=False)
+    assert not done.returncode, done.stderr
+    return done.stdout.strip()
+
+
+@dataclass(frozen=True)
+class Site:
+    """One server and its state directory; ``arguments`` are those of a good run."""
+
+    state: Path
+    arguments: dict[str, Any]
+
+    def run(self, *flags: str, **more: object) -> str:
+        """Run the role and return what it wrote."""
+        variables = {"run_name": NAME, "run_state": str(self.state), **self.arguments, **more}
+        done = ansible(
+            self.state, "ansible-playbook", "-i", "localhost,", "-c", "local", *flags,
+            "--extra-vars", json.dumps(variables), str(HERE / "postgres.yml"),
+        )  # fmt: skip
+        return " ".join((done.stdout + done.stderr).split())
+
+    def remove(self, **more: object) -> str:
+        return self.run(run_verb="absent", **more)
+
+    @property
+    def identity_file(self) -> Path:
+        return self.state / "database.json"
+
+
+@pytest.fixture
+def embedded(request: pytest.FixtureRequest) -> Iterator[Site]:
+    version = request.config.getoption("--pg-version")
+    state = Path(tempfile.mkdtemp(prefix="slipway-", dir="/tmp"))
+    site = Site(state, {"run_runtime": "embedded", "run_version": version, "run_image": ""})
+    yield site
+    site.remove(run_delete=True)
+    shutil.rmtree(state)
+
+
+def test_embedded(embedded: Site) -> None:
+    assert "reachable=False known=False created=unset" in embedded.run("--check")
+    assert "reachable=True known=True created=True" in embedded.run()
+    found = embedded.run("--check", run_settings={"max_connections": 30})
+    assert "Stopped the server" in found or "changed=1 " in found
+    assert "reachable=True known=True created=False" in found
+
+    embedded.remove()
+    assert "reachable=False known=True created=unset" in embedded.run("--check")
+
+    data = embedded.state / "postgres" / "data"
+    data.rename(embedded.state / "elsewhere")
+    for flags in ([], ["--check"]):
+        assert f"{embedded.identity_file} remembers this environment's server but its data, {data}, is not there" in (
+            embedded.run(*flags)
+        )
+        assert not data.exists()
+    (embedded.state / "elsewhere").rename(data)
+    assert "reachable=True known=True created=False" in embedded.run()
+
+    embedded.remove(run_delete=True)
+    assert not list(embedded.state.glob("[!.]*")), "nothing is left but Ansible's own"
+
+
+@pytest.fixture
+def container() -> Iterator[Site]:
+    major = int(IMAGE.rpartition(":")[2])
+    state = Path(tempfile.mkdtemp(prefix="slipway-", dir="/tmp"))
+    docker("network", "create", NAME)
+    site = Site(state, {"run_runtime": "container", "run_version": major, "run_image": IMAGE})
+    yield site
+    site.remove(run_delete=True)
+    docker("network", "rm", NAME)
+    shutil.rmtree(state)
+
+
+@pytest.mark.container
+def test_container(container: Site) -> None:
+    major = container.arguments["run_version"]
+    assert "reachable=False known=False created=unset" in container.run("--check")
+    assert "reachable=True known=True created=True" in container.run()
+    assert "changed=0 " in container.run()
+    server = docker("container", "inspect", "--format", "{{.Id}} {{.State.StartedAt}}", NAME)
+
+    # One that would be replaced still answers, so that a run in check mode can tell what is pending.
+    found = container.run("--check", run_settings={"max_connections": 30})
+    assert "changed=1 " in found
+    assert "reachable=True known=True created=False" in found
+
+    for flags in (["--check"], []):
+        assert (
+            f"This environment's database lives on PostgreSQL {major} but postgres_version is {major + 1}: nothing was "
+            f"changed; set postgres_version (of a container its image) back to {major}, take a backup, and restore it "
+            "into a new environment."
+        ) in container.run(*flags, run_version=major + 1)
+    assert docker("container", "inspect", "--format", "{{.Id}} {{.State.StartedAt}}", NAME) == server
+    assert docker("volume", "ls", "--quiet", "--filter", f"name={NAME}") == f"{NAME}-{major}"
+
+    docker("stop", NAME)
+    assert "reachable=False known=True created=unset" in container.run("--check")
+
+    container.remove()
+    assert "reachable=False known=True created=unset" in container.run("--check")
+    docker("volume", "rm", f"{NAME}-{major}")
+    for flags in (["--check"], []):
+        assert f"but its data, the volume {NAME}-{major}, is not there, and an empty server" in container.run(*flags)
+    assert docker("volume", "ls", "--quiet", "--filter", f"name={NAME}") == ""
+
+    # As left behind by a version before; and a neighbour's.
+    docker("volume", "create", f"{NAME}-12")
+    docker("volume", "create", f"{NAME}-12-mine")
+    assert "failed=0" in container.remove(run_delete=True)
+    assert docker("volume", "ls", "--quiet", "--filter", f"name={NAME}") == f"{NAME}-12-mine"
+    docker("volume", "rm", f"{NAME}-12-mine")
+    assert not list(container.state.glob("[!.]*")), "nothing is left but Ansible's own"
