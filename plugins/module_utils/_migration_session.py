@@ -21,16 +21,18 @@ _DISCARD = "DISCARD TEMP; DISCARD SEQUENCES; DEALLOCATE ALL; CLOSE ALL; UNLISTEN
 class StatementError(Exception):
     """PostgreSQL refused a statement of a script, or the end of its transaction when ``number`` is None.
 
-    ``lost``: the connection is gone, and whether a transaction was committed at its end is unknown.
+    ``lost``: the connection is gone, and whether a transaction was committed at its end is unknown. ``shift``: how many
+    characters were sent before the statement.
     """
 
-    def __init__(self, script: Script, number: int | None, error: psycopg2.Error, lost: bool) -> None:
+    def __init__(self, script: Script, number: int | None, error: psycopg2.Error, lost: bool, shift: int = 0) -> None:
         super().__init__(str(error))
         self.script = script
         self.number = number
         self.error = error
         self.code = error.pgcode
         self.lost = lost
+        self._shift = shift
 
     def explain(self, subject: str, advice: str, more: Iterable[tuple[str, str]] = ()) -> str:
         """The failure for a person: of what, where, what PostgreSQL said, and the advice given."""
@@ -39,7 +41,7 @@ class StatementError(Exception):
         if self.number is not None:
             offset = script.statements[self.number].start
             if said.statement_position:
-                offset += int(said.statement_position) - 1
+                offset += int(said.statement_position) - 1 - self._shift
             line, column = locate(script.text, offset)
             place, shown = f"{script.path}:{line}:{column}", f"\n{excerpt(script.text, offset)}"
         message = said.message_primary or " ".join(str(self.error).split())
@@ -77,26 +79,32 @@ class Session:
         if not self.lost:
             self.execute("BEGIN; SET LOCAL synchronous_commit = on; SELECT txid_current(); COMMIT")
 
-    def send(self, script: Script, number: int | None, sql: str, values: Mapping[str, Any] | None = None) -> None:
-        """Send SQL as statement ``number`` of a script; at an error nothing of transaction and session is kept."""
+    def send(
+        self, script: Script, number: int | None, sql: str, values: Mapping[str, Any] | None = None, shift: int = 0
+    ) -> None:
+        """Send SQL as statement ``number`` of a script, which begins after ``shift`` characters.
+
+        At an error nothing of transaction and session is kept.
+        """
         try:
             self.cursor.execute(sql, values)
         except psycopg2.Error as error:
             if not self.lost:
                 self.execute("ROLLBACK")
                 self.execute(f"{self._restore}; {_DISCARD}")
-            raise StatementError(script, number, error, self.lost) from error
+            raise StatementError(script, number, error, self.lost, shift) from error
 
     def begin(self, script: Script, first: int, last: int) -> None:
         """Open a transaction and run the statements ``first`` to ``last`` (exclusive) of a script in it."""
         parts = script.statements[first:last]
-        own = bool(parts) and parts[0].kind == "begin"
-        self.send(script, first if parts else None, script.sql(parts[0]) if own else "BEGIN")
+        opening = f"{script.sql(parts[0])}; " if parts and parts[0].kind == "begin" else "BEGIN; "
         for number, part in enumerate(parts, first):
-            if part.kind == "rollback":
-                self.send(script, number, "ROLLBACK; BEGIN")
-            elif part.kind not in ("begin", "commit"):
-                self.send(script, number, script.sql(part))
+            if part.kind not in ("begin", "commit"):
+                sql = "ROLLBACK; BEGIN" if part.kind == "rollback" else script.sql(part)
+                self.send(script, number, opening + sql, shift=len(opening))
+                opening = ""  # it went with the first statement, which saves a round trip
+        if opening:
+            self.send(script, None, opening)
 
     def verify(self, script: Script) -> None:
         """Run a script of checks in the open transaction: each statement must succeed and give no row that is false."""

@@ -87,8 +87,8 @@ def engine_version(optional: bool) -> str:
         if optional:
             return ""
         raise SlipwayError(
-            f"No Docker engine answers on this host ({error}): start it, let this user reach it, or set docker_install "
-            "to true to have it installed from the distribution's packages."
+            f"No Docker engine answers on this host ({error}): start it, let this user reach it, or, where there is "
+            "no Docker at all, set docker_install to true to have it installed from the distribution's packages."
         ) from error
 
 

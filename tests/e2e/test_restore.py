@@ -55,7 +55,9 @@ def test_a_lock_is_refused_with_its_holders_name_until_it_is_broken(deployed: De
     ]
     assert (deployed.dump(), deployed.files(), deployed.processes()) == before
 
-    output = deployed.play("playbooks/unlock.yml").succeeded().output
+    refused = deployed.play("playbooks/unlock.yml").failed()
+    assert f"not known to be dead: {holder};" in refused.output
+    output = deployed.play("playbooks/unlock.yml", force="true").succeeded().output
     assert f"Broke the lock: {holder}." in output
     assert not colleague.exists()
 

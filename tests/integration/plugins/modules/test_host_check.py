@@ -101,8 +101,8 @@ def test_no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str 
     else:
         monkeypatch.setenv("PATH", str(tmp_path))
     assert look(tmp_path, free_port(), container="x")["msg"] == (
-        f"No Docker engine answers on this host ({reason}): start it, let this user reach it, or set docker_install to "
-        "true to have it installed from the distribution's packages."
+        f"No Docker engine answers on this host ({reason}): start it, let this user reach it, or, where there is no "
+        "Docker at all, set docker_install to true to have it installed from the distribution's packages."
     )
     assert look(tmp_path, free_port(), container="x", engine_optional=True)["host"]["engine"] == ""
 
