@@ -60,6 +60,11 @@ test: $(VENV)/test.stamp ## Run everything that CI runs
 check: $(VENV)/test.stamp ## The quick inner loop: linters, types and unit tests
 	@tests/run lint unit
 
+.PHONY: soak
+soak: $(VENV)/test.stamp ## Inject 1,000 faults into migrations, compare 100 histories (long)
+	@SLIPWAY_FAULTS=1000 SLIPWAY_HISTORIES=100 pytest -q tests/integration/plugins/module_utils/test__migration_faults.py \
+		tests/integration/plugins/module_utils/test__drift.py
+
 .PHONY: lock
 lock: $(VENV)/test.stamp ## Pin the requirements anew from the .in files
 	@$(BIN)/python -m pip install --quiet uv

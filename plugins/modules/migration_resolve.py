@@ -38,18 +38,16 @@ options:
     type: float
     default: 60
 extends_documentation_fragment:
+  - slipway.deploy.attributes
   - slipway.deploy.postgres
   - slipway.deploy.migration_files
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying target.
     support: full
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
     support: none
     details: RV(actions) says all of it.
   idempotent:
-    description: When run twice in a row outside check mode, with the same arguments, the second run changes nothing.
     support: full
 seealso:
   - module: slipway.deploy.migrations

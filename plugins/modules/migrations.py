@@ -49,20 +49,18 @@ options:
     type: str
     default: ""
 extends_documentation_fragment:
+  - slipway.deploy.attributes
   - slipway.deploy.postgres
   - slipway.deploy.migration_files
   - slipway.deploy.migration_policy
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying target.
     support: full
     details: The plan is made in a read-only session; neither the schema nor the history needs to exist.
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
     support: full
     details: Shows the SQL of the migrations that are applied or, in check mode, pending.
   idempotent:
-    description: When run twice in a row outside check mode, with the same arguments, the second run changes nothing.
     support: full
 seealso:
   - module: slipway.deploy.migrations_info

@@ -23,19 +23,17 @@ options:
     default: none
     choices: [none, auto, replay, snapshot]
 extends_documentation_fragment:
+  - slipway.deploy.attributes
   - slipway.deploy.postgres
   - slipway.deploy.migration_files
   - slipway.deploy.migration_policy
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying target.
     support: full
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
     support: none
     details: It changes nothing.
   idempotent:
-    description: When run twice in a row outside check mode, with the same arguments, the second run changes nothing.
     support: full
 seealso:
   - module: slipway.deploy.migrations

@@ -19,18 +19,19 @@ description:
   - O(login_user) is a superuser, or may create databases and is a member of the roles that own it and its objects.
   - Subscriptions are not restored.
 extends_documentation_fragment:
+  - slipway.deploy.attributes
   - slipway.deploy.postgres
   - slipway.deploy.client_programs
 attributes:
   check_mode:
     support: full
-    description: Checks the backup, its SHA-256, the programs and the space, says what would be done, writes nothing.
+    details: Checks the backup, its SHA-256, the programs and the space, says what would be done, writes nothing.
   diff_mode:
     support: none
-    description: There is nothing to compare with.
+    details: There is nothing to compare with.
   idempotent:
     support: none
-    description: Every run restores.
+    details: Every run restores.
 options:
   directory:
     description: Directory of backups on the host.

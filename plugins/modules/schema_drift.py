@@ -30,19 +30,17 @@ options:
     default: auto
     choices: [auto, replay, snapshot]
 extends_documentation_fragment:
+  - slipway.deploy.attributes
   - slipway.deploy.postgres
   - slipway.deploy.migration_files
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying target.
     support: full
     details: A comparison by replay makes and drops its scratch database in check mode, too.
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
     support: full
     details: Shows what differs.
   idempotent:
-    description: When run twice in a row outside check mode, with the same arguments, the second run changes nothing.
     support: full
 seealso:
   - module: slipway.deploy.migrations_info

@@ -12,17 +12,18 @@ description:
   - Reads the tables of the schemas with their row counts, and compares the rights of the client roles with what
     M(slipway.deploy.database) gives them.
 extends_documentation_fragment:
+  - slipway.deploy.attributes
   - slipway.deploy.postgres
 attributes:
   check_mode:
     support: full
-    description: Only reads.
+    details: Only reads.
   diff_mode:
     support: none
-    description: Changes nothing.
+    details: Changes nothing.
   idempotent:
     support: full
-    description: Only reads.
+    details: Only reads.
 options:
   owner:
     description: Role that owns the database.

@@ -12,17 +12,18 @@ description:
   - Drops a database that M(slipway.deploy.backup) or M(slipway.deploy.restore) made, with the sessions that are in it.
   - A database that does not carry Slipway's mark is never touched; the module fails.
 extends_documentation_fragment:
+  - slipway.deploy.attributes
   - slipway.deploy.postgres
 attributes:
   check_mode:
     support: full
-    description: Says whether there is one to drop, and drops nothing.
+    details: Says whether there is one to drop, and drops nothing.
   diff_mode:
     support: none
-    description: There is nothing to compare with.
+    details: There is nothing to compare with.
   idempotent:
     support: full
-    description: A database that is not there is not dropped.
+    details: A database that is not there is not dropped.
 options:
   name:
     description: The database to drop. The default is O(login_db) with C(_scratch) appended.

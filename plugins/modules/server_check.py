@@ -12,16 +12,17 @@ description:
   - Stops when the environment's database lives on another major version, or when its data is missing, so that no empty
     server takes the place of one that holds data.
   - Says whether the server is known and runs, for a run in check mode.
+extends_documentation_fragment: slipway.deploy.attributes
 attributes:
   check_mode:
     support: full
-    description: Only reads.
+    details: Only reads.
   diff_mode:
     support: none
-    description: Changes nothing.
+    details: Changes nothing.
   idempotent:
     support: full
-    description: Only reads.
+    details: Only reads.
 options:
   identity_file:
     description: File on the host in which M(slipway.deploy.database) remembers the server.

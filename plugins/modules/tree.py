@@ -37,15 +37,13 @@ options:
   archive:
     description: Set by the action plugin.
     type: path
+extends_documentation_fragment: slipway.deploy.attributes
 attributes:
   check_mode:
-    description: Can run in check mode and say what it would do.
     support: full
   diff_mode:
-    description: Shows what would change.
     support: none
   idempotent:
-    description: A second run changes nothing.
     support: full
 """
 
