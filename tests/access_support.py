@@ -10,7 +10,7 @@ from typing import Any
 from ansible_collections.slipway.deploy.plugins.module_utils._access import Roles, quote
 from conftest import Postgres
 from modules import run_module
-from psycopg2.extensions import connection as Connection  # noqa: N812  (the driver's own name for a class)
+from psycopg2.extensions import connection as Connection
 
 PASSWORD = "the-client-role's-password"
 SCHEMA = 'Sche"ma %s'

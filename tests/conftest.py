@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._embedded import unprivileged
-from psycopg2.extensions import connection as Connection  # noqa: N812  (the driver's own name for a class)
+from psycopg2.extensions import connection as Connection
 
 PREFIX = {16: "pginstall", 18: "pginstall18"}
 

@@ -87,7 +87,7 @@ def group_errors(groups: Mapping[str, list[str]]) -> list[str]:
     return found
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     _supports_check_mode = True
     _requires_connection = False
 

@@ -73,7 +73,7 @@ def is_dead(holder: Run, observer: Run) -> bool:
     return holder.machine != "" and (holder.machine, holder.controller) == (observer.machine, observer.controller)
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     _supports_check_mode = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:

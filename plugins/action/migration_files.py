@@ -10,7 +10,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_files import from_task
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     """The action of ``migration_files``: no host is asked."""
 
     _supports_check_mode = True

@@ -77,7 +77,7 @@ def load(file: Path) -> dict[str, str]:
     return kept
 
 
-class LookupModule(LookupBase):  # type: ignore[misc]
+class LookupModule(LookupBase):
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:
         self.set_options(var_options=variables, direct=kwargs)
         file = Path(self.get_option("file"))

@@ -20,7 +20,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._connection import 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+    from psycopg2.extensions import cursor as Cursor
 
 # A line of the database's comment. It is part of no dump (pg_dump writes it with --create alone), so that a copy of the
 # production database is never taken for production, and the database's owner may write it on managed servers too.

@@ -10,7 +10,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._access import Stat
 from ansible_collections.slipway.deploy.plugins.module_utils._login_roles import membership
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+    from psycopg2.extensions import cursor as Cursor
 
 # A serial or identity column's sequence follows its table, a row or array type what it is of.
 # Since version 15 "public" belongs to pg_database_owner, which is the database's owner (section 22.5).

@@ -13,7 +13,7 @@ with contextlib.suppress(ImportError):  # connect() has said so before anything 
     from psycopg2 import sql
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812  (the driver's own name for a class)
+    from psycopg2.extensions import cursor as Cursor
 
 # Kinds of objects of which it is enough to compare that they exist.
 BY_IDENTITY = (

@@ -28,8 +28,8 @@ except ImportError:  # connect() has said so before anything here is called
     pass
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import connection as Connection  # noqa: N812  (the driver's own name for a class)
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812  (the driver's own name for a class)
+    from psycopg2.extensions import connection as Connection
+    from psycopg2.extensions import cursor as Cursor
 
 MARK = "slipway: a copy of another database; may be dropped"
 # Settings whose value is a list of names; each is a literal of its own. The list is fixed in PostgreSQL's source.

@@ -31,7 +31,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 from ansible_collections.slipway.deploy.plugins.module_utils._pg_client import Client
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812  (the driver's own name for a class)
+    from psycopg2.extensions import cursor as Cursor
 
 
 @dataclass

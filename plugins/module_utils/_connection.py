@@ -17,8 +17,8 @@ except ImportError:  # the target lacks it; connect() says so
     psycopg2 = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import connection as Connection  # noqa: N812
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+    from psycopg2.extensions import connection as Connection
+    from psycopg2.extensions import cursor as Cursor
 
 # The names and meanings of community.postgresql's options.
 CONNECTION_SPEC: dict[str, dict[str, Any]] = {

@@ -12,7 +12,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._connection import 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+    from psycopg2.extensions import cursor as Cursor
 
 
 def identify(cursor: Cursor) -> dict[str, str]:

@@ -20,7 +20,7 @@ with contextlib.suppress(ImportError):  # where the target lacks it, connect() s
     from psycopg2.extensions import encrypt_password
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+    from psycopg2.extensions import cursor as Cursor
 
 VERIFIER = re.compile(r"SCRAM-SHA-256\$(\d+):([^$]+)\$([^:]+):(.+)")
 # What a login role of an application must not have, by the column that tells.

@@ -15,7 +15,7 @@ with contextlib.suppress(ImportError):  # connect() says so
     import psycopg2
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+    from psycopg2.extensions import cursor as Cursor
 
 _TABLE = """
     CREATE SCHEMA IF NOT EXISTS slipway;

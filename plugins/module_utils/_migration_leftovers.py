@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Statement
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+    from psycopg2.extensions import cursor as Cursor
 
 _INDEXES = """
     SELECT indexrelid::bigint, indisvalid, format('%%I.%%I', nspname, relname)

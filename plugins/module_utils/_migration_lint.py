@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+    from psycopg2.extensions import cursor as Cursor
 
 # Squawk's rules that count, by the size in bytes that one of the statement's tables must exceed. The others are about
 # style, or about what Slipway sees to: time limits for locks, statements that can't share a transaction, second runs.

@@ -18,7 +18,7 @@ with contextlib.suppress(ImportError):  # connect() says so
     import psycopg2
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+    from psycopg2.extensions import cursor as Cursor
 
 # Prisma Migrate's own advisory lock, and the one that only Slipway's runs know.
 PRISMA_KEY = 72707369

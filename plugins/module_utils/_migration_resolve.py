@@ -17,7 +17,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks im
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import working
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+    from psycopg2.extensions import cursor as Cursor
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._access import (
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import one_row
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+    from psycopg2.extensions import cursor as Cursor
 
 # A table that the planner's statistics put above this many rows is not counted but estimated (section 14.2).
 COUNT_LIMIT = 1_000_000

@@ -130,7 +130,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._identity import ch
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+    from psycopg2.extensions import cursor as Cursor
 
 
 @contextlib.contextmanager

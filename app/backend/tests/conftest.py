@@ -12,7 +12,6 @@ import os
 import pwd
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -25,15 +24,14 @@ from argon2 import PasswordHasher
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from autotest import security
+from autotest.config import Settings
+from autotest.models import Base, User
+from autotest.readiness import REQUIRED_MIGRATION
+from autotest.server import create_app
+
 BACKEND = Path(__file__).resolve().parents[1]
 MIGRATIONS_DIR = BACKEND.parents[1] / "migrations"
-sys.path.insert(0, str(BACKEND / "src"))
-
-from autotest import security  # noqa: E402
-from autotest.config import Settings  # noqa: E402
-from autotest.models import Base, User  # noqa: E402
-from autotest.readiness import REQUIRED_MIGRATION  # noqa: E402
-from autotest.server import create_app  # noqa: E402
 
 security._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # quick rather than safe
 

@@ -10,7 +10,7 @@ from access_support import SCHEMA, Site, make_site
 from ansible_collections.slipway.deploy.plugins.module_utils import _schema
 from ansible_collections.slipway.deploy.plugins.module_utils._access import Roles, quote
 from conftest import Postgres
-from psycopg2.extensions import cursor as Cursor  # noqa: N812  (the driver's own name for a class)
+from psycopg2.extensions import cursor as Cursor
 
 SCHEMAS = ["public", SCHEMA]
 
