@@ -105,6 +105,7 @@ def start(spec: Spec, port: int, log: str) -> Process:
 def start_door(host: str, port: int, state: str, log: str) -> Process:
     """Write the door's program beside ``state``, start it, and wait until its port answers."""
     program = os.path.join(os.path.dirname(state), "door.py")
+    # Ansible runs modules from a zip file, whose loader knows the source; typeshed has it as optional.
     source = _process_door.__loader__.get_source(_process_door.__name__)  # type: ignore[union-attr]
     replace_file(program, source or "")
     door = start(Spec([sys.executable, program, host, str(port), state], {}, "/"), port, log)

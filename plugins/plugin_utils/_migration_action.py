@@ -9,7 +9,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_files import MigrationFiles, from_task
 
 
-class MigrationAction(ActionBase):  # type: ignore[misc]
+class MigrationAction(ActionBase):
     """Hands what lies in the directory ``path`` to the module of the task's own name."""
 
     _supports_check_mode = True

@@ -35,6 +35,7 @@ from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_statemen
 try:
     import pglast
 except ImportError:  # read() says so
+    # read() says that it is missing; a module has no optional type.
     pglast = None  # type: ignore[assignment]
 
 MAX_BYTES = 64 * 1024 * 1024

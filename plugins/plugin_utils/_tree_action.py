@@ -13,7 +13,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 from ansible_collections.slipway.deploy.plugins.plugin_utils import _tree
 
 
-class TreeAction(ActionBase):  # type: ignore[misc]
+class TreeAction(ActionBase):
     """The module is called once with the digest and, when it answers ``missing``, once more with the archive."""
 
     # The task's options that also decide the outcome, next to the files.
