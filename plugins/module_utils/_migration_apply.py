@@ -133,10 +133,15 @@ class Application:
 
     def _transaction(self, step: Step, final: bool) -> None:
         """Run a step and write how far it leads in one transaction."""
-        self.session.begin(self.script, step.first, step.last)
-        if final and self.verification:
-            self.session.verify(self.verification)
-        self.session.commit(self.script, *self._record(step.last, final))
+        verification = self.verification if final else None
+        parts = self.script.statements[step.first : step.last]
+        if len(parts) == 1 and not parts[0].kind and not verification:
+            self.session.transact(self.script, step.first, *self._record(step.last, final))
+        else:
+            self.session.begin(self.script, step.first, step.last)
+            if verification:
+                self.session.verify(verification)
+            self.session.commit(self.script, *self._record(step.last, final))
         self.progress = Progress.of(self.script, step.last)
 
     def _outside(self, step: Step, final: bool) -> None:

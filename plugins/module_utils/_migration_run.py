@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server, connection
@@ -145,7 +145,7 @@ def report(plan: Plan, applied: list[Applied]) -> dict[str, Any]:
         "status": "up_to_date" if plan.status == "pending" and not pending else plan.status,
         "applied": [*plan.applied, *now],
         "pending": pending,
-        "applied_now": [asdict(each) for each in applied],
+        "applied_now": [vars(each) for each in applied],
     }
 
 

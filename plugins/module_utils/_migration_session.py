@@ -38,12 +38,14 @@ class StatementError(Exception):
         """The failure for a person: of what, where, what PostgreSQL said, and the advice given."""
         script, said = self.script, self.error.diag
         place, shown = f"{script.path}, at its end", ""
-        if self.number is not None:
-            offset = script.statements[self.number].start
+        statement = script.statements[self.number] if self.number is not None else None
+        if statement:
+            offset = statement.start
             if said.statement_position:
                 offset += int(said.statement_position) - 1 - self._shift
-            line, column = locate(script.text, offset)
-            place, shown = f"{script.path}:{line}:{column}", f"\n{excerpt(script.text, offset)}"
+            if offset < statement.end:
+                line, column = locate(script.text, offset)
+                place, shown = f"{script.path}:{line}:{column}", f"\n{excerpt(script.text, offset)}"
         message = said.message_primary or " ".join(str(self.error).split())
         code = f" (SQLSTATE {self.code})" if self.code else ""
         said_too = [("DETAIL", said.message_detail), ("HINT", said.message_hint), ("CONTEXT", said.context), *more]
@@ -116,4 +118,14 @@ class Session:
 
     def commit(self, script: Script, sql: str, values: Mapping[str, Any]) -> None:
         """Write a row of ours and commit, as the end of a script's transaction."""
-        self.send(script, None, f"{self._restore}; {sql}; COMMIT; {_DISCARD}", values)
+        self.send(script, None, self._closing(sql), values)
+
+    def transact(self, script: Script, number: int, sql: str, values: Mapping[str, Any]) -> None:
+        """Begin, run one statement of a script, write a row of ours and commit, in a single round trip."""
+        opening, closing = "BEGIN; ", self.cursor.mogrify(self._closing(sql), values).decode()
+        # On a line of its own, because the statement may end with a comment.
+        whole = f"{opening}{script.sql(script.statements[number])}\n; {closing}"
+        self.send(script, number, whole, shift=len(opening))
+
+    def _closing(self, sql: str) -> str:
+        return f"{self._restore}; {sql}; COMMIT; {_DISCARD}"

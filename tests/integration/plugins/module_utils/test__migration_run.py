@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 import time
 from pathlib import Path
@@ -113,6 +114,20 @@ def test_a_failing_statement(bed: Bed) -> None:
 def test_a_failure_without_a_position_points_at_its_statement(bed: Bed) -> None:
     bed.write("1_a", "CREATE TABLE a (id int);\n\nCREATE TABLE\n  a (id int);")
     assert 'migration.sql:3:1: relation "a" already exists (SQLSTATE 42P07)\n3 | CREATE TABLE\n  | ^\n' in bed.fails()
+
+
+def test_a_failure_of_what_follows_the_statement_is_at_its_end(bed: Bed) -> None:
+    bed.write("1_t", "DROP TABLE IF EXISTS _prisma_migrations")
+    assert re.search(r"failed at migrations/1_t/migration.sql, at its end: relation .* does not exist", bed.fails())
+    assert bed.rows() == [("1_t", bed.survey().pending[0].checksums[0], False, True, 0, True)]
+
+
+@pytest.mark.parametrize(
+    "sql", ["CREATE TABLE t () -- and no more", "CREATE TABLE t (); /* 50 % */", "SELECT 7 % 4, '%s'"]
+)
+def test_whatever_stands_beside_a_statement(bed: Bed, sql: str) -> None:
+    bed.write("1_t", sql)
+    assert bed.migrate()["status"] == "up_to_date"
 
 
 def test_a_deferred_constraint_fails_at_the_end(bed: Bed) -> None:
