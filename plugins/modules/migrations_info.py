@@ -18,7 +18,8 @@ options:
   drift:
     description:
       - Also tell what was changed besides the migrations, as M(slipway.deploy.schema_drift) does with the same word
-        for its option O(ignore:against). What is found is among RV(remarks).
+        for its option O(ignore:against). What is found is among RV(remarks) or, where O(policy.drift=deny), among
+        RV(problems). That it can't be told is a remark, too.
     type: str
     default: none
     choices: [none, auto, replay, snapshot]
@@ -27,6 +28,7 @@ extends_documentation_fragment:
   - slipway.deploy.postgres
   - slipway.deploy.migration_files
   - slipway.deploy.migration_policy
+  - slipway.deploy.replay
 attributes:
   check_mode:
     support: full
@@ -68,7 +70,7 @@ status:
   returned: success
   type: str
 remarks:
-  description: What O(policy) says to warn of, and the drift, a sentence each.
+  description: What O(policy) says to warn of, which pending ones are applied in part, and the drift, a sentence each.
   returned: success
   type: list
   elements: str
@@ -77,6 +79,10 @@ drift:
   returned: success
   type: list
   elements: dict
+drift_against:
+  description: What the database was compared with, V(replay) or V(snapshot); empty when it was not.
+  returned: success
+  type: str
 problems:
   description: What keeps pending migrations from being applied, a sentence each. Pending ones are no problem.
   returned: success
@@ -88,7 +94,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import CONNECTION_SPEC, Server
-from ansible_collections.slipway.deploy.plugins.module_utils._drift import differences
+from ansible_collections.slipway.deploy.plugins.module_utils._drift import REPLAY_SPEC, Comparison, Difference
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import POLICY_SPEC
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import Files, survey
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
@@ -98,15 +105,24 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     """Gather and report."""
     server, files = Server.from_params(module.params), Files.from_params(module.params)
     plan, verdict = survey(server, files)
-    against = module.params["drift"]
-    drift = [] if against == "none" else differences(server, files, against)[1]
+    problems, remarks = ([each.text for each in found] for found in (verdict.denied, verdict.warned))
+    remarks += plan.notes
+    against, drift = "", list[Difference]()
+    if module.params["drift"] != "none" and files.policy.rules["drift"] != "allow":
+        comparison = Comparison.from_params(module.params, server, module.check_mode)
+        try:
+            against, drift = comparison.differences(files, module.params["drift"])
+        except SlipwayError as unknown:
+            remarks.append(f"Whether anything was changed besides the migrations is not known: {unknown}")
+    (problems if files.policy.rules["drift"] == "deny" else remarks).extend(str(each) for each in drift)
     return {
         "changed": False,
         "status": plan.status,
-        "problems": [each.text for each in verdict.denied],
-        "remarks": [*(each.text for each in verdict.warned), *(str(each) for each in drift)],
+        "problems": problems,
+        "remarks": remarks,
         "migrations": plan.result(),
         "drift": [each.result() for each in drift],
+        "drift_against": against,
     }
 
 
@@ -118,7 +134,8 @@ def main() -> None:
         "drift": {"type": "str", "default": "none", "choices": ["none", "auto", "replay", "snapshot"]},
         "_payload": {"type": "str", "no_log": True},
     }
-    run(AnsibleModule(argument_spec={**CONNECTION_SPEC, **POLICY_SPEC, **options}, supports_check_mode=True), work)
+    spec = {**CONNECTION_SPEC, **POLICY_SPEC, **REPLAY_SPEC, **options}
+    run(AnsibleModule(argument_spec=spec, supports_check_mode=True), work)
 
 
 if __name__ == "__main__":

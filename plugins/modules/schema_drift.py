@@ -12,10 +12,18 @@ version_added: 0.1.0
 description:
   - Compares the database's catalogue with what its applied migrations make, replayed in a scratch database, or with a
     snapshot that was recorded.
-  - Knows schemas, tables, columns, constraints, indexes and their validity, views, materialized views, sequences,
-    functions, triggers, rules, policies and row security, types, extensions, statistics, event triggers, publications,
-    comments, owners, rights and storage parameters. The snapshot also covers owners of and rights on schemas and
-    default rights, which are the environment's rather than the migrations'.
+  - "Knows schemas; tables with their columns, constraints, indexes and their validity, triggers, rules, policies and
+    row security, partitions, inheritance and storage parameters; views and materialized views; sequences; functions,
+    procedures and aggregates; types of every kind; collations, casts, operators with their classes and families,
+    languages, transforms, conversions and access methods; extended statistics; text search; foreign data wrappers,
+    servers, tables and user mappings; publications; event triggers; extensions; and the comments, security labels,
+    owners of and rights on them, rights on extensions' members included."
+  - "A snapshot also covers what is the environment's rather than the migrations': owner of and rights on the database,
+    schemas and what is the system's, default rights, settings of the database and of roles in it, versions and owners
+    of extensions, tablespaces, and materialized views without data."
+  - "Neither covers rows and values of sequences, subscriptions, roles, the order of a table's columns, the names of
+    C(NOT NULL) constraints, or the options of user mappings. The value of an option or a setting whose name is a
+    secret's (password, token, and so on) is not read."
 options:
   state:
     description: V(compared) tells the differences. V(recorded) keeps a snapshot in C(slipway.schema_snapshot).
@@ -25,7 +33,8 @@ options:
   against:
     description:
       - What to compare with. V(replay) takes a role that may create a database; V(snapshot), one that was recorded.
-      - V(auto) is V(replay) where that is possible, else V(snapshot).
+      - V(auto) is V(replay) where that is possible, else V(snapshot); in check mode always V(snapshot), because a
+        replay writes.
     type: str
     default: auto
     choices: [auto, replay, snapshot]
@@ -33,10 +42,10 @@ extends_documentation_fragment:
   - slipway.deploy.attributes
   - slipway.deploy.postgres
   - slipway.deploy.migration_files
+  - slipway.deploy.replay
 attributes:
   check_mode:
     support: full
-    details: A comparison by replay makes and drops its scratch database in check mode, too.
   diff_mode:
     support: full
     details: Shows what differs.
@@ -99,7 +108,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import CONNECTION_SPEC, Server
-from ansible_collections.slipway.deploy.plugins.module_utils._drift import differences, record
+from ansible_collections.slipway.deploy.plugins.module_utils._drift import REPLAY_SPEC, Comparison, record
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import DEFAULTS, Policy
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import Files
@@ -113,7 +122,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     if given["state"] == "recorded":
         return {"changed": record(server, given["schema"], module.check_mode)}
     files = Files(given["path"], given["schema"], Payload.load(given["_payload"]), Policy(DEFAULTS))
-    against, found = differences(server, files, given["against"])
+    against, found = Comparison.from_params(given, server, module.check_mode).differences(files, given["against"])
     return {
         "changed": False,
         "against": against,
@@ -137,7 +146,7 @@ def main() -> None:
         "against": {"type": "str", "default": "auto", "choices": ["auto", "replay", "snapshot"]},
         "_payload": {"type": "str", "no_log": True},
     }
-    run(AnsibleModule(argument_spec={**CONNECTION_SPEC, **options}, supports_check_mode=True), work)
+    run(AnsibleModule(argument_spec={**CONNECTION_SPEC, **REPLAY_SPEC, **options}, supports_check_mode=True), work)
 
 
 if __name__ == "__main__":

@@ -15,10 +15,20 @@ def test_what_was_changed_by_hand_is_told(deployed: Deployed) -> None:
     assert "autotest-local is as its migrations made it." in deployed.play("playbooks/drift.yml").succeeded().output
     deployed.sql("CREATE INDEX by_hand ON builds (created_at)")
     try:
-        outcome = deployed.play("playbooks/drift.yml").failed()
+        drift = deployed.play("playbooks/drift.yml").failed()
+        status = deployed.play("playbooks/status.yml").succeeded()
+        told = deployed.deploy().succeeded()
+        denied = deployed.deploy("-e", '{"app_migrations_policy": {"drift": "deny"}}').failed()
     finally:
         deployed.sql("DROP INDEX by_hand")
-    assert "autotest-local was changed besides its migrations: index public.by_hand was added by hand" in outcome.output
+    sentence = "index public.by_hand was added by hand"
+    assert f"autotest-local was changed besides its migrations: {sentence}" in drift.output
+    assert sentence in status.output
+    assert sentence in told.output
+    assert told.recap["changed"] == 0
+    assert deployed.records()[-2]["facts"]["drift"] == "index public.by_hand"
+    assert denied.messages[0].startswith(sentence)
+    assert {"autotest_replay"} & deployed.databases() == set()
 
 
 def test_an_edited_file_is_refused_until_it_is_accepted(deployed: Deployed) -> None:

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Drift where roles are as in a deployment: the owner applies, an administrator makes the scratch database."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from ansible_collections.slipway.deploy.plugins.module_utils._drift import Comparison, by_replay, by_snapshot, record
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import Outcome, migrate
+from ansible_collections.slipway.deploy.plugins.module_utils._schema_snapshot import renewing
+from conftest import Postgres
+from integration.migration_bed import Bed
+
+TABLES = "CREATE TABLE t (id int); CREATE SEQUENCE s; CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'"
+
+
+@pytest.fixture
+def bed(postgres: Postgres, tmp_path: Path) -> Bed:
+    """A database of a plain owner, whose default rights let another role in."""
+    bed = Bed(postgres, postgres.database(), tmp_path)
+    owner, application = f"{bed.database}_owner", f"{bed.database}_app"
+    bed.sql(f"CREATE ROLE {owner} LOGIN PASSWORD '{postgres.password}'; CREATE ROLE {application}")
+    bed.sql(f"ALTER DATABASE {bed.database} OWNER TO {owner}; ALTER SCHEMA public OWNER TO {owner}")
+    bed.sql(
+        f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA public GRANT SELECT, INSERT ON TABLES TO {application};"
+        f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT USAGE ON SEQUENCES TO {application} WITH GRANT OPTION;"
+        f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner} REVOKE ALL ON FUNCTIONS FROM PUBLIC"
+    )
+    bed.user = owner
+    return bed
+
+
+def administrator(bed: Bed) -> Comparison:
+    return Comparison(bed.server, replace(bed.server, user="postgres"))
+
+
+def recorded(bed: Bed) -> Outcome:
+    return migrate(bed.server, bed.files(), bed.patience, renewing)
+
+
+def drift(bed: Bed, against: str) -> list[str]:
+    used, found = administrator(bed).differences(bed.files(), against)
+    assert used == against
+    return [each.object for each in found]
+
+
+def test_owners_and_rights_are_as_after_a_deploy(bed: Bed) -> None:
+    bed.sql(f"CREATE SCHEMA tools; CREATE EXTENSION vector SCHEMA tools; GRANT USAGE ON SCHEMA tools TO {bed.user}")
+    bed.write("1_t", TABLES + "; CREATE EXTENSION IF NOT EXISTS vector; CREATE TABLE v (x tools.vector(3))")
+    recorded(bed)
+    assert drift(bed, "replay") == drift(bed, "snapshot") == []
+    bed.sql(f"REVOKE INSERT ON t FROM {bed.database}_app; ALTER SEQUENCE s OWNER TO postgres")
+    for against in ("replay", "snapshot"):
+        assert drift(bed, against)[0] == "owner of public.s"
+        assert f"rights on public.t for {bed.database}_app" in drift(bed, against)
+    assert bed.sql("SELECT datname FROM pg_database WHERE datname LIKE '%replay'") == []
+
+
+def test_what_an_interrupted_replay_has_left_is_dropped(bed: Bed) -> None:
+    bed.write("1_t", TABLES)
+    recorded(bed)
+    left = f"{bed.database}_replay"
+    bed.sql(f"CREATE DATABASE {left}")
+    with pytest.raises(SlipwayError, match="does not carry Slipway's mark, so it is not touched"):
+        drift(bed, "replay")
+    bed.sql(f"COMMENT ON DATABASE {left} IS 'slipway: a copy of another database; may be dropped'")
+    assert drift(bed, "replay") == []
+
+
+def test_a_change_by_hand_stays_drift_after_the_next_migration(bed: Bed) -> None:
+    bed.write("1_t", TABLES)
+    recorded(bed)
+    bed.sql("CREATE INDEX by_hand ON t (id); ALTER TABLE t ADD mine int")
+    bed.write("2_u", "CREATE TABLE u (id int); DROP FUNCTION f()")
+    bed.write("3_x", "CREATE TABLE x (id int); SELECT nope")
+    with pytest.raises(SlipwayError, match="nope"):
+        recorded(bed)
+    expected = ["column public.t.mine", "index public.by_hand"]
+    assert drift(bed, "snapshot") == drift(bed, "replay") == expected
+    bed.write("3_x", "DROP INDEX IF EXISTS by_hand; ALTER TABLE t DROP IF EXISTS mine")
+    recorded(bed)
+    assert drift(bed, "snapshot") == drift(bed, "replay") == []
+
+
+def test_a_snapshot_older_than_the_history_is_none(bed: Bed) -> None:
+    bed.write("1_t", TABLES)
+    recorded(bed)
+    bed.write("2_u", "CREATE TABLE u (id int)")
+    bed.migrate()
+    with pytest.raises(SlipwayError, match=r"was recorded before the history changed \('2_u'\): when the"):
+        by_snapshot(bed.server, "public")
+    assert record(bed.server, "public", check=False)
+    assert by_snapshot(bed.server, "public") == []
+
+
+def test_nothing_is_created_where_nothing_may_be_written(bed: Bed) -> None:
+    bed.write("1_t", TABLES)
+    recorded(bed)
+    careful = replace(administrator(bed), may_write=False)
+    assert careful.differences(bed.files(), "auto") == ("snapshot", [])
+    with pytest.raises(SlipwayError, match=r"^A replay makes a scratch database, which check mode does not\.$"):
+        careful.differences(bed.files(), "replay")
+
+
+NOT_REPLAYED = [
+    ("CREATE ROLE {database}_more", r"one creates a role \(migrations/2_x/migration.sql:1:1\), for the whole server"),
+    ("ALTER DATABASE {database} SET work_mem = '5MB'", r"one changes a database \(migrations/2_x"),
+]
+
+
+@pytest.mark.parametrize(("sql", "message"), NOT_REPLAYED)
+def test_what_concerns_the_whole_server_is_not_repeated(bed: Bed, sql: str, message: str) -> None:
+    bed.user = "postgres"
+    bed.write("1_t", TABLES)
+    bed.write("2_x", sql.format(database=bed.database))
+    bed.write("3_y", "CREATE TABLE y ()")
+    rehearsed = migrate(bed.server, bed.files(), bed.patience, rehearsal=True)
+    assert rehearsed.migrations["pending"] == ["2_x", "3_y"]
+    assert "it was not rehearsed, nor was what comes after it." in rehearsed.warnings[-1]
+    recorded(bed)
+    with pytest.raises(SlipwayError, match=message):
+        by_replay(bed.server, bed.files())
+    assert drift(bed, "snapshot") == []
+
+
+def test_a_way_back_that_concerns_the_whole_server_is_not_rehearsed(bed: Bed) -> None:
+    for name in ("1_t", "2_u"):
+        bed.write(name, f"CREATE TABLE {name[2]} ()").with_name("down.sql").write_text(f"DROP TABLE {name[2]}")
+    (bed.directory / "1_t" / "down.sql").write_text(f"CREATE ROLE {bed.database}_more")
+    recorded(bed)
+    undone, not_undone = bed.undo(last=2, rehearsal=True)
+    assert undone.startswith("Undid 2_u in ")
+    assert not_undone.startswith("The way back from '1_t' creates a role (migrations/1_t/down.sql:1:1), for the whole")
+
+
+def test_without_its_file_a_migration_is_not_replayed(bed: Bed) -> None:
+    file = bed.write("1_t", TABLES)
+    bed.write("2_u", "CREATE TABLE u ()")
+    recorded(bed)
+    file.unlink()
+    file.parent.rmdir()
+    with pytest.raises(SlipwayError, match=r"^The migrations can't be replayed: '1_t' is applied but has no file\.$"):
+        by_replay(bed.server, bed.files())
+
+
+def test_what_is_applied_in_part_is_not_replayed(bed: Bed) -> None:
+    bed.write("1_t", "CREATE TABLE t (); VACUUM t; SELECT nope")
+    bed.fails()
+    with pytest.raises(SlipwayError, match=r"^The migrations can't be replayed: '1_t' is applied in part, finish it"):
+        by_replay(bed.server, bed.files())
