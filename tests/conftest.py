@@ -13,12 +13,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import hypothesis
 import psycopg2
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._embedded import unprivileged
 from psycopg2.extensions import connection as Connection
 
 PREFIX = {16: "pginstall", 18: "pginstall18"}
+hypothesis.settings.register_profile("slipway", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("slipway")
 
 
 @dataclass

@@ -38,6 +38,14 @@ CONNECTION_SPEC: dict[str, dict[str, Any]] = {
 }
 
 
+# What to do, by what the server said; the first that fits.
+_ADVICE = {
+    "unsupported startup parameter": "this is a pooler such as PgBouncer: name the server itself",
+    "for parameter": "correct this setting",
+    "": "check that the server runs and that the login_* settings name it",
+}
+
+
 @dataclass(frozen=True)
 class Server:
     """Where a database is and as whom to reach it. ``socket_dir`` wins over ``host``."""
@@ -97,13 +105,17 @@ def connect(server: Server, application_name: str = "slipway", **options: str) -
             sslrootcert=server.ca_cert,
             connect_timeout=server.connect_timeout,
             application_name=application_name,
+            keepalives_idle=30,
+            keepalives_interval=10,
+            keepalives_count=3,
             options=" ".join(f"-c {name}={value}" for name, value in options.items()),
         )
     except psycopg2.OperationalError as error:
         reason = " ".join(str(error).split())
+        advice = next((advice for said, advice in _ADVICE.items() if said in reason), _ADVICE[""])
         raise SlipwayError(
             f"Can't connect to database {server.database!r} at {server.address} as role {server.user!r}: {reason}; "
-            "check that the server runs and that the login_* settings name it."
+            f"{advice}."
         ) from error
 
 

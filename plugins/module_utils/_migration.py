@@ -52,12 +52,16 @@ class Statement:
 
 @dataclass(frozen=True)
 class Script:
-    """The text of a ``migration.sql`` with its statements, and the name to give the file in messages."""
+    """The text of a ``migration.sql`` with its statements, and the name to give the file in messages.
+
+    ``outside``: what it changes besides this database, each as a phrase with its place.
+    """
 
     path: str
     text: str
     statements: tuple[Statement, ...]
     destructive: tuple[Destruction, ...] = ()
+    outside: tuple[str, ...] = ()
     lint: tuple[Lint, ...] = ()
 
     def sql(self, statement: Statement) -> str:
@@ -82,7 +86,11 @@ def checksums(text: str) -> tuple[str, ...]:
 
 
 def whitespace_variants(text: str) -> set[str]:
-    """The checksums of texts that differ from this one in white space at the ends of lines or of the file only."""
+    """The checksums of texts that differ from this one in white space only, as far as they can be guessed.
+
+    They are those without blanks at the ends of lines, without white space at the file's ends, and with some usual one
+    at its end. Of what was applied there is but the checksum: what was removed from within the text can't be known.
+    """
     lines = [line.rstrip() for line in text.splitlines()]
     bodies = {text.rstrip(), text.strip(), "\n".join(lines).rstrip(), "\n".join(lines).strip()}
     return {sum_ for body in bodies for end in ("", "\n", "\n\n", " ", " \n") for sum_ in checksums(body + end)}
@@ -173,13 +181,19 @@ def _fields(script: Script) -> dict[str, Any]:
         "text": script.text,
         "statements": [[part.start, part.end, part.kind, part.about] for part in script.statements],
         "destructive": [asdict(each) for each in script.destructive],
+        "outside": script.outside,
         "lint": [asdict(each) for each in script.lint],
     }
 
 
 def _script(
-    path: str, text: str, statements: list[Any], destructive: list[dict[str, str]], lint: list[dict[str, Any]]
+    path: str,
+    text: str,
+    statements: list[Any],
+    destructive: list[dict[str, str]],
+    outside: list[str],
+    lint: list[dict[str, Any]],
 ) -> Script:
     parts = tuple(Statement(start, end, kind, tuple(about)) for start, end, kind, about in statements)
     found = tuple(Lint(**{**each, "tables": tuple(each["tables"])}) for each in lint)
-    return Script(path, text, parts, tuple(Destruction(**each) for each in destructive), found)
+    return Script(path, text, parts, tuple(Destruction(**each) for each in destructive), tuple(outside), found)

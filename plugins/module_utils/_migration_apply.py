@@ -7,7 +7,7 @@ import contextlib
 import random
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,9 +16,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import (
     Migration,
     Script,
-    Statement,
     Step,
-    locate,
     steps,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import BEGUN, NOW, HistoryTable, Row
@@ -26,9 +24,11 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks im
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_progress import Progress
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_session import Session, StatementError
 
-# SQLSTATEs: a lock not got in time or a deadlock, worth another attempt; the server's word that a statement can't
-# share a transaction with others, or (a value just added to an enum) with those before it.
-_BUSY = {"55P03", "40P01"}
+with contextlib.suppress(ImportError):  # connect() says so
+    import psycopg2
+
+# SQLSTATEs: the server's word that a statement can't share a transaction with others, or (a value just added to an
+# enum) with those before it.
 _NOT_IN_TRANSACTION = {"25001", "2D000"}
 _NOT_WITH_EARLIER = {"55P04"}
 
@@ -72,31 +72,30 @@ class Application:
         self.watch = watch
         self.patience = patience
         self.progress = Progress.of(self.script, 0)
-        self.row_id = ""
+        self.row_id = str(uuid.uuid4())
+        self.written = False
         self.attempts = 1
         watch.blockers = ()
 
     def resume(self, row: Row, progress: Progress) -> None:
         """Go on from an unfinished row. Raises SlipwayError when that is not possible."""
-        if not progress.fits(self.script):
-            raise SlipwayError(
-                f"The migration {self.migration.name!r} is half applied and the first {progress.done} statements of "
-                f"{self.script.path}, which are, were edited since: restore them; the rest may be changed."
-            )
-        self.row_id, self.progress = row.id, progress
+        obstacle = leftovers.obstacle(self.migration.name, self.script, progress)
+        if obstacle:
+            raise SlipwayError(obstacle)
+        self.row_id, self.written, self.progress = row.id, True, progress
 
     def run(self) -> Applied:
         """Apply the migration from where it stands. Raises StatementError with the transaction undone."""
         began, at_start, total = time.monotonic(), self.progress.done, len(self.script.statements)
         todo = steps(self.script.statements, at_start)
-        if not todo or (todo[-1].alone and self.verification):
-            todo.append(Step(total, total))
-        while todo:
+        finished = False
+        while not finished:
+            if not todo or todo[-1].alone:
+                todo.append(Step(total, total))  # the row is finished in a transaction
             step, *rest = todo
-            act = self._outside if step.alone else self._transaction
             try:
-                self._patiently(act, step, not rest)
-                todo = rest
+                self._patiently(step, not rest)
+                todo, finished = rest, not rest
             except StatementError as failed:
                 divided = self._divide(step, failed)
                 if not divided:
@@ -110,23 +109,23 @@ class Application:
         message = self._explain(failed)
         if failed.lost:
             return message
-        undone = {"rolled_back_at": NOW, "logs": message}
-        if not self.row_id:
-            self.session.execute(*self.table.insert({**self._row(), "started_at": BEGUN, **undone}))
-        elif self.progress.done or self.progress.running:
-            self._note(replace(self.progress, error=message))
-        else:
-            self.session.execute(*self.table.update(self.row_id, undone))
+        try:
+            if self.progress.done or self.progress.running:
+                self._note(replace(self.progress, error=message))
+            else:
+                self._write({"rolled_back_at": NOW, "logs": message})
+        except psycopg2.Error as error:
+            return f"{message}\nThis is not in the history, which can't be written to: {' '.join(str(error).split())}"
         return message
 
-    def _patiently(self, act: Callable[[Step, bool], None], step: Step, final: bool) -> None:
+    def _patiently(self, step: Step, final: bool) -> None:
         """Do a step, repeatedly while others hold its locks: each attempt holds up others for lock_timeout only."""
         deadline = time.monotonic() + self.patience.lock_retry
         while True:
             try:
-                return act(step, final)
+                return self._outside(step) if step.alone else self._transaction(step, final)
             except StatementError as failed:
-                if failed.code not in _BUSY or time.monotonic() >= deadline:
+                if not failed.busy or time.monotonic() >= deadline or self._in_part:
                     raise
             self.attempts += 1
             time.sleep(random.uniform(0.5, 2.0))
@@ -136,15 +135,16 @@ class Application:
         verification = self.verification if final else None
         parts = self.script.statements[step.first : step.last]
         if len(parts) == 1 and not parts[0].kind and not verification:
-            self.session.transact(self.script, step.first, *self._record(step.last, final))
+            self.session.transact(self.script, step.first, *self._record(step.last, final), last=final)
         else:
             self.session.begin(self.script, step.first, step.last)
             if verification:
                 self.session.verify(verification)
-            self.session.commit(self.script, *self._record(step.last, final))
+            self.session.commit(self.script, *self._record(step.last, final), last=final)
+        self.written = True
         self.progress = Progress.of(self.script, step.last)
 
-    def _outside(self, step: Step, final: bool) -> None:
+    def _outside(self, step: Step) -> None:
         """Run a statement that PostgreSQL refuses in a transaction, with a note of it before and after.
 
         While it runs, Prisma's lock is given up: Prisma waits for it in a way that would stop a concurrent index build
@@ -153,30 +153,32 @@ class Application:
         number, cursor = step.first, self.session.cursor
         statement = self.script.statements[number]
         interrupted = self.progress.running
-        if interrupted and leftovers.unrepeatable(statement):
-            raise SlipwayError(self._stuck(number))
         if not interrupted:
             self._note(Progress.of(self.script, number, True, leftovers.known(cursor, statement)))
-        release(cursor, PRISMA_KEY)
-        try:
-            if not self._clear(statement):
-                self._send_outside(number, interrupted)
-        except StatementError:
-            if not self.session.lost:
-                with contextlib.suppress(SlipwayError):  # what failed is worth more than who has the lock now
-                    acquire(cursor, PRISMA_KEY, self.patience.lock_wait)
-            raise
+        if leftovers.unrepeatable(statement):
+            self.session.renew(self.script, number)
+            self.session.send(self.script, number, self.script.sql(statement))
+        else:
+            release(cursor, PRISMA_KEY)
+            try:
+                if not self._clear(number):
+                    self._send_outside(number, interrupted)
+            except StatementError:
+                if not self.session.lost:
+                    with contextlib.suppress(SlipwayError):  # what failed is worth more than who has the lock now
+                        acquire(cursor, PRISMA_KEY, self.patience.lock_wait)
+                raise
         self.session.restore()
+        self._note(Progress.of(self.script, step.last))
         acquire(cursor, PRISMA_KEY, self.patience.lock_wait)
-        self.session.execute(*self._record(step.last, final))
-        self.progress = Progress.of(self.script, step.last)
 
     def _send_outside(self, number: int, interrupted: bool) -> None:
         statement = self.script.statements[number]
         try:
+            self.session.renew(self.script, number)
             self.session.send(self.script, number, self.script.sql(statement))
         except StatementError as failed:
-            if failed.lost or leftovers.unrepeatable(statement):
+            if failed.lost:
                 raise
             if interrupted and leftovers.says_done(statement, failed.code):
                 return
@@ -184,24 +186,32 @@ class Application:
             if finalize:
                 self.session.send(self.script, number, finalize)
                 return
-            self._clear(statement)
-            self._note(Progress.of(self.script, number))
+            with contextlib.suppress(StatementError):  # what failed is worth more, and the next attempt clears up
+                self._clear(number)
+                self._note(Progress.of(self.script, number))
             raise
 
-    def _clear(self, statement: Statement) -> bool:
+    def _clear(self, number: int) -> bool:
         """Remove what an attempt has left, with the patience for it and what follows; tell whether it had finished."""
-        if leftovers.harmless_waiter(statement):
-            self.session.execute(f"SET lock_timeout = {int(self.patience.lock_retry * 1000)}")
-        return leftovers.clear(self.session.cursor, statement, self.progress.known)
+        statement = self.script.statements[number]
+        with self.session.failing(self.script, number):
+            if leftovers.harmless_waiter(statement):
+                self.session.execute(f"SET lock_timeout = {int(self.patience.lock_retry * 1000)}")
+            return leftovers.clear(self.session.cursor, statement, self.progress.known)
 
-    def _row(self) -> dict[str, object]:
-        checksum = self.migration.checksums[0]
-        return {"id": str(uuid.uuid4()), "checksum": checksum, "migration_name": self.migration.name}
+    @property
+    def _in_part(self) -> bool:
+        """Whether a statement was begun that can't be repeated, because it commits by itself."""
+        return self.progress.running and leftovers.unrepeatable(self.script.statements[self.progress.done])
 
     def _note(self, progress: Progress) -> None:
         """Write unfinished progress to the history at once."""
         self.progress = progress
-        self.session.execute(*self._save({"logs": progress.dump(len(self.script.statements))}))
+        self._write({"logs": progress.dump(len(self.script.statements))})
+
+    def _write(self, state: Mapping[str, object]) -> None:
+        self.session.execute(*self._save(state))
+        self.written = True
 
     def _record(self, done: int, final: bool) -> tuple[str, Mapping[str, Any]]:
         """The statement that writes to the history that ``done`` statements are finished."""
@@ -210,12 +220,12 @@ class Application:
         return self._save({"logs": Progress.of(self.script, done).dump(len(self.script.statements))})
 
     def _save(self, state: Mapping[str, object]) -> tuple[str, Mapping[str, Any]]:
-        if self.row_id:
-            return self.table.update(self.row_id, {**state, "checksum": self.migration.checksums[0]})
-        row = {**self._row(), "started_at": BEGUN, **state}
-        if "finished_at" not in state:
-            self.row_id = str(row["id"])
-        return self.table.insert(row)
+        """The statement that writes a state to this migration's row, a new one until it is written."""
+        checksum = self.migration.checksums[0]
+        if self.written:
+            return self.table.update(self.row_id, {**state, "checksum": checksum})
+        row = {"id": self.row_id, "checksum": checksum, "migration_name": self.migration.name, "started_at": BEGUN}
+        return self.table.insert({**row, **state})
 
     def _divide(self, step: Step, failed: StatementError) -> list[Step]:
         """The same step in smaller ones, when the server says that a statement can't run in this transaction."""
@@ -232,20 +242,13 @@ class Application:
             return [*before, Step(number, step.last)]
         return []
 
-    def _stuck(self, number: int) -> str:
-        line, column = locate(self.script.text, self.script.statements[number].start)
-        return (
-            f"The migration {self.migration.name!r} was interrupted in its statement at "
-            f"{self.script.path}:{line}:{column}, which commits by itself and may be done in part, so that it can't be "
-            "repeated safely: look at the database, then use slipway.deploy.migration_resolve: state applied when all "
-            "of the file is done, rolled_back when you have undone it."
-        )
-
     def _explain(self, failed: StatementError) -> str:
         more: list[tuple[str, str]] = []
         if failed.lost:
             advice = "The connection is lost: run again, the history tells how far this migration came."
-        elif failed.code in _BUSY:
+        elif self._in_part:
+            advice = f"It commits by itself and may be done in part: {leftovers.RESOLVE}"
+        elif failed.busy:
             more = [("BLOCKED BY", str(blocker)) for blocker in self.watch.blockers]
             more.append(("ATTEMPTS", f"{self.attempts}, within {self.patience.lock_retry:g} s"))
             advice = "Run again when these sessions have ended, or end them with pg_terminate_backend."

@@ -8,26 +8,36 @@ from collections.abc import Sequence
 
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload, sort_key
+from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import BEGUN, HistoryTable, Row
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import held
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_plan import Plan
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import Files, Outcome, working
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import (
+    Around,
+    Files,
+    Outcome,
+    not_rehearsed,
+    nothing_around,
+    working,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_session import Session, StatementError
 
 
-def chosen(plan: Plan, payload: Payload, names: Sequence[str], last: int) -> list[str]:
-    """The migrations to undo, newest first: those named that are applied, or the last ones. Raises SlipwayError.
+def chosen(plan: Plan, applied: Sequence[str], payload: Payload, names: Sequence[str], last: int) -> list[str]:
+    """The migrations to undo, the last applied first: those named that are ``applied``, or the ``last`` ones.
 
-    A name that is not applied has nothing to undo, unless there is no such migration at all.
+    A name that is not applied has nothing to undo. Raises SlipwayError where there is no such migration, no way back,
+    or not as many.
     """
     known = {file.name: file for file in payload.migrations}
     for name in names:
-        if name not in known and name not in plan.applied:
+        if name not in known and name not in applied:
             raise SlipwayError(f"There is no migration {name!r} to undo: check its name.")
-    wanted = (
-        [name for name in plan.applied if name in names] if names else list(plan.applied[len(plan.applied) - last :])
-    )
+        if name in plan.begun:
+            raise SlipwayError(f"The migration {name!r} is applied in part: apply the rest of it before undoing it.")
+    if not names and not 0 < last <= len(applied):
+        raise SlipwayError(f"The last {last} migrations can't be undone, {len(applied)} are applied: correct last.")
+    wanted = [name for name in reversed(applied) if name in names] if names else list(reversed(applied))[:last]
     edited = {row.name for row in plan.edited}
     for name in wanted:
         if name in edited:
@@ -38,41 +48,65 @@ def chosen(plan: Plan, payload: Payload, names: Sequence[str], last: int) -> lis
                 problem
                 or f"The migration {name!r} has no down.sql in its directory: write one, or a new migration instead."
             )
-    return sorted(wanted, key=sort_key, reverse=True)
+    return wanted
 
 
 def undo(
-    server: Server, files: Files, names: Sequence[str], last: int, lock_wait: float, check: bool, **settings: str
-) -> Outcome:
-    """Undo migrations, each in one transaction with its row. With ``check`` only say which."""
-    done: list[str] = []
+    server: Server,
+    files: Files,
+    names: Sequence[str],
+    last: int,
+    lock_wait: float,
+    check: bool,
+    around: Around = nothing_around,
+    rehearsal: bool = False,
+    **settings: str,
+) -> tuple[list[str], Outcome]:
+    """Undo migrations, each in one transaction with its row, and return which. With ``check`` only say so.
+
+    A ``rehearsal`` stops before the first way back that changes more than its database, with a warning.
+    """
+    actions: list[str] = []
+    warnings: list[str] = []
     with working(server, files.schema, **settings) as cursor:
         table = HistoryTable(files.schema)
-        plan = files.compare(cursor)[0]
-        if check or not chosen(plan, files.payload, names, last):
-            wanted = chosen(plan, files.payload, names, last)
-            return Outcome(plan.result(), [f"Would undo {name}." for name in wanted], [])
-        with held(cursor, lock_wait):
-            plan = files.compare(cursor)[0]
+
+        def wanted() -> list[str]:
+            return chosen(files.compare(cursor)[0], table.read(cursor).applied, files.payload, names, last)
+
+        found = wanted()
+        if check or not found:
+            return found, Outcome(files.compare(cursor)[0].result(), [f"Would undo {name}." for name in found], [])
+        with held(cursor, lock_wait), around(cursor, files.schema):
             session = Session(cursor)
-            for name in chosen(plan, files.payload, names, last):
+            found = wanted()
+            for name in found:
+                outside = files.payload.scripts[f"{name}/down"].outside
+                if rehearsal and outside:
+                    warnings.append(not_rehearsed(f"The way back from {name!r}", outside[0]))
+                    break
                 began = time.monotonic()
                 _undo(session, table, files.payload, name, _live(table.read(cursor).rows or (), name))
-                done.append(f"Undid {name} in {time.monotonic() - began:.3f} s.")
+                actions.append(f"Undid {name} in {time.monotonic() - began:.3f} s.")
             plan = files.compare(cursor)[0]
-    return Outcome(plan.result(), done, [])
+    return found, Outcome(plan.result(), actions, warnings)
 
 
 def _undo(session: Session, table: HistoryTable, payload: Payload, name: str, rows: Sequence[Row]) -> None:
     script = payload.scripts[f"{name}/down"]
     try:
         session.begin(script, 0, len(script.statements))
-        first, *others = (table.update(row.id, {"rolled_back_at": BEGUN}) for row in rows)
+        first, *others = (table.update(row.id, {"rolled_back_at": BEGUN, "finished_at": None}) for row in rows)
         for other in others:
             session.execute(*other)
         session.commit(script, *first)
     except StatementError as failed:
-        advice = f"Nothing was undone of {name}: correct the file, or the data, and run again."
+        if failed.lost:
+            advice = "The connection is lost: run again, the history tells whether it was undone."
+        elif failed.busy:
+            advice = f"Nothing was undone of {name}: others hold its locks, run again when they have ended."
+        else:
+            advice = f"Nothing was undone of {name}: correct the file, or the data, and run again."
         raise SlipwayError(failed.explain(f"Undoing {name!r}", advice)) from failed
 
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 TABLE = "_prisma_migrations"
 
+COLUMNS = (
+    "id", "checksum", "finished_at", "migration_name", "logs", "rolled_back_at", "started_at", "applied_steps_count",
+)  # fmt: skip
 _COLUMNS = """
     id                      VARCHAR(36) PRIMARY KEY NOT NULL,
     checksum                VARCHAR(64) NOT NULL,
@@ -33,8 +36,14 @@ _COLUMNS = """
     applied_steps_count     INTEGER NOT NULL DEFAULT 0
 """
 
+# A row that is not written makes an error of it, so that nothing else of the transaction is kept either.
+_CHECKED = """
+    WITH written AS ({} RETURNING 1) SELECT CASE count(*) WHEN 1 THEN 1 ELSE (
+        'its row in _prisma_migrations can not be written: somebody else changed the history' || left(count(*)::text, 0)
+    )::int END FROM written"""
 _SURVEY = """
     SELECT (SELECT relkind FROM pg_class WHERE relnamespace = schema.oid AND relname = %(table)s),
+           (SELECT row_security_active(oid) FROM pg_class WHERE relnamespace = schema.oid AND relname = %(table)s),
            (SELECT count(*) FROM pg_class AS class
              WHERE relnamespace = schema.oid AND relkind = 'r' AND NOT relispartition AND relname <> %(table)s
                AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = class.oid
@@ -68,6 +77,12 @@ class History:
 
     rows: tuple[Row, ...] | None
     other_tables: int = 0
+
+    @property
+    def applied(self) -> tuple[str, ...]:
+        """The names of the migrations that are applied, in the order in which they were."""
+        finished = [row.name for row in self.rows or () if row.finished_at and not row.rolled_back_at]
+        return tuple(dict.fromkeys(finished))
 
 
 class Expression(str):
@@ -105,6 +120,7 @@ class HistoryTable:
     def __init__(self, schema: str) -> None:
         self.schema = schema
         self.quoted = f"{quote(schema)}.{TABLE}"
+        self._template = self.quoted.replace("%", "%%")  # psycopg2 takes a % beside parameters for one of them
 
     def read(self, cursor: Cursor) -> History:
         """Read everything; nothing needs to exist. Raises SlipwayError for a table not Prisma's or not readable."""
@@ -112,14 +128,15 @@ class HistoryTable:
         found = cursor.fetchone()
         if found is None:
             return History(None)
-        relkind, other_tables = found
+        relkind, hides_rows, other_tables = found
         if relkind is None:
             return History(None, other_tables)
-        try:
-            cursor.execute(
-                "SELECT id, checksum, finished_at, migration_name, logs, rolled_back_at, started_at,"
-                f" applied_steps_count FROM {self.quoted} ORDER BY started_at, id"
+        if hides_rows:
+            raise SlipwayError(
+                f"Row security on the history {self.schema}.{TABLE} hides rows from the role: run as its owner."
             )
+        try:
+            cursor.execute(f"SELECT {', '.join(COLUMNS)} FROM {self.quoted} ORDER BY started_at, id")
         except psycopg2.errors.UndefinedColumn as error:
             raise SlipwayError(
                 f"The table {self.schema}.{TABLE} is not Prisma's history of migrations ({_first_line(error)}): "
@@ -143,12 +160,13 @@ class HistoryTable:
     def insert(self, row: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
         """The statement and its parameters that write a new row."""
         marks = ", ".join(_mark(name, value) for name, value in row.items())
-        return f"INSERT INTO {self.quoted} ({', '.join(row)}) VALUES ({marks})", row
+        return _CHECKED.format(f"INSERT INTO {self._template} ({', '.join(row)}) VALUES ({marks})"), row
 
     def update(self, row_id: str, changes: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-        """The statement and its parameters that change a row."""
+        """The statement and its parameters that change a row, which nobody may have marked as rolled back meanwhile."""
         settings = ", ".join(f"{name} = {_mark(name, value)}" for name, value in changes.items())
-        return f"UPDATE {self.quoted} SET {settings} WHERE id = %(id)s", {**changes, "id": row_id}
+        update = f"UPDATE {self._template} SET {settings} WHERE id = %(id)s AND rolled_back_at IS NULL"
+        return _CHECKED.format(update), {**changes, "id": row_id}
 
 
 def _mark(name: str, value: object) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.slipway.deploy.plugins.module_utils._migration import Statement
+from ansible_collections.slipway.deploy.plugins.module_utils._migration import Script, Statement, locate
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_progress import Progress
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
 _INDEXES = """
-    SELECT indexrelid::bigint, indisvalid, format('%%I.%%I', nspname, relname)
+    SELECT indisvalid, format('%%I.%%I', nspname, relname)
       FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid JOIN pg_namespace ON pg_namespace.oid = relnamespace
      WHERE {condition}
 """
@@ -22,6 +23,11 @@ _BEING_BUILT = """
      WHERE relation = to_regclass(%(table)s) AND mode = 'ShareUpdateExclusiveLock' AND pid <> pg_backend_pid()
        AND usesysid IS NOT NULL
 """
+
+RESOLVE = (
+    "look at the database, then use slipway.deploy.migration_resolve (playbooks/resolve.yml): state applied when all "
+    "of the file is done, rolled_back when you have undone it."
+)
 
 # After an interruption, the answers of the server that mean: this was done before.
 _DONE = {
@@ -39,6 +45,23 @@ def unrepeatable(statement: Statement) -> bool:
     return _is(statement, "once")
 
 
+def obstacle(name: str, script: Script, progress: Progress) -> str:
+    """Why a migration that is applied in part can't be gone on with, as a sentence; empty when it can."""
+    if not progress.fits(script):
+        return (
+            f"The migration {name!r} is half applied and the first {progress.done} statements of {script.path}, which "
+            "are, were edited since: restore them; the rest may be changed."
+        )
+    if progress.running and unrepeatable(script.statements[progress.done]):
+        line, column = locate(script.text, script.statements[progress.done].start)
+        error = f" ({progress.error.splitlines()[0]})" if progress.error else ""
+        return (
+            f"The migration {name!r} was interrupted in its statement at {script.path}:{line}:{column}, which commits "
+            f"by itself and may be done in part, so that it can't be repeated safely{error}: {RESOLVE}"
+        )
+    return ""
+
+
 def harmless_waiter(statement: Statement) -> bool:
     """Whether nobody who reads or writes the table has to wait behind this statement."""
     return _is(statement, "index", "reindex", "drop index")
@@ -54,7 +77,7 @@ def completion(statement: Statement, code: str | None) -> str:
     return statement.about[1] if _is(statement, "detach") and code == "55000" else ""
 
 
-def known(cursor: Cursor, statement: Statement) -> tuple[int, ...]:
+def known(cursor: Cursor, statement: Statement) -> tuple[str, ...]:
     """The indexes that are there before a statement begins and that it must not be taken to have made.
 
     An invalid index by the very name that is to be created is the rest of somebody's failed attempt, and not among
@@ -65,12 +88,12 @@ def known(cursor: Cursor, statement: Statement) -> tuple[int, ...]:
         cursor.execute(_BEING_BUILT, {"table": statement.about[1]})
         if not cursor.rowcount:
             found = [each for each in found if each.valid]
-    return tuple(each.oid for each in found)
+    return tuple(each.name for each in found)
 
 
-def clear(cursor: Cursor, statement: Statement, before: tuple[int, ...]) -> bool:
+def clear(cursor: Cursor, statement: Statement, before: tuple[str, ...]) -> bool:
     """Remove what an earlier attempt left, and tell whether that attempt had in truth finished its work."""
-    found = [each for each in _indexes(cursor, statement) if each.oid not in before]
+    found = [each for each in _indexes(cursor, statement) if each.name not in before]
     for each in found:
         if not each.valid:
             cursor.execute(f"DROP INDEX CONCURRENTLY {each.name}")
@@ -78,7 +101,6 @@ def clear(cursor: Cursor, statement: Statement, before: tuple[int, ...]) -> bool
 
 
 class _Index(NamedTuple):
-    oid: int
     valid: bool
     name: str
 

@@ -16,6 +16,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 
 with contextlib.suppress(ImportError):  # connect() says so
     import psycopg2
+    import psycopg2.extensions
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -26,7 +27,7 @@ SLIPWAY_KEY = 5_273_491_070_771_285
 
 _HOLDER = """
     SELECT pid, application_name, coalesce(client_addr::text, 'the local socket'), usename,
-           extract(epoch FROM clock_timestamp() - backend_start)::float
+           coalesce(extract(epoch FROM clock_timestamp() - backend_start)::float, 0)
       FROM pg_locks JOIN pg_stat_activity USING (pid)
      WHERE locktype = 'advisory' AND granted AND objsubid = 1
        AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -34,19 +35,20 @@ _HOLDER = """
 """
 # pg_blocking_pids stops the lock manager for a moment: it is asked only about a session that does wait.
 _BLOCKERS = """
-    SELECT blocker.pid, coalesce(blocker.application_name, ''), coalesce(blocker.state, ''),
-           left(coalesce(blocker.query, ''), 200), extract(epoch FROM clock_timestamp()
-               - coalesce(blocker.xact_start, blocker.query_start, blocker.backend_start))::float
+    SELECT blocking.pid, coalesce(blocker.application_name, ''), coalesce(blocker.state, ''),
+           left(coalesce(blocker.query, ''), 200), coalesce(extract(epoch FROM clock_timestamp()
+               - coalesce(blocker.xact_start, blocker.query_start, blocker.backend_start))::float, 0)
       FROM pg_stat_activity AS waiter, unnest(pg_blocking_pids(waiter.pid)) AS blocking(pid)
-      JOIN pg_stat_activity AS blocker ON blocker.pid = blocking.pid
+      LEFT JOIN pg_stat_activity AS blocker ON blocker.pid = blocking.pid
      WHERE waiter.pid = %s AND waiter.wait_event_type = 'Lock'
 """
 _POLL = 0.1
+_GONE = 1.0  # seconds after which a holder that can't be seen is not one that has just ended
 
 
 @dataclass(frozen=True)
 class Holder:
-    """A session that holds a lock; ``seconds`` is the age of its connection."""
+    """A session that holds a lock; ``seconds`` is the age of its connection, 0 where the role may not see it."""
 
     pid: int
     application: str
@@ -56,7 +58,8 @@ class Holder:
 
     def __str__(self) -> str:
         name = self.application or "unnamed application"
-        return f"process {self.pid} ({name}, role {self.role}, from {self.address}, connected for {self.seconds:.0f} s)"
+        age = f", connected for {self.seconds:.0f} s" if self.seconds else ""
+        return f"process {self.pid} ({name}, role {self.role}, from {self.address}{age})"
 
 
 def holder(cursor: Cursor, key: int) -> Holder | None:
@@ -83,12 +86,19 @@ def acquire(cursor: Cursor, key: int, wait: float) -> None:
                     f"Another migration run holds the lock {key}, waited for {wait:g} s: {found}; wait for it to end "
                     f"and run again, or end it with SELECT pg_terminate_backend({found.pid})."
                 )
+            if time.monotonic() >= deadline + _GONE:
+                raise SlipwayError(
+                    f"Something that is no session holds the lock {key}, waited for {wait:g} s: look into "
+                    "pg_prepared_xacts for a prepared transaction, end it, and run again."
+                )
         time.sleep(_POLL)
 
 
 def release(cursor: Cursor, key: int) -> None:
-    """Give a session's advisory lock back. A lost connection has given it back already."""
+    """Give a session's advisory lock back, also out of a failed transaction. A lost connection has done so already."""
     if not cursor.connection.closed:
+        if cursor.connection.info.transaction_status != psycopg2.extensions.TRANSACTION_STATUS_IDLE:
+            cursor.execute("ROLLBACK")
         cursor.execute("SELECT pg_advisory_unlock(%s)", (key,))
 
 
@@ -106,7 +116,7 @@ def held(cursor: Cursor, wait: float) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Blocker:
-    """A session that another one waits for. ``seconds`` is the age of its transaction."""
+    """A session that another one waits for. ``seconds`` is the age of its transaction, 0 where it can't be seen."""
 
     pid: int
     application: str
@@ -115,6 +125,10 @@ class Blocker:
     seconds: float
 
     def __str__(self) -> str:
+        if not self.pid:
+            return "a prepared transaction (see pg_prepared_xacts)"
+        if not self.seconds:
+            return f"process {self.pid} (a session that this role may not look into)"
         name = self.application or "unnamed application"
         return f"process {self.pid} ({name}, {self.state} for {self.seconds:.0f} s: {' '.join(self.query.split())})"
 
@@ -132,6 +146,12 @@ class Watch:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
         self.blockers: tuple[Blocker, ...] = ()
+        self._waited = 0.0
+
+    def take_waited(self) -> float:
+        """Seconds that the session has waited since this was asked last."""
+        waited, self._waited = self._waited, 0.0
+        return waited
 
     def __enter__(self) -> Watch:
         self._thread.start()
@@ -154,3 +174,4 @@ class Watch:
                 cursor.execute(_BLOCKERS, (self._pid,))
                 found = tuple(Blocker(*row) for row in cursor.fetchall())
                 self.blockers = found or self.blockers
+                self._waited += _POLL if found else 0

@@ -14,6 +14,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration import (
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_destructive import Destruction
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import History, Row
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_leftovers import obstacle
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_lint import Lint
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import Holder
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import Finding
@@ -40,6 +41,7 @@ class Plan:
     destructive: tuple[tuple[str, Destruction], ...] = ()
     lint: tuple[tuple[str, Lint], ...] = ()
     begun: dict[str, tuple[Row, Progress]] = field(default_factory=dict)
+    obstacles: tuple[tuple[str, str], ...] = ()
 
     @property
     def status(self) -> str:
@@ -93,6 +95,7 @@ class Plan:
             )
             found.append(Finding("", "", text))
         found += [Finding("", each.name, each.problem) for each in self.pending if each.problem]
+        found += [Finding("", name, obstacle) for name, obstacle in self.obstacles]
         found += [
             Finding(
                 "out_of_order",
@@ -113,6 +116,19 @@ class Plan:
         ]
         return found
 
+    @property
+    def notes(self) -> list[str]:
+        """What is to be known of the pending migrations that are applied in part, a sentence each."""
+        notes = []
+        for name, (_, progress) in self.begun.items():
+            told = f"The migration {name!r} is applied in part (statements finished: {progress.done})"
+            if self.running:
+                notes.append(f"{told}, and a migration run is under way: {self.running}.")
+            elif name not in dict(self.obstacles):
+                failed = f"; the last attempt failed: {progress.error}" if progress.error else "."
+                notes.append(f"{told}, and the next run goes on from there{failed}")
+        return notes
+
     def result(self) -> dict[str, Any]:
         """The plan as a module returns it."""
         return {
@@ -124,6 +140,7 @@ class Plan:
             "missing": [row.name for row in self.missing],
             "failed": [row.name for row in self.failed],
             "rolled_back": list(self.rolled_back),
+            "half_applied": list(self.begun),
             "out_of_order": list(self.out_of_order),
             "destructive": list(dict(self.destructive)),
             "lint": [each.result(name) for name, each in self.lint],
@@ -135,27 +152,25 @@ def make_plan(directory: str, payload: Payload, history: History) -> Plan:
     """Compare files with history by Prisma's rules.
 
     A name is applied when it has a finished row that is not rolled back (the last such row counts), failed when it has
-    an unfinished one that Slipway can't go on with, pending when every row it has is rolled back.
+    an unfinished one, pending when every row it has is rolled back, or when the only other one is unfinished and
+    Slipway's own, so that it can go on from there.
     """
     files = payload.migrations
     by_name = {file.name: file for file in files}
-    finished: dict[str, Row] = {}
-    failed: list[Row] = []
+    rows = history.rows or ()
+    rolled_back = {row.name for row in rows if row.rolled_back_at is not None}
+    live: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.rolled_back_at is None:
+            live.setdefault(row.name, []).append(row)
+    finished = {name: row for name, own in live.items() for row in own if row.finished_at is not None}
+    unfinished = [row for own in live.values() for row in own if row.finished_at is None]
     begun: dict[str, tuple[Row, Progress]] = {}
-    rolled_back: dict[str, None] = {}
-    for row in history.rows or ():
-        if row.rolled_back_at is not None:
-            rolled_back[row.name] = None
-        elif row.finished_at is not None:
-            finished[row.name] = row
-        else:
-            progress = Progress.load(row.logs) if row.name in by_name else None
-            if progress:
-                begun[row.name] = (row, progress)
-            else:
-                failed.append(row)
-    live = {*finished, *(row.name for row in failed)}
-    pending = tuple(file for file in files if file.name not in live)
+    for row in unfinished:
+        progress = Progress.load(row.logs) if row.name in by_name and len(live[row.name]) == 1 else None
+        if progress:
+            begun[row.name] = (row, progress)
+    pending = tuple(file for file in files if file.name not in live or file.name in begun)
     applied = sorted(finished, key=sort_key)
     edited = [
         row
@@ -178,14 +193,20 @@ def make_plan(directory: str, payload: Payload, history: History) -> Plan:
         edited=tuple(row for row in edited if row not in spaced),
         edited_whitespace=tuple(spaced),
         missing=tuple(missing),
-        failed=tuple(failed),
-        rolled_back=tuple(name for name in rolled_back if name not in live),
+        failed=tuple(row for row in unfinished if row.name not in begun),
+        rolled_back=tuple(file.name for file in pending if file.name in rolled_back),
         out_of_order=tuple(file.name for file in pending if newest and sort_key(file.name) < newest),
         ahead=bool(missing) and all(not files or sort_key(row.name) > sort_key(files[-1].name) for row in missing),
         destructive=tuple((name, found) for name, script in scripts.items() for found in script.destructive),
         lint=tuple((name, found) for name, script in scripts.items() for found in script.lint),
         begun=begun,
+        obstacles=tuple((name, each) for name, each in _obstacles(begun, payload) if each),
     )
+
+
+def _obstacles(begun: dict[str, tuple[Row, Progress]], payload: Payload) -> list[tuple[str, str]]:
+    scripts = payload.scripts if begun else {}
+    return [(name, obstacle(name, scripts[name], progress)) for name, (_, progress) in begun.items() if name in scripts]
 
 
 def _in_whitespace_only(row: Row, payload: Payload) -> bool:

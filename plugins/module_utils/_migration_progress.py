@@ -16,36 +16,38 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration import S
 _TEXT = (
     "Slipway has finished {done} of {total} statements of this file and goes on from there when it runs again. {json}"
 )
-_JSON = re.compile(r"^Slipway has finished .* (\{.*\})$", re.DOTALL)
+_JSON = re.compile(_TEXT.replace(".", r"\.").format(done=r"\d+", total=r"\d+", json=r"(\{.*\})"), re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Progress:
     """``done`` statements are finished; ``digest`` is the SHA-256 of the file up to their end.
 
-    ``running``: the next one, which no transaction can undo, was begun. ``known``: the indexes that were there before.
+    ``running``: the next one, which no transaction can undo, was begun. ``known``: the indexes that were there before,
+    by name, because a restored database has other numbers.
     ``error``: how the last attempt failed.
     """
 
     done: int
     digest: str
     running: bool = False
-    known: tuple[int, ...] = ()
+    known: tuple[str, ...] = ()
     error: str = ""
 
     @classmethod
-    def of(cls, script: Script, done: int, running: bool = False, known: tuple[int, ...] = ()) -> Progress:
+    def of(cls, script: Script, done: int, running: bool = False, known: tuple[str, ...] = ()) -> Progress:
         """The progress after ``done`` statements of a script."""
         return cls(done, _digest(script, done), running, known)
 
     @classmethod
     def load(cls, logs: str | None) -> Progress | None:
         """Read it back from a row's logs; None when they are not Slipway's."""
-        match = _JSON.match(logs or "")
-        if not match:
+        match = _JSON.fullmatch(logs or "")
+        try:
+            read = json.loads(match.group(1)) if match else {}
+            return cls(**{**read, "known": tuple(read["known"])})
+        except (ValueError, KeyError, TypeError):
             return None
-        read = json.loads(match.group(1))
-        return cls(**{**read, "known": tuple(read["known"])})
 
     def dump(self, total: int) -> str:
         """The logs of a row with this progress."""
@@ -58,4 +60,4 @@ class Progress:
 
 def _digest(script: Script, done: int) -> str:
     end = script.statements[done - 1].end if done else 0
-    return hashlib.sha256(script.text[:end].encode()).hexdigest()
+    return hashlib.sha256(script.text[:end].replace("\r\n", "\n").encode()).hexdigest()

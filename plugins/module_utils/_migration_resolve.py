@@ -81,7 +81,7 @@ def resolve(
 
     With ``check`` nothing is written. Raises SlipwayError when that is not possible for one of them.
     """
-    table = HistoryTable(schema)
+    table, names = HistoryTable(schema), list(dict.fromkeys(names))
     with working(server, schema) as cursor:
         if check:
             return [each.action for each in _plan(cursor, table, payload, names, state)[0]]

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server, connection
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server, connection, one_row
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_apply import (
@@ -19,9 +19,16 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration_apply im
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_decisions import record
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_destructive import real
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import HistoryTable, quote
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import COLUMNS, HistoryTable, quote
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_lint import matters
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import PRISMA_KEY, Watch, held, holder
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import (
+    PRISMA_KEY,
+    SLIPWAY_KEY,
+    Holder,
+    Watch,
+    held,
+    holder,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_plan import Plan, make_plan
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import Policy, Verdict
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_session import Session, StatementError
@@ -31,6 +38,9 @@ with contextlib.suppress(ImportError):  # connect() says so
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
+
+# What surrounds the applying of migrations, given the session and the history's schema.
+Around = Callable[["Cursor", str], contextlib.AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -52,11 +62,15 @@ class Files:
         plan = make_plan(self.directory, self.payload, HistoryTable(self.schema).read(cursor))
         plan = replace(
             plan,
-            running=holder(cursor, PRISMA_KEY) if plan.failed else None,
+            running=_runs(cursor) if plan.failed or plan.begun else None,
             destructive=tuple((name, found) for name, found in plan.destructive if real(cursor, found)),
             lint=tuple((name, found) for name, found in plan.lint if matters(cursor, found)),
         )
         return plan, self.policy.judge(plan.findings)
+
+
+def _runs(cursor: Cursor) -> Holder | None:
+    return holder(cursor, PRISMA_KEY) or holder(cursor, SLIPWAY_KEY)
 
 
 @dataclass(frozen=True)
@@ -79,26 +93,64 @@ def preview(server: Server, files: Files) -> Outcome:
     plan, verdict = survey(server, files)
     _check(plan, verdict)
     actions = [f"Would apply {each.name}." for each in plan.pending]
-    return Outcome(plan.result(), actions, [each.text for each in verdict.warned])
+    return Outcome(plan.result(), actions, [*(each.text for each in verdict.warned), *plan.notes])
 
 
-def migrate(server: Server, files: Files, patience: Patience, **settings: str) -> Outcome:
+@contextlib.contextmanager
+def nothing_around(cursor: Cursor, schema: str) -> Iterator[None]:
+    """The ``Around`` that does nothing."""
+    yield
+
+
+def migrate(
+    server: Server,
+    files: Files,
+    patience: Patience,
+    around: Around = nothing_around,
+    rehearsal: bool = False,
+    **settings: str,
+) -> Outcome:
     """Apply what is pending; ``settings`` are the server's, such as ``lock_timeout``.
 
+    A ``rehearsal`` stops before the first migration that changes more than its database, with a warning.
     Nothing is locked or written when nothing is pending. Raises SlipwayError when the state forbids to go on, another
     run holds the lock for too long, or a migration fails; the state then is in the error's details.
     """
     # Commits need not wait for the disk one by one: nothing is said to be applied before the last has reached it.
-    with working(server, files.schema, synchronous_commit="off", **settings) as cursor:
+    settings = {"synchronous_commit": "off", "client_min_messages": "warning", **settings}
+    with working(server, files.schema, **settings) as cursor:
         plan, verdict = files.compare(cursor)
         applied: list[Applied] = []
+        outside = ""
         if plan.pending or verdict.denied:
             with held(cursor, patience.lock_wait):
                 plan, verdict = files.compare(cursor)
                 _check(plan, verdict)
-                applied = _apply(server, cursor, files, plan, verdict, patience) if plan.pending else []
+                todo, outside = _inside(plan, files) if rehearsal else (plan, "")
+                if todo.pending:
+                    with around(cursor, files.schema):
+                        applied = _apply(server, cursor, files, todo, verdict, patience)
     actions = [f"Applied {each.name} in {each.seconds:.3f} s." for each in applied]
-    return Outcome(report(plan, applied), actions, [each.text for each in verdict.warned])
+    warnings = [each.text for each in verdict.warned] + ([outside] if outside else [])
+    return Outcome(report(plan, applied), actions, warnings)
+
+
+def not_rehearsed(subject: str, outside: str) -> str:
+    """The sentence about something that does what is ``outside`` of a copy."""
+    return (
+        f"{subject} {outside}, for the whole server and not only for a copy: it was not rehearsed, nor was what comes "
+        "after it."
+    )
+
+
+def _inside(plan: Plan, files: Files) -> tuple[Plan, str]:
+    """The plan up to the first migration that changes more than its database, and a sentence about that one."""
+    for number, migration in enumerate(plan.pending):
+        script = files.payload.scripts.get(migration.name)
+        if script and script.outside:
+            sentence = not_rehearsed(f"The migration {migration.name!r}", script.outside[0])
+            return replace(plan, pending=plan.pending[:number]), sentence
+    return plan, ""
 
 
 def _check(plan: Plan, verdict: Verdict) -> None:
@@ -111,6 +163,16 @@ def check_version(number: int) -> None:
     if number < 120000:
         raise SlipwayError(
             f"The server is PostgreSQL {number // 10000}: Slipway needs 12 or newer, upgrade the server."
+        )
+
+
+def check_pooler(cursor: Cursor, server: Server, search_path: str) -> None:
+    """Refuse a pooler that keeps the connection's settings from the server: it mixes up the locks of sessions, too."""
+    cursor.execute("SHOW search_path")
+    if one_row(cursor)[0] != search_path:
+        raise SlipwayError(
+            f"The settings of the connection do not reach the server at {server.address}, as behind a pooler like "
+            "PgBouncer, which mixes up sessions and their locks: name the server itself in login_host and login_port."
         )
 
 
@@ -127,6 +189,7 @@ def working(server: Server, schema: str, **settings: str) -> Iterator[Cursor]:
         with connection(server, "slipway migrations", **escaped) as opened, opened.cursor() as cursor:
             opened.autocommit = True
             check_version(opened.server_version)
+            check_pooler(cursor, server, settings["search_path"])
             yield cursor
     except psycopg2.Error as error:
         said = " ".join(str(error).split())
@@ -155,7 +218,7 @@ def _apply(
     applied: list[Applied] = []
     table = HistoryTable(files.schema)
     with Watch(server, cursor.connection.get_backend_pid()) as watch:
-        session = Session(cursor)
+        session = Session(cursor, watch)
         _prepare(cursor, table, plan.managed)
         for waiver in verdict.waived:
             record(cursor, waiver.migration, waiver.decision)
@@ -180,7 +243,8 @@ def _prepare(cursor: Cursor, table: HistoryTable, exists: bool) -> None:
     """Make sure of a history that can be written to before anything else is."""
     try:
         if exists:
-            cursor.execute(f"INSERT INTO {table.quoted} SELECT * FROM {table.quoted} WHERE false")
+            columns = ", ".join(COLUMNS)
+            cursor.execute(f"INSERT INTO {table.quoted} ({columns}) SELECT {columns} FROM {table.quoted} WHERE false")
         else:
             cursor.execute("BEGIN")
             table.create(cursor)

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Script, excerpt, locate
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import Watch
 
 with contextlib.suppress(ImportError):  # connect() says so
     import psycopg2
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
 _DISCARD = "DISCARD TEMP; DISCARD SEQUENCES; DEALLOCATE ALL; CLOSE ALL; UNLISTEN *"
+# Whatever it is at the moment, by the file's own word too; 0 is none.
+_SHORTEN = """
+    SELECT set_config('lock_timeout', greatest(setting::int - {milliseconds}, 1)::text, true)
+      FROM pg_settings WHERE name = 'lock_timeout' AND setting::int > 0
+"""
 
 
 class StatementError(Exception):
@@ -33,6 +39,11 @@ class StatementError(Exception):
         self.code = error.pgcode
         self.lost = lost
         self._shift = shift
+
+    @property
+    def busy(self) -> bool:
+        """Whether others held its locks: it did not get them in time, or there was a deadlock."""
+        return self.code in ("55P03", "40P01")
 
     def explain(self, subject: str, advice: str, more: Iterable[tuple[str, str]] = ()) -> str:
         """The failure for a person: of what, where, what PostgreSQL said, and the advice given."""
@@ -56,8 +67,9 @@ class StatementError(Exception):
 class Session:
     """An autocommit connection's cursor. Whatever a script sets, it is as at its start before anything else is sent."""
 
-    def __init__(self, cursor: Cursor) -> None:
+    def __init__(self, cursor: Cursor, watch: Watch | None = None) -> None:
         self.cursor = cursor
+        self._watch = watch
         self._restore = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL"
         if cursor.connection.server_version >= 140000:  # so that a statement ends with the process that sent it
             self._restore += "; SET client_connection_check_interval = '1s'"
@@ -76,33 +88,47 @@ class Session:
         """Undo what a script set."""
         self.execute(self._restore)
 
+    def renew(self, script: Script, number: int) -> None:
+        """Set again what the statements of a script before ``number`` have set for the session."""
+        for earlier, part in enumerate(script.statements[:number]):
+            if part.about[:1] == ("set",):
+                self.send(script, earlier, script.sql(part))
+
     def flush(self) -> None:
         """Wait until all that was committed is on the disk, and on the standbys that have to have it."""
         if not self.lost:
             self.execute("BEGIN; SET LOCAL synchronous_commit = on; SELECT txid_current(); COMMIT")
 
-    def send(
-        self, script: Script, number: int | None, sql: str, values: Mapping[str, Any] | None = None, shift: int = 0
-    ) -> None:
-        """Send SQL as statement ``number`` of a script, which begins after ``shift`` characters.
+    @contextlib.contextmanager
+    def failing(self, script: Script, number: int | None, shift: int = 0) -> Iterator[None]:
+        """Make an error of the server within a ``with`` block one of the script, of which nothing uncommitted is kept.
 
-        At an error nothing of transaction and session is kept.
+        What is sent begins with ``shift`` characters that are not the script's.
         """
         try:
-            self.cursor.execute(sql, values)
+            yield
         except psycopg2.Error as error:
             if not self.lost:
                 self.execute("ROLLBACK")
                 self.execute(f"{self._restore}; {_DISCARD}")
             raise StatementError(script, number, error, self.lost, shift) from error
 
+    def send(self, script: Script, number: int | None, sql: str, shift: int = 0) -> None:
+        """Send SQL as statement ``number`` of a script, or as its end."""
+        with self.failing(script, number, shift):
+            self.cursor.execute(sql)
+
     def begin(self, script: Script, first: int, last: int) -> None:
         """Open a transaction and run the statements ``first`` to ``last`` (exclusive) of a script in it."""
         parts = script.statements[first:last]
         opening = f"{script.sql(parts[0])}; " if parts and parts[0].kind == "begin" else "BEGIN; "
+        self.renew(script, first)
+        if self._watch:
+            self._watch.take_waited()  # that was for another attempt
         for number, part in enumerate(parts, first):
             if part.kind not in ("begin", "commit"):
                 sql = "ROLLBACK; BEGIN" if part.kind == "rollback" else script.sql(part)
+                self._spend_patience(script, number)
                 self.send(script, number, opening + sql, shift=len(opening))
                 opening = ""  # it went with the first statement, which saves a round trip
         if opening:
@@ -116,16 +142,30 @@ class Session:
             if self.cursor.description and any(row[0] is False for row in self.cursor.fetchall()):
                 self.send(script, number, "DO $$ BEGIN RAISE EXCEPTION 'the check says false'; END $$")
 
-    def commit(self, script: Script, sql: str, values: Mapping[str, Any]) -> None:
-        """Write a row of ours and commit, as the end of a script's transaction."""
-        self.send(script, None, self._closing(sql), values)
+    def commit(self, script: Script, sql: str, values: Mapping[str, Any], last: bool = True) -> None:
+        """Write a row of ours and commit, as the end of a script's transaction, the ``last`` or one before it."""
+        with self.failing(script, None):
+            if self.cursor.connection.get_parameter_status("client_encoding") != "UTF8":
+                self.cursor.execute("RESET client_encoding")  # what follows would be taken for text in the script's
+            self.cursor.execute(self._closing(sql, last), values)
 
-    def transact(self, script: Script, number: int, sql: str, values: Mapping[str, Any]) -> None:
+    def transact(self, script: Script, number: int, sql: str, values: Mapping[str, Any], last: bool = True) -> None:
         """Begin, run one statement of a script, write a row of ours and commit, in a single round trip."""
-        opening, closing = "BEGIN; ", self.cursor.mogrify(self._closing(sql), values).decode()
+        self.renew(script, number)
+        opening, closing = "BEGIN; ", self.cursor.mogrify(self._closing(sql, last), values).decode()
         # On a line of its own, because the statement may end with a comment.
         whole = f"{opening}{script.sql(script.statements[number])}\n; {closing}"
         self.send(script, number, whole, shift=len(opening))
 
-    def _closing(self, sql: str) -> str:
-        return f"{self._restore}; {sql}; COMMIT; {_DISCARD}"
+    def _closing(self, sql: str, last: bool) -> str:
+        """All that comes after a script's statements. What is deferred to the end still runs under its settings.
+
+        Temporary tables and the like go with the last transaction, so that they are there for all statements.
+        """
+        return f"SET CONSTRAINTS ALL IMMEDIATE; {self._restore}; {sql}; {_DISCARD + '; ' if last else ''}COMMIT"
+
+    def _spend_patience(self, script: Script, number: int) -> None:
+        """Shorten ``lock_timeout`` by what was waited: others wait for the locks that the transaction has by now."""
+        waited = self._watch.take_waited() if self._watch else 0.0
+        if waited:
+            self.send(script, number, _SHORTEN.format(milliseconds=int(waited * 1000)))

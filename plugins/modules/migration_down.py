@@ -10,7 +10,7 @@ module: migration_down
 short_description: Undo applied SQL migrations
 version_added: 0.1.0
 description:
-  - Runs the C(down.sql) that lies beside C(migration.sql), newest migration first, each in one transaction with its row
+  - Runs the C(down.sql) that lies beside C(migration.sql), the last applied first, each in one transaction with its row
     in the history, which is marked as rolled back. The migration is pending then, to Prisma as well.
   - Stops before it writes anything when one of them has no C(down.sql) or was edited.
 options:
@@ -19,7 +19,7 @@ options:
     type: list
     elements: str
   last:
-    description: How many to undo, from the last applied one on. Not idempotent, by its nature.
+    description: How many to undo, from the one that was applied last on. Not idempotent, by its nature.
     type: int
   lock_wait:
     description: Seconds to wait for another run to end.
@@ -29,6 +29,16 @@ options:
     description: How long a statement may wait for a lock on a table, as PostgreSQL's C(lock_timeout).
     type: str
     default: 2s
+  snapshot:
+    description: Also keep the schema that is there then in C(slipway.schema_snapshot), as M(slipway.deploy.migrations)
+      does.
+    type: bool
+    default: false
+  rehearsal:
+    description: The database is a copy of another one. Stops, with a warning, before the first C(down.sql) that changes
+      more than its database.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - slipway.deploy.attributes
   - slipway.deploy.postgres
@@ -65,6 +75,11 @@ actions:
   type: list
   elements: str
   sample: ["Undid 20250730170846_add_releases in 0.012 s."]
+undone:
+  description: Names of the migrations that were undone or, in check mode, would be, the last applied first.
+  returned: success
+  type: list
+  elements: str
 migrations:
   description: The state after it, as M(slipway.deploy.migrations) returns it.
   returned: success
@@ -78,24 +93,34 @@ from ansible_collections.slipway.deploy.plugins.module_utils._connection import 
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_down import undo
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import DEFAULTS, Policy
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import Files
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import Files, nothing_around
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._schema_snapshot import renewing
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     """Gather, plan, apply, report."""
     given = module.params
     files = Files(given["path"], given["schema"], Payload.load(given["_payload"]), Policy(DEFAULTS))
-    outcome = undo(
+    undone, outcome = undo(
         Server.from_params(given),
         files,
         given["names"] or [],
         given["last"] or 0,
         given["lock_wait"],
         module.check_mode,
+        renewing if given["snapshot"] else nothing_around,
+        given["rehearsal"],
         lock_timeout=given["lock_timeout"],
     )
-    return {"changed": bool(outcome.actions), "actions": outcome.actions, "migrations": outcome.migrations}
+    for warning in outcome.warnings:
+        module.warn(warning)
+    return {
+        "changed": bool(undone),
+        "actions": outcome.actions,
+        "undone": undone,
+        "migrations": outcome.migrations,
+    }
 
 
 def main() -> None:
@@ -107,6 +132,8 @@ def main() -> None:
         "last": {"type": "int"},
         "lock_wait": {"type": "float", "default": 60},
         "lock_timeout": {"type": "str", "default": "2s"},
+        "snapshot": {"type": "bool", "default": False},
+        "rehearsal": {"type": "bool", "default": False},
         "_payload": {"type": "str", "no_log": True},
     }
     module = AnsibleModule(

@@ -44,6 +44,18 @@ options:
       - How long one statement may run, as PostgreSQL's C(statement_timeout). Empty leaves the server's setting.
     type: str
     default: ""
+  snapshot:
+    description:
+      - Also keep the schema that the migrations make in C(slipway.schema_snapshot), for M(slipway.deploy.schema_drift)
+        to compare with. What was changed by hand before them does not become part of it.
+    type: bool
+    default: false
+  rehearsal:
+    description:
+      - The database is a copy of another one. Stops, with a warning, before the first migration that changes more than
+        its database, such as a role, since that would happen to the whole server.
+    type: bool
+    default: false
   release:
     description: Name of the release that the migrations belong to, for the result.
     type: str
@@ -83,6 +95,7 @@ EXAMPLES = r"""
     path: "{{ playbook_dir }}/migrations"
     lock_wait: 5
     lock_timeout: 500ms
+    rehearsal: true
     login_host: 127.0.0.1
     login_user: app_owner
     login_password: "{{ app_owner_password }}"
@@ -123,7 +136,10 @@ migrations:
       type: list
       elements: str
     edited_whitespace:
-      description: Names of those whose file differs from what was applied in white space at ends of lines only.
+      description:
+        - Names of those whose file differs from what was applied only by blanks added at the ends of lines, or by white
+          space at the start or end of the file, as far as the recorded checksum lets that be known.
+        - Blanks removed from within the file count as V(edited).
       type: list
       elements: str
     missing:
@@ -136,6 +152,10 @@ migrations:
       elements: str
     rolled_back:
       description: Names of the pending ones that were tried or applied before and are marked as rolled back.
+      type: list
+      elements: str
+    half_applied:
+      description: Names of the pending ones that a run was interrupted in, and that the next one goes on with.
       type: list
       elements: str
     out_of_order:
@@ -195,8 +215,14 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import CONNECTION_SPEC, Server
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_apply import Patience
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import POLICY_SPEC
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import Files, migrate, preview
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import (
+    Files,
+    migrate,
+    nothing_around,
+    preview,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._schema_snapshot import renewing
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
@@ -207,7 +233,9 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         outcome = preview(server, files)
     else:
         settings = {name: given[name] for name in ("lock_timeout", "statement_timeout")}
-        outcome = migrate(server, files, Patience(given["lock_wait"], given["lock_retry"]), **settings)
+        patience = Patience(given["lock_wait"], given["lock_retry"])
+        around = renewing if given["snapshot"] else nothing_around
+        outcome = migrate(server, files, patience, around, given["rehearsal"], **settings)
     for warning in outcome.warnings:
         module.warn(warning)
     return {
@@ -227,6 +255,8 @@ def main() -> None:
         "lock_timeout": {"type": "str", "default": "2s"},
         "lock_retry": {"type": "float", "default": 60},
         "statement_timeout": {"type": "str", "default": ""},
+        "snapshot": {"type": "bool", "default": False},
+        "rehearsal": {"type": "bool", "default": False},
         "release": {"type": "str", "default": ""},
         # What the action plugin read; large, and not for the target's log.
         "_payload": {"type": "str", "no_log": True},

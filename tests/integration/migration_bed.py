@@ -90,9 +90,10 @@ class Bed:
             self.migrate()
         return str(caught.value)
 
-    def undo(self, *names: str, last: int = 0, check: bool = False) -> list[str]:
+    def undo(self, *names: str, last: int = 0, check: bool = False, rehearsal: bool = False) -> list[str]:
         files = Files("migrations", self.schema, self.payload("down"), self.policy)
-        return undo(self.server, files, names, last, 5, check, lock_timeout="2s").actions
+        outcome = undo(self.server, files, names, last, 5, check, rehearsal=rehearsal, lock_timeout="2s")[1]
+        return outcome.actions + outcome.warnings
 
     def resolve(self, state: str, *names: str, reason: str = "", check: bool = False) -> list[str]:
         decision = Decision(state, reason, "tester")

@@ -11,7 +11,7 @@ from conftest import Postgres
 from integration.migration_bed import Bed
 
 FINISHED = (True, False, 1, False)
-UNDONE = (True, True, 1, False)
+UNDONE = (False, True, 1, False)
 
 
 @pytest.fixture

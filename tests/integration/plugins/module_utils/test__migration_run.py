@@ -7,12 +7,15 @@ import hashlib
 import re
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ansible_collections.slipway.deploy.plugins.module_utils._drift import Comparison, record
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_apply import Patience
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import PRISMA_KEY
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import DEFAULTS, Policy, Waiver
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import preview
 from conftest import Postgres
 from integration.migration_bed import Bed
 
@@ -349,12 +352,41 @@ def test_a_table_that_is_not_prismas(bed: Bed) -> None:
     assert bed.fails().startswith("The table public._prisma_migrations is not Prisma's history of migrations (column ")
 
 
-def test_surveying_writes_nothing(bed: Bed) -> None:
+CHECKS: dict[str, Callable[[Bed], object]] = {
+    "status": lambda bed: bed.survey(),
+    "migrations": lambda bed: preview(bed.server, bed.files()),
+    "resolve": lambda bed: bed.resolve("applied", "2_b", check=True),
+    "undo": lambda bed: bed.undo("1_a", check=True),
+    "record": lambda bed: record(bed.server, "public", check=True),
+    "compare": lambda bed: Comparison(bed.server, bed.server, may_write=False).differences(bed.files(), "auto"),
+}
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_check_mode_writes_nothing(bed: Bed, check: str) -> None:
+    bed.write("1_a", "CREATE TABLE a ()").with_name("down.sql").write_text("DROP TABLE a")
+    bed.migrate()
+    record(bed.server, "public", check=False)
+    bed.write("2_b", "CREATE TABLE b ()")
+
+    def log() -> list[tuple[object, ...]]:
+        return bed.sql("SELECT pg_current_wal_insert_lsn(), pg_snapshot_xmax(pg_current_snapshot())")
+
+    def writes() -> bool:
+        before = log()
+        CHECKS[check](bed)
+        return log() != before
+
+    # The server itself writes now and then; what a check writes, it writes every time.
+    assert not all(writes() for _ in range(5))
+
+
+def test_check_mode_needs_no_history(bed: Bed) -> None:
     bed.write("1_a", "CREATE TABLE a ()")
-    next_transaction = "SELECT pg_snapshot_xmax(pg_current_snapshot())"
-    before = bed.sql(next_transaction)
-    bed.survey()
-    assert bed.sql(next_transaction) == before
+    assert preview(bed.server, bed.files()).actions == ["Would apply 1_a."]
+    assert bed.sql("SELECT to_regclass('_prisma_migrations') IS NULL AND to_regnamespace('slipway') IS NULL") == [
+        (True,)
+    ]
 
 
 def denied(bed: Bed, rule: str, *waivers: Waiver, choice: str = "deny") -> None:

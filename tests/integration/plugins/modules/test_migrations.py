@@ -73,11 +73,12 @@ def test_four_runs(ansible: Ansible) -> None:
     assert "+CREATE TABLE a (secret_text_of_a int);" in check["shown"]
     assert ansible.tables() == []
 
-    applied = ansible.run("migrations", release="v1")
+    applied = ansible.run("migrations", release="v1", snapshot=True)
     assert (applied["changed"], applied["release"]) == (True, "v1")
     assert applied["actions"][0].startswith("Applied 1_a in 0.")
     assert applied["migrations"]["status"] == "up_to_date"
     assert ansible.tables() == ["_prisma_migrations", "a"]
+    assert ansible.run("schema_drift", against="snapshot")["problems"] == []
 
     for flags in (["--check"], []):
         again = ansible.run("migrations", *flags)
@@ -151,6 +152,7 @@ def test_drift(ansible: Ansible) -> None:
     ansible.run("migrations")
     for flags, changed in ((["--check"], True), ([], True), (["--check"], False), ([], False)):
         assert ansible.run("schema_drift", *flags, state="recorded")["changed"] is changed
+    assert ansible.run("schema_drift", "--check")["against"] == "snapshot"
     clean = ansible.run("schema_drift")
     assert (clean["changed"], clean["against"], clean["problems"]) == (False, "replay", [])
     ansible.postgres.execute("CREATE INDEX i ON a (id)", ansible.database)
@@ -161,6 +163,14 @@ def test_drift(ansible: Ansible) -> None:
         assert "+index public.i: CREATE INDEX" in drifted["shown"]
     state = ansible.run("migrations_info", drift="snapshot")
     assert (state["status"], state["problems"], state["remarks"]) == ("up_to_date", [], [problem])
+    denied = ansible.run("migrations_info", drift="auto", policy={"drift": "deny"})
+    assert (denied["problems"], denied["remarks"], denied["drift_against"]) == ([problem], [], "replay")
+    ansible.postgres.execute("DROP SCHEMA slipway CASCADE", ansible.database)
+    unknown = ansible.run("migrations_info", drift="snapshot")
+    assert unknown["remarks"] == [
+        "Whether anything was changed besides the migrations is not known: "
+        "No snapshot of the schema was recorded yet: record one (state: recorded), then compare."
+    ]
 
 
 def test_files_alone(ansible: Ansible) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import chain
+from random import Random
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import (
@@ -75,6 +77,9 @@ STATES = [
     ([A], [row("1_a", **FINISHED), row("1_a", **FAILED)], 0, "failed", ["1_a"], NONE),
     ([A], [row("1_a", **BEGUN_BY_SLIPWAY)], 0, "pending", NONE, ["1_a"]),
     ([B], [row("1_a", **BEGUN_BY_SLIPWAY)], 0, "failed", NONE, ["2_b"]),
+    ([A], [row("1_a", **ROLLED_BACK), row("1_a", **BEGUN_BY_SLIPWAY)], 0, "pending", NONE, ["1_a"]),
+    ([A], [row("1_a", **FINISHED), row("1_a", **BEGUN_BY_SLIPWAY)], 0, "failed", ["1_a"], NONE),
+    ([A], [row("1_a", **BEGUN_BY_SLIPWAY), row("1_a", **BEGUN_BY_SLIPWAY)], 0, "failed", NONE, NONE),
     ([A], [row("1_a", checksum="SUM OF 1_A", **FINISHED)], 0, "edited", ["1_a"], NONE),
     ([A], [row("1_a", checksum=" ", **FINISHED)], 0, "edited", ["1_a"], NONE),
     ([A, C], [row("1_a", **FINISHED), row("2_b", **FINISHED)], 0, "missing", ["1_a", "2_b"], ["3_c"]),
@@ -98,7 +103,15 @@ def test_states(
 
 
 def test_details() -> None:
-    found = plan([A, B, C], [row("2_b", checksum="x", **FINISHED), row("0_z", **FINISHED), row("3_c", **ROLLED_BACK)])
+    found = plan(
+        [A, B, C],
+        [
+            row("2_b", checksum="x", **FINISHED),
+            row("0_z", **FINISHED),
+            row("3_c", **ROLLED_BACK),
+            row("9_x", **ROLLED_BACK),
+        ],
+    )
     assert found.result() == {
         "status": "edited",
         "applied": ["0_z", "2_b"],
@@ -169,16 +182,94 @@ def test_destructive_ones_that_are_pending() -> None:
     assert found.findings == [Finding("destructive", "4_d", text)]
 
 
-STATE = st.sampled_from([FINISHED, RESOLVED_AS_APPLIED, FAILED, KILLED, ROLLED_BACK, ROLLED_BACK_AFTER_FINISHING])
-NAMES = st.lists(st.sampled_from("abcdef"), unique=True)
+# Any files and any history: names that only one of them knows, several rows for a name, other checksums, lost files.
+STATES_OF_ROWS = [
+    FINISHED, RESOLVED_AS_APPLIED, FAILED, KILLED, ROLLED_BACK, ROLLED_BACK_AFTER_FINISHING, BEGUN_BY_SLIPWAY,
+]  # fmt: skip
+NAMES = "abcd"
+SPACED = Script("m", "SELECT 1", (Statement(0, 8),))
+SUMS = (*checksums(SPACED.text), "other sum")
 
 
-@given(NAMES, st.lists(st.tuples(st.sampled_from("abcdef"), STATE)))
-def test_every_file_is_in_exactly_one_place(names: list[str], states: list[tuple[str, dict[str, object]]]) -> None:
-    rows = [row(name, **state) for name, state in states]
-    found = plan([file(name) for name in sorted(names)], rows)
-    live = {each.name for each in rows if each.rolled_back_at is None}
-    assert {each.name for each in found.pending} == set(names) - live
-    assert {each.name for each in found.failed} | set(found.applied) == live
-    assert [each.name for each in found.pending] == sorted(each.name for each in found.pending)
-    assert (found.status == "up_to_date") == (not found.failed and not found.missing and not found.pending)
+@st.composite
+def some_files(draw: st.DrawFn, sums: Sequence[tuple[str, ...]] = (SUMS, SUMS, ())) -> list[Migration]:
+    names = sorted(draw(st.sets(st.sampled_from(NAMES))))
+    return [Migration(name, draw(st.sampled_from(sums))) for name in names]
+
+
+@st.composite
+def some_rows(draw: st.DrawFn) -> list[Row]:
+    sums = st.sampled_from([*SUMS, checksums(SPACED.text + "\n")[0], "an edited one"])
+    states = st.tuples(st.sampled_from(NAMES), sums, st.sampled_from(STATES_OF_ROWS))
+    return [row(name, checksum, **state) for name, checksum, state in draw(st.lists(states, max_size=10))]
+
+
+def plan_any(files: Sequence[Migration], rows: Sequence[Row]) -> Plan:
+    scripts = {each.name: SPACED for each in files if each.checksums}
+    return make_plan("m", Payload.pack(files, scripts), History(tuple(rows)))
+
+
+@given(some_files(), some_rows())
+def test_every_name_is_in_exactly_one_place(files: list[Migration], rows: list[Row]) -> None:
+    found = plan_any(files, rows)
+    names = {each.name for each in files}
+    live = {each.name for each in rows if not each.rolled_back_at}
+    failed = {each.name for each in found.failed}
+    places = [
+        {each.name for each in found.pending},
+        failed - {*found.applied},
+        {each.name for each in found.edited},
+        {each.name for each in found.edited_whitespace},
+        {each.name for each in found.missing},
+    ]
+    as_they_were = {*found.applied} - {*chain(*places)}
+    places.append(as_they_were)
+    assert sorted(chain(*places)) == sorted(names | live)
+    assert places[0] >= {*found.begun, *found.rolled_back, *found.out_of_order}
+    assert as_they_were <= names
+    assert {*found.applied} >= {*chain(*places[2:])}
+
+
+@given(some_files(), some_rows())
+def test_no_row_is_lost(files: list[Migration], rows: list[Row]) -> None:
+    found = plan_any(files, rows)
+    live = {each.name for each in rows if not each.rolled_back_at} - {*found.begun}
+    for each in rows:
+        if each.rolled_back_at:
+            told = each.name in found.rolled_back
+            assert told == (each.name not in live and each.name in {file.name for file in files})
+        elif each.finished_at:
+            assert each.name in found.applied
+        else:
+            assert each in found.failed or found.begun[each.name][0] is each
+
+
+@given(some_files(), some_rows(), st.randoms(use_true_random=False))
+def test_what_is_pending_is_prismas_to_the_name(files: list[Migration], rows: list[Row], chance: Random) -> None:
+    found = plan_any(files, rows)
+    live = {each.name for each in rows if not each.rolled_back_at} - {*found.begun}
+    assert [each.name for each in found.pending] == sorted({each.name for each in files} - live)
+    assert plan_any(files, chance.sample(rows, len(rows))).pending == found.pending
+
+
+@given(some_files(), some_rows())
+def test_up_to_date_is_what_both_tools_can_go_on_from(files: list[Migration], rows: list[Row]) -> None:
+    """No row that stops Prisma, nothing pending, each file as it was applied."""
+    found = plan_any(files, rows)
+    if found.status == "up_to_date":
+        assert not any(each.failed for each in rows)
+        assert not any(each.problem for each in found.findings)
+        finished = {each.name: each.checksum for each in rows if each.finished_at and not each.rolled_back_at}
+        assert finished.keys() == {each.name for each in files}
+        assert {*finished.values()} <= {*SUMS}
+
+
+@given(some_files([SUMS]), some_rows())
+def test_after_applying_nothing_is_pending_and_the_findings_stay(files: list[Migration], rows: list[Row]) -> None:
+    before = plan_any(files, rows)
+    resumed = [each for each, _ in before.begun.values()]
+    rest = [each for each in rows if not any(each is other for other in resumed)]
+    after = plan_any(files, [*rest, *(row(each.name, SUMS[0], **FINISHED) for each in before.pending)])
+    assert after.pending == after.rolled_back == after.out_of_order == ()
+    assert {*after.applied} == {*before.applied, *(each.name for each in before.pending)}
+    assert after.findings == [each for each in before.findings if each.rule != "out_of_order"]

@@ -20,7 +20,18 @@ def test_it_comes_back_as_it_went() -> None:
     )
 
 
-@pytest.mark.parametrize("logs", [None, "", "ERROR: boom", '{"done": 1}', "Slipway has finished nothing"])
+OTHERS = [
+    None,
+    "",
+    "ERROR: boom",
+    '{"done": 1}',
+    "Slipway has finished nothing",
+    "Slipway has finished 1 of 2 statements {cut off}",
+    'Slipway has finished 1 of 2 statements {"done": 1, "digest": "", "known": [], "of a later version": 1}',
+]
+
+
+@pytest.mark.parametrize("logs", OTHERS)
 def test_other_logs_are_none(logs: str | None) -> None:
     assert Progress.load(logs) is None
 
