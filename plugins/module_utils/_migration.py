@@ -158,6 +158,11 @@ class Payload:
         """The text to give to the module."""
         return json.dumps([[[each.name, each.checksums, each.problem] for each in self.migrations], self._packed])
 
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of all of it, the same for the same files."""
+        return hashlib.sha256(self.dump().encode()).hexdigest()
+
     @classmethod
     def load(cls, text: str | None) -> Payload:
         """Read what ``dump`` wrote."""

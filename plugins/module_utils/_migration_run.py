@@ -57,6 +57,14 @@ class Files:
         """Take them out of a module's parameters."""
         return cls(params["path"], params["schema"], Payload.load(params["_payload"]), Policy.from_params(params))
 
+    def insist_on(self, digest: str | None) -> None:
+        """Raise SlipwayError when the files are not those with this digest, if one is given."""
+        if digest and digest != self.payload.digest:
+            raise SlipwayError(
+                f"The migrations in {self.directory!r} were changed during this run, so that nothing was applied: "
+                "run again when nothing writes to them any more."
+            )
+
     def compare(self, cursor: Cursor) -> tuple[Plan, Verdict]:
         """Read the database, plan, and judge the plan."""
         plan = make_plan(self.directory, self.payload, HistoryTable(self.schema).read(cursor))

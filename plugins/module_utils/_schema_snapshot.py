@@ -25,9 +25,15 @@ with contextlib.suppress(ImportError):  # connect() says so
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
+# One without the last column was made by a Slipway that kept less: it counts as none.
+_EXISTS = """
+    SELECT EXISTS (SELECT FROM pg_attribute
+                    WHERE attrelid = to_regclass('slipway.schema_snapshot') AND attname = 'reading')
+"""
 _TABLE = """
     CREATE SCHEMA IF NOT EXISTS slipway;
-    CREATE TABLE IF NOT EXISTS slipway.schema_snapshot (
+    DROP TABLE IF EXISTS slipway.schema_snapshot;
+    CREATE TABLE slipway.schema_snapshot (
         taken_at   timestamptz NOT NULL DEFAULT now(),
         migrations jsonb       NOT NULL,
         catalogue  jsonb       NOT NULL,
@@ -76,7 +82,7 @@ def take(cursor: Cursor, schema: str) -> Snapshot:
 
 def load(cursor: Cursor) -> Snapshot | None:
     """What is kept in the database, if anything is."""
-    cursor.execute("SELECT to_regclass('slipway.schema_snapshot') IS NOT NULL")
+    cursor.execute(_EXISTS)
     if not one_row(cursor)[0]:
         return None
     cursor.execute("SELECT migrations, catalogue, reading FROM slipway.schema_snapshot ORDER BY taken_at DESC LIMIT 1")
@@ -86,8 +92,8 @@ def load(cursor: Cursor) -> Snapshot | None:
 
 def prepare(cursor: Cursor) -> None:
     """Make the table, in autocommit or in the caller's transaction. Raises SlipwayError when the role may not."""
-    cursor.execute("SELECT to_regclass('slipway.schema_snapshot') IS NULL")
-    if one_row(cursor)[0]:
+    cursor.execute(_EXISTS)
+    if not one_row(cursor)[0]:
         try:
             cursor.execute(_TABLE)
             read_only_for_others(cursor, "slipway.schema_snapshot")

@@ -44,6 +44,11 @@ options:
       - How long one statement may run, as PostgreSQL's C(statement_timeout). Empty leaves the server's setting.
     type: str
     default: ""
+  digest:
+    description:
+      - Which files are meant, as RV(slipway.deploy.migrations_info#module:digest). Stops when they were changed since,
+        during the backup or the rehearsal, say.
+    type: str
   snapshot:
     description:
       - Also keep the schema that the migrations make in C(slipway.schema_snapshot), for M(slipway.deploy.schema_drift)
@@ -229,6 +234,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     """Gather, plan, apply, report."""
     given = module.params
     server, files = Server.from_params(given), Files.from_params(given)
+    files.insist_on(given["digest"])
     if module.check_mode:
         outcome = preview(server, files)
     else:
@@ -255,6 +261,7 @@ def main() -> None:
         "lock_timeout": {"type": "str", "default": "2s"},
         "lock_retry": {"type": "float", "default": 60},
         "statement_timeout": {"type": "str", "default": ""},
+        "digest": {"type": "str"},
         "snapshot": {"type": "bool", "default": False},
         "rehearsal": {"type": "bool", "default": False},
         "release": {"type": "str", "default": ""},

@@ -65,6 +65,10 @@ migrations:
   description: As returned by M(slipway.deploy.migrations); RV(ignore:applied_now) is empty.
   returned: success
   type: dict
+digest:
+  description: The SHA-256 of the files, for the option O(slipway.deploy.migrations#module:digest).
+  returned: success
+  type: str
 status:
   description: The same as C(migrations.status).
   returned: success
@@ -121,6 +125,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         "problems": problems,
         "remarks": remarks,
         "migrations": plan.result(),
+        "digest": files.payload.digest,
         "drift": [each.result() for each in drift],
         "drift_against": against,
     }

@@ -96,6 +96,16 @@ def test_a_snapshot_older_than_the_history_is_none(bed: Bed) -> None:
     assert by_snapshot(bed.server, "public") == []
 
 
+def test_a_snapshot_of_an_earlier_slipway_is_none(bed: Bed) -> None:
+    bed.sql("CREATE SCHEMA slipway; CREATE TABLE slipway.schema_snapshot (taken_at timestamptz, catalogue jsonb)")
+    bed.sql(f"ALTER SCHEMA slipway OWNER TO {bed.user}; ALTER TABLE slipway.schema_snapshot OWNER TO {bed.user}")
+    bed.write("1_t", TABLES)
+    with pytest.raises(SlipwayError, match=r"^No snapshot of the schema was recorded yet"):
+        by_snapshot(bed.server, "public")
+    recorded(bed)
+    assert by_snapshot(bed.server, "public") == []
+
+
 def test_nothing_is_created_where_nothing_may_be_written(bed: Bed) -> None:
     bed.write("1_t", TABLES)
     recorded(bed)

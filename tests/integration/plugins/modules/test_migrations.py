@@ -73,7 +73,13 @@ def test_four_runs(ansible: Ansible) -> None:
     assert "+CREATE TABLE a (secret_text_of_a int);" in check["shown"]
     assert ansible.tables() == []
 
-    applied = ansible.run("migrations", release="v1", snapshot=True)
+    digest = ansible.run("migrations_info")["digest"]
+    ansible.write("1_a", "CREATE TABLE a (secret_text_of_b int);\n")
+    changed = ansible.run("migrations", digest=digest)["msg"]
+    assert changed.startswith(f"The migrations in '{ansible.directory}' were changed during this run, so that nothing")
+    ansible.write("1_a", "CREATE TABLE a (secret_text_of_a int);\n")
+
+    applied = ansible.run("migrations", release="v1", snapshot=True, digest=digest)
     assert (applied["changed"], applied["release"]) == (True, "v1")
     assert applied["actions"][0].startswith("Applied 1_a in 0.")
     assert applied["migrations"]["status"] == "up_to_date"
