@@ -16,8 +16,8 @@ options:
         type: str
         choices: [allow, warn, deny]
       edited_whitespace:
-        description: A file differs from what was applied in white space at the ends of lines or of the file only.
-          V(deny) unless told otherwise.
+        description: A file differs from what was applied only by blanks added at the ends of lines, or by white space
+          at its start or end; other changes of white space count as O(policy.edited). V(deny) unless told otherwise.
         type: str
         choices: [allow, warn, deny]
       missing:
@@ -34,15 +34,26 @@ options:
         type: str
         choices: [allow, warn, deny]
       destructive:
-        description: A pending migration drops a table, column or schema that exists, empties a table, or gives a column
-          a type for which the table is rewritten. V(warn) unless told otherwise.
+        description: >-
+          A pending migration drops a table, column, schema or database that exists, drops with C(CASCADE) something
+          that columns may depend on, drops what a role owns, empties a table or a column, deletes with C(MERGE), or
+          gives a column a type for which the table is rewritten, with C(USING) in any case. The code of C(DO) counts,
+          that of functions does not. What the same file has made is no loss. After a change of C(search_path), what is
+          named without a schema is taken to exist. V(warn) unless told otherwise.
         type: str
         choices: [allow, warn, deny]
       lint:
         description: >-
           The linter squawk finds something in a pending migration that matters to this database, such as a lock on a
           table of more than 10 MiB that stops its readers or writers. A comment C(-- slipway: allow RULE: REASON)
-          before the statement waives it there. V(warn) unless told otherwise; V(allow) does without squawk.
+          before the statement, in it or after it on its line waives it there; squawk's own comments and settings have
+          no effect. V(warn) unless told otherwise; V(allow) does without squawk.
+        type: str
+        choices: [allow, warn, deny]
+      drift:
+        description: >-
+          The database was changed besides its migrations. Only M(slipway.deploy.migrations_info) looks, where its
+          option O(ignore:drift) says so. V(warn) unless told otherwise; V(allow) does not look.
         type: str
         choices: [allow, warn, deny]
   waivers:

@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
+# A function of that name in any schema will do.
 _EXISTS = {
     "table": "SELECT to_regclass(%(name)s) IS NOT NULL",
     "column": "SELECT FROM pg_attribute WHERE attrelid = to_regclass(%(name)s) AND attname = %(column)s",
+    "type": "SELECT to_regtype(%(name)s) IS NOT NULL",
+    "function": "SELECT FROM pg_proc WHERE proname = ANY (parse_ident(%(name)s))",
     "schema": "SELECT to_regnamespace(%(name)s) IS NOT NULL",
-    "database": "SELECT FROM pg_database WHERE quote_ident(datname) = %(name)s",
+    "extension": "SELECT FROM pg_extension WHERE extname = ANY (parse_ident(%(name)s))",
+    "database": "SELECT FROM pg_database WHERE datname = ANY (parse_ident(%(name)s))",
 }
 _COLUMN = """
     SELECT atttypid::regtype::text, format_type(atttypid, atttypmod), coalesce(to_regtype(%(type)s)::text, ''),
@@ -26,22 +30,24 @@ _COLUMN = """
 
 @dataclass(frozen=True)
 class Destruction:
-    """What a statement would do, in words, at a place; to a ``table``, ``column``, ``schema`` or ``database``.
+    """What a statement would do, in words, at a place; to what the database knows by ``name``, which is SQL.
 
-    ``name`` is SQL. With ``type``, the statement gives the column this type.
+    ``kind`` says what that is: ``table`` (also a view or sequence), ``column``, ``type``, ``function``, ``schema``,
+    ``extension``, ``database``. Without it, the thing is taken to exist. With ``type``, the statement gives the column
+    this type.
     """
 
     place: str
     what: str
-    kind: str
-    name: str
+    kind: str = ""
+    name: str = ""
     column: str = ""
     type: str = ""
 
 
 def real(cursor: Cursor, found: Destruction) -> bool:
     """Whether it does harm to this database: what it acts on exists, and a new type means rewriting the table."""
-    return _exists(cursor, found) and _rewritten(cursor, found)
+    return not found.kind or (_exists(cursor, found) and _rewritten(cursor, found))
 
 
 def rewrites(old: str, new: str) -> bool:

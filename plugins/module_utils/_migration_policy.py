@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_decisions import Decision
@@ -17,6 +17,7 @@ DEFAULTS = {
     "out_of_order": "warn",
     "destructive": "warn",
     "lint": "warn",
+    "drift": "warn",
 }
 CHOICES = ("allow", "warn", "deny")
 
@@ -76,11 +77,16 @@ class Policy:
                 each for each in self.waivers if (each.migration, each.rule) == (finding.migration, finding.rule)
             ]
             if choice == "deny" and not waivers:
-                denied.append(finding)
+                denied.append(replace(finding, text=finding.text + self._others(finding.rule)))
             elif choice != "allow":
                 warned.append(finding)
                 used += waivers[:1]
         return Verdict(tuple(denied), tuple(warned), tuple(dict.fromkeys(used)))
+
+    def _others(self, rule: str) -> str:
+        """Which migrations a rule is waived for, to be added to why another one is denied: a name may be mistyped."""
+        names = ", ".join(dict.fromkeys(repr(each.migration) for each in self.waivers if rule and each.rule == rule))
+        return f" The rule {rule!r} is waived only for {names}." if names else ""
 
 
 POLICY_SPEC: dict[str, dict[str, Any]] = {
@@ -91,7 +97,7 @@ POLICY_SPEC: dict[str, dict[str, Any]] = {
         "default": [],
         "options": {
             "migration": {"type": "str", "required": True},
-            "rule": {"type": "str", "required": True, "choices": list(DEFAULTS)},
+            "rule": {"type": "str", "required": True, "choices": [rule for rule in DEFAULTS if rule != "drift"]},
             "reason": {"type": "str", "required": True},
             "author": {"type": "str", "required": True},
         },

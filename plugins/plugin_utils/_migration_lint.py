@@ -4,46 +4,71 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._migration import Script
+from ansible_collections.slipway.deploy.plugins.module_utils._migration import Script, locate
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_lint import RULES, Lint
 
-# On a line of its own before the statement, or within it:  -- slipway: allow <rule>: <reason>
+# On a line of its own before the statement, within it, or after it on its line:  -- slipway: allow <rule>: <reason>
 _WAIVER = re.compile(r"--\s*slipway:\s*allow\s+([a-z-]+)\s*:[ \t]*(\S[^\r\n]*)")
-_FILES_AT_ONCE = 500
+_COMMENT_AFTER = re.compile(r";[ \t]*--[^\r\n]*")
+# Squawk's own comments would take effect with neither a reason nor a trace.
+_OWN_COMMENT = re.compile("squawk-", re.IGNORECASE)
+# The lines that squawk counts.
+_END_OF_LINE = re.compile(r"\r\n?|\n")
+# Files in memory are written faster, but there may be little of it.
+_IN_MEMORY = Path("/dev/shm")
+_LITTLE = 16 * 1024 * 1024
 
 
-def lint(files: Mapping[str, Path], scripts: Mapping[str, Script]) -> dict[str, Script]:
-    """The scripts, by name, with what squawk finds in their files."""
+def lint(names: Iterable[str], scripts: Mapping[str, Script]) -> dict[str, Script]:
+    """The scripts, of which those with the names are linted."""
     squawk = shutil.which("squawk", path=str(Path(sys.executable).parent)) or shutil.which("squawk")
     if not squawk:
         raise SlipwayError(
             "The linter squawk is missing on the controller: install it there (pip install squawk-cli), or set the "
             "policy lint to allow."
         )
-    names = {str(path): name for name, path in files.items() if name in scripts}
-    found: dict[str, list[Lint]] = {}
-    paths = list(names)
-    for first in range(0, len(paths), _FILES_AT_ONCE):
-        for each in _squawk(squawk, paths[first : first + _FILES_AT_ONCE]):
-            if each["rule_name"] in RULES:
-                name = names[each["file"]]
-                found.setdefault(name, []).append(_finding(scripts[name], each))
-    return {name: replace(script, lint=tuple(found.get(name, ()))) for name, script in scripts.items()}
+    linted = [name for name in names if name in scripts]
+    found: dict[str, list[dict[str, Any]]] = {}
+    for each in _squawk(squawk, [scripts[name].text for name in linted]):
+        if each["rule_name"] in RULES:
+            found.setdefault(linted[int(each["file"].removesuffix(".sql"))], []).append(each)
+    return {
+        name: replace(script, lint=_findings(script, found[name])) if name in found else script
+        for name, script in scripts.items()
+    }
 
 
-def _squawk(program: str, paths: list[str]) -> list[dict[str, Any]]:
-    command = [program, "--assume-in-transaction", "--reporter", "json", *paths]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def _squawk(program: str, texts: list[str]) -> list[dict[str, Any]]:
+    """What squawk finds in texts, which it sees as files with their numbers as names, and under no settings."""
+    if not texts:
+        return []
+    in_memory = os.access(_IN_MEMORY, os.W_OK) and sum(map(len, texts)) < _LITTLE
+    try:
+        with tempfile.TemporaryDirectory(dir=_IN_MEMORY if in_memory else None) as directory:
+            for number, text in enumerate(texts):
+                with open(f"{directory}/{number}.sql", "wb") as file:
+                    file.write(_OWN_COMMENT.sub("squawk_", text).encode())
+            Path(directory, "empty.toml").touch()
+            command = [program, "--config", "empty.toml", "--assume-in-transaction", "--reporter", "json", "*.sql"]
+            done = subprocess.run(command, cwd=directory, capture_output=True, encoding="utf-8", check=False)
+    except OSError as error:
+        raise SlipwayError(
+            f"Can't give the migrations to the linter squawk ({error}): make room for temporary files on the "
+            "controller, or set the policy lint to allow."
+        ) from error
     try:
         result: list[dict[str, Any]] = json.loads(done.stdout)
     except json.JSONDecodeError as error:
@@ -53,18 +78,30 @@ def _squawk(program: str, paths: list[str]) -> list[dict[str, Any]]:
     return result
 
 
-def _finding(script: Script, found: Mapping[str, Any]) -> Lint:
-    """Squawk's finding, which counts lines and columns from 0, with the statement that it is about."""
-    line, column, rule = found["line"], found["column"], found["rule_name"]
-    lines = script.text.split("\n")
-    offset = sum(len(each) + 1 for each in lines[:line]) + column
-    begins, waiver = 0, ""
-    tables: tuple[str, ...] = ()
-    for statement in script.statements:
-        if begins <= offset <= statement.end:
-            tables = statement.tables
-            waivers = dict(_WAIVER.findall(script.text[begins : statement.end]))
-            waiver = waivers.get(rule, "").strip()
-        begins = statement.end
-    message = " ".join(part for part in (found["message"], found["help"]) if part)
-    return Lint(f"{script.path}:{line + 1}:{column + 1}", rule, message, tables, waiver)
+def _findings(script: Script, found: list[dict[str, Any]]) -> tuple[Lint, ...]:
+    """Squawk's findings, each with the statement that it is about. It counts lines, and columns in bytes, from 0."""
+    text = script.text
+    lines = [0, *(match.end() for match in _END_OF_LINE.finditer(text))]
+    ends = [_end(text, statement.end) for statement in script.statements]
+    result = []
+    for each in found:
+        first = lines[each["line"]]
+        before = text[first : first + each["column"]].encode()[: each["column"]]
+        offset = first + len(before.decode(errors="ignore"))
+        number = bisect_right(ends, offset)
+        tables: tuple[str, ...] = ()
+        waiver = ""
+        if number < len(ends):
+            tables = script.statements[number].tables
+            begins = ends[number - 1] if number else 0
+            waiver = dict(_WAIVER.findall(text[begins : ends[number]])).get(each["rule_name"], "").strip()
+        line, column = locate(text, offset)
+        message = " ".join(part for part in (each["message"], each["help"]) if part)
+        result.append(Lint(f"{script.path}:{line}:{column}", each["rule_name"], message, tables, waiver))
+    return tuple(result)
+
+
+def _end(text: str, end: int) -> int:
+    """Where what belongs to a statement ends: with the comment that follows it on its line."""
+    match = _COMMENT_AFTER.match(text, end)
+    return match.end() if match else end

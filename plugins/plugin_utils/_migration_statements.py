@@ -4,15 +4,79 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import Any
 
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_destructive import Destruction
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import quote
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import PRISMA_KEY, SLIPWAY_KEY
 
 with contextlib.suppress(ImportError):  # the reader of the files says so
+    import pglast
     import pglast.ast as node
     from pglast import enums
-    from pglast.stream import RawStream
+
+# What acts on the whole server, or beyond it, when it is called.
+_CALL = re.compile(
+    r"""\b(dblink\w* | lo_export | pg_reload_conf | pg_rotate_logfile | pg_promote | pg_(?:terminate|cancel)_backend
+      | pg_wal_replay_(?:pause|resume) | pg_switch_wal | pg_backup_(?:start|stop) | pg_file_\w+
+      | pg_(?:create|copy|drop|sync)_(?:logical_|physical_)?replication_slots? | pg_replication_slot_advance
+      | pg_logical_slot_get_\w+ | pg_replication_origin_(?:create|drop|advance) | cron"?\.\w+)"?\s*\(""",
+    re.IGNORECASE | re.VERBOSE,
+)
+# The same in code, which may put its statements together.
+_SHARED_CODE = re.compile(
+    r"""\b(?:create|alter|drop)\s+(?:role|user(?!\s+mapping)|group|database|tablespace|subscription|system)\b
+      | \bon\s+(?:role|database|tablespace|parameter)\b
+      | \b(?:reassign|drop)\s+owned\b
+      | \b(?:grant|revoke)\s+[\w%"$]+\s+(?:to|from)\b
+      | \b(?:to|from)\s+program\b
+      | \bto\s+'+/""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_KEYS = f"{PRISMA_KEY}|{SLIPWAY_KEY}"
+_UNLOCK = re.compile(rf"\bpg_advisory_unlock(?:_all\s*\(|\s*\(\s*(?:{_KEYS})\b)", re.IGNORECASE)
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+
+
+def masked(sql: str) -> str:
+    """A text that is parsed in the same way, with each character in its place, but quickly.
+
+    The time that pglast takes grows with the square of the number of characters beyond ASCII.
+    """
+    return sql if sql.isascii() else _NOT_ASCII.sub("_", sql)
+
+
+def trees(sql: str) -> list[tuple[int, int, Any]]:
+    """The statements of a text: where each begins and ends, in characters, and its tree.
+
+    The names in the trees are the true ones; the strings may be masked. Raises pglast's ParseError.
+    """
+    known = masked(sql)
+    try:
+        parsed = pglast.parse_sql(known)
+        if not sql.isascii():
+            known = _with_names(sql, known)
+    except pglast.parser.ParseError:  # the message is to be about the text itself
+        parsed = pglast.parse_sql(sql)
+        known = sql
+    found = []
+    for raw in parsed:
+        start = raw.stmt_location or 0
+        end = start + raw.stmt_len if raw.stmt_len else len(sql)
+        part = known[start:end]
+        tree = raw.stmt if part.isascii() or known is sql else pglast.parse_sql(part)[0].stmt
+        found.append((start, end, tree))
+    return found
+
+
+def _with_names(sql: str, masked_: str) -> str:
+    """The masked text with the names as they are."""
+    parts, at = [], 0
+    for token in pglast.scan(masked_):
+        if token.name in ("IDENT", "UIDENT"):
+            parts += [masked_[at : token.start], sql[token.start : token.end + 1]]
+            at = token.end + 1
+    return "".join([*parts, masked_[at:]])
 
 
 def kind(statement: Any) -> str:
@@ -37,17 +101,20 @@ def from_client(statement: Any) -> bool:
     return isinstance(statement, node.CopyStmt) and statement.filename is None
 
 
-def gives_up_locks(statement: Any) -> bool:
-    """Whether the statement releases every advisory lock of the session."""
-    return isinstance(statement, node.DiscardStmt) and statement.target == enums.DiscardMode.DISCARD_ALL
+def gives_up_locks(statement: Any, sql: str) -> bool:
+    """Whether the statement, whose text is ``sql``, releases the advisory locks that keep other runs away."""
+    discards = isinstance(statement, node.DiscardStmt) and statement.target == enums.DiscardMode.DISCARD_ALL
+    return discards or _UNLOCK.search(sql) is not None
 
 
 def about(statement: Any) -> tuple[str, ...]:
     """The ``Statement.about`` of a parsed statement, with names as SQL."""
     if isinstance(statement, node.IndexStmt) and statement.concurrent:
         return "index", _name(statement.relation), statement.idxname or ""
-    if isinstance(statement, node.ReindexStmt):
+    if isinstance(statement, node.ReindexStmt) and _concurrently(statement):
         return ("reindex",)
+    if sets_for_session(statement):
+        return ("set",)
     if isinstance(statement, node.DropStmt) and statement.concurrent:
         return ("drop index",)
     if isinstance(statement, node.AlterTableStmt):
@@ -67,6 +134,16 @@ def about(statement: Any) -> tuple[str, ...]:
     return (word,) if word else ()
 
 
+def sets_for_session(statement: Any) -> bool:
+    """Whether the statement sets something, a role too, beyond the end of its transaction, as ``SET`` does."""
+    if isinstance(statement, node.VariableSetStmt):
+        return not statement.is_local and not (statement.name or "").startswith("TRANSACTION")
+    if isinstance(statement, node.SelectStmt) and not statement.fromClause:
+        calls = [target.val for target in statement.targetList or () if isinstance(target.val, node.FuncCall)]
+        return any((call.funcname or ())[-1].sval == "set_config" for call in calls)
+    return False
+
+
 def tables(statement: Any) -> tuple[str, ...]:
     """The tables, or for ``DROP INDEX`` the indexes, that a parsed statement changes, as SQL."""
     if isinstance(statement, node.DropStmt):
@@ -78,41 +155,58 @@ def tables(statement: Any) -> tuple[str, ...]:
     return (_name(relation),) if relation else ()
 
 
-def destructions(statement: Any, place: str) -> list[Destruction]:
-    """What a parsed statement, which stands at ``place``, destroys or rewrites if that exists."""
-    if isinstance(statement, node.DropStmt):
-        kinds: dict[Any, str] = {
-            enums.ObjectType.OBJECT_TABLE: "table",
-            enums.ObjectType.OBJECT_FOREIGN_TABLE: "table",
-            enums.ObjectType.OBJECT_SCHEMA: "schema",
-        }
-        word = kinds.get(statement.removeType)
-        names = [_dotted(found) for found in statement.objects or ()] if word else []
-        return [Destruction(place, f"drops the {word} {name}", word or "", name) for name in names]
-    if isinstance(statement, node.TruncateStmt):
-        names = [_name(relation) for relation in statement.relations or ()]
-        return [Destruction(place, f"empties the table {name}", "table", name) for name in names]
-    if isinstance(statement, node.DeleteStmt) and statement.whereClause is None:
-        name = _name(statement.relation)
-        return [Destruction(place, f"empties the table {name}", "table", name)]
-    if isinstance(statement, node.DropdbStmt):
-        name = quote(statement.dbname or "")
-        return [Destruction(place, f"drops the database {name}", "database", name)]
-    if isinstance(statement, node.AlterTableStmt):
-        name = _name(statement.relation)
-        return [found for command in statement.cmds or () for found in _of_column(command, name, place)]
-    return []
+def outside(statement: Any, sql: str) -> str:
+    """What a parsed statement, whose text is ``sql``, changes besides its database, as a phrase; empty for most.
 
-
-def _of_column(command: Any, name: str, place: str) -> list[Destruction]:
-    column = command.name
-    if command.subtype == enums.AlterTableType.AT_DropColumn:
-        return [Destruction(place, f"drops the column {name}.{quote(column)}", "column", name, column)]
-    if command.subtype == enums.AlterTableType.AT_AlterColumnType:
-        type_ = RawStream()(command.def_.typeName)
-        what = f"rewrites the table {name} to give the column {quote(column)} the type {type_}"
-        return [Destruction(place, what, "column", name, column, type_)]
-    return []
+    Rather once too often: what it says of calls and of code that runs later is read from the text alone.
+    """
+    shared: dict[Any, str] = {
+        enums.ObjectType.OBJECT_DATABASE: "changes a database",
+        enums.ObjectType.OBJECT_PARAMETER_ACL: "changes who may set a parameter",
+        enums.ObjectType.OBJECT_ROLE: "changes a role",
+        enums.ObjectType.OBJECT_TABLESPACE: "changes a tablespace",
+    }
+    if isinstance(statement, node.RenameStmt):
+        return shared.get(statement.renameType, "")
+    if isinstance(statement, node.AlterOwnerStmt):
+        return shared.get(statement.objectType, "")
+    if isinstance(statement, (node.CommentStmt, node.GrantStmt, node.SecLabelStmt)):
+        return shared.get(statement.objtype, "")
+    if isinstance(statement, node.TransactionStmt):
+        return "ends a transaction that was prepared before" if kind(statement) == "alone" else ""
+    if isinstance(statement, node.CopyStmt) and statement.is_program:
+        return "runs a program on the server"
+    if isinstance(statement, node.CopyStmt) and statement.filename and not statement.is_from:
+        return "writes a file on the server"
+    phrases: dict[Any, str] = {
+        node.CreateRoleStmt: "creates a role",
+        node.AlterRoleStmt: "changes a role",
+        node.AlterRoleSetStmt: "changes a role",
+        node.DropRoleStmt: "drops a role",
+        node.GrantRoleStmt: "changes who is a member of a role",
+        node.ReassignOwnedStmt: "changes whose objects are whose",
+        node.DropOwnedStmt: "drops what a role owns",
+        node.AlterSystemStmt: "changes the server's settings",
+        node.CreatedbStmt: "creates a database",
+        node.AlterDatabaseStmt: "changes a database",
+        node.AlterDatabaseRefreshCollStmt: "changes a database",
+        node.AlterDatabaseSetStmt: "changes a database",
+        node.DropdbStmt: "drops a database",
+        node.CreateTableSpaceStmt: "creates a tablespace",
+        node.AlterTableSpaceOptionsStmt: "changes a tablespace",
+        node.DropTableSpaceStmt: "drops a tablespace",
+        node.CreateSubscriptionStmt: "subscribes to another server",
+        node.AlterSubscriptionStmt: "changes a subscription to another server",
+        node.DropSubscriptionStmt: "ends a subscription to another server",
+    }
+    if type(statement) in phrases:
+        return phrases[type(statement)]
+    if match := _CALL.search(sql):
+        return f"calls {match.group(1)}, which acts beyond the database"
+    code = isinstance(statement, (node.DoStmt, node.CreateFunctionStmt))
+    if code and (match := _SHARED_CODE.search(sql)):
+        return f"holds code that acts beyond the database, {' '.join(match.group().split())!r}"
+    return ""
 
 
 def _dotted(name: Any) -> str:
@@ -123,13 +217,17 @@ def _name(relation: Any) -> str:
     return ".".join(quote(part) for part in (relation.schemaname, relation.relname) if part)
 
 
+def _concurrently(statement: Any) -> bool:
+    return any(option.defname == "concurrently" for option in statement.params or ())
+
+
 def _refused_in_transaction(statement: Any) -> bool:
     """Whether PostgreSQL is known to refuse the statement within a transaction; the server has the last word."""
     if isinstance(statement, (node.IndexStmt, node.DropStmt)):
         return bool(statement.concurrent)
     if isinstance(statement, node.ReindexStmt):
         many = (enums.ReindexObjectType.REINDEX_OBJECT_SYSTEM, enums.ReindexObjectType.REINDEX_OBJECT_DATABASE)
-        return statement.kind in many or any(option.defname == "concurrently" for option in statement.params or ())
+        return statement.kind in many or _concurrently(statement)
     if isinstance(statement, node.VacuumStmt):
         return bool(statement.is_vacuumcmd)
     if isinstance(statement, node.ClusterStmt):

@@ -24,6 +24,8 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy i
 from conftest import Postgres
 from integration.migration_bed import Bed
 
+pytestmark = pytest.mark.once
+
 HERE = Path(__file__).parent
 WORK = HERE.parents[2] / ".cache" / "prisma"
 # Everything in the rows but ids and times; only what was resolved as applied has the same time twice.
@@ -38,10 +40,8 @@ BROKEN = B + "SELECT 1/0;\n"
 
 
 @pytest.fixture(scope="session")
-def prisma_directory(pytestconfig: pytest.Config) -> Path:
+def prisma_directory() -> Path:
     """Prisma from its package, with the configuration that lies beside this file."""
-    if pytestconfig.getoption("--pg-version") != 16:
-        pytest.skip("Prisma is asked on PostgreSQL 16 alone: what it does with its table depends on no version")
     if not shutil.which("npm"):
         missing = "npm is not installed, so that Prisma can't be"
         pytest.fail(missing) if os.environ.get("SLIPWAY_TEST_ALL") else pytest.skip(missing)

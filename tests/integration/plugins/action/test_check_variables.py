@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from modules import run_ansible
 
+pytestmark = pytest.mark.once
+
 SECRET = "kQ7xLm2ZpR9t"
 INVENTORY = "[database]\nlocalhost\n[backend]\nlocalhost\n"
 

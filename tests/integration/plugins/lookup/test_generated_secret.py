@@ -6,7 +6,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from modules import run_ansible
+
+pytestmark = pytest.mark.once
 
 
 def length(home: Path, *flags: str) -> object:

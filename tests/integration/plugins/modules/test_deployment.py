@@ -14,6 +14,8 @@ from ansible_collections.slipway.deploy.plugins.action.deployment import started
 from ansible_collections.slipway.deploy.plugins.module_utils._deployment import Run
 from modules import run_ansible, run_module
 
+pytestmark = pytest.mark.once
+
 # This very process, which lives, and one that has died.
 LIVE = replace(this_run("autotest", "test", "deploy"), pid=os.getpid(), started_ticks=started_ticks(os.getpid()))
 DEAD = replace(LIVE, user="zoe", pid=4194305)

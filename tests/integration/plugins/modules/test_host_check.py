@@ -16,6 +16,8 @@ from ansible_collections.slipway.deploy.plugins.module_utils._process import Pro
 from ansible_collections.slipway.deploy.plugins.module_utils._process_host import Service, started
 from modules import run_module, run_module_as
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def port() -> Iterator[int]:

@@ -28,6 +28,8 @@ from ansible_collections.slipway.deploy.plugins.plugin_utils import _migration_f
 from conftest import Postgres, start
 from modules import run_module
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[4]
 PASSWORD = "bad-input-role"
 # All that a migration or its bookkeeping could leave.

@@ -18,6 +18,8 @@ from ansible_collections.slipway.deploy.plugins.module_utils._host import wait_u
 from ansible_collections.slipway.deploy.plugins.module_utils._process_host import answers
 from release_support import APP, Module, free_port, get, load
 
+pytestmark = pytest.mark.once
+
 SECRET = "hunter2-secret"
 Run = Callable[..., dict[str, Any]]
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from release_support import Module, ansible
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Module:

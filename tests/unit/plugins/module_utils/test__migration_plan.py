@@ -120,6 +120,7 @@ def test_details() -> None:
         "missing": ["0_z"],
         "failed": [],
         "rolled_back": ["3_c"],
+        "half_applied": [],
         "out_of_order": ["1_a"],
         "edited_whitespace": [],
         "destructive": [],

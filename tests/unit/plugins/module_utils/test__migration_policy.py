@@ -28,6 +28,24 @@ def test_judgements(choice: str, waivers: tuple[Waiver, ...], denied: int, warne
     assert (len(verdict.denied), len(verdict.warned), len(verdict.waived)) == (denied, warned, waived)
 
 
+# Waivers that do not hold, and what is added to the denial: the name may be mistyped.
+OTHERS = [
+    ((), ""),
+    ((Waiver("1_a", "edited", "because", "ada"),), ""),
+    ((Waiver("1_aa", "missing", "because", "ada"),), " The rule 'missing' is waived only for '1_aa'."),
+    (
+        (Waiver("1_aa", "missing", "because", "ada"), Waiver("2_b", "missing", "because", "ada")),
+        " The rule 'missing' is waived only for '1_aa', '2_b'.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("waivers", "added"), OTHERS)
+def test_a_denial_names_what_its_rule_is_waived_for(waivers: tuple[Waiver, ...], added: str) -> None:
+    (denied,) = Policy({**DEFAULTS, "missing": "deny"}, waivers).judge([FINDING]).denied
+    assert denied.text == f"It is missing.{added}"
+
+
 def test_what_has_no_rule_is_always_denied() -> None:
     assert Policy(dict.fromkeys(DEFAULTS, "allow"), (WAIVER,)).judge([ALWAYS]).denied == (ALWAYS,)
 

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._migration import steps
-from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_files import parse, read
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_files import read
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 
 def write(directory: Path, name: str, content: bytes | str = b"") -> Path:
@@ -131,6 +134,38 @@ def test_problems(tmp_path: Path, content: bytes | str, expected: str) -> None:
     assert problem(tmp_path, content) == expected
 
 
+# As Prisma reads a file: invalid bytes become U+FFFD, one for each longest part of a character; all else is kept.
+TEXTS = [
+    (b"caf\xe9 x", "caf\ufffd x"),
+    (b"\xf0\x9f\x98 x", "\ufffd x"),
+    (b"\xed\xa0\x80", "\ufffd\ufffd\ufffd"),
+    (b"\xc0\xaf", "\ufffd\ufffd"),
+    ("\ufeffSELECT 1".encode(), "\ufeffSELECT 1"),
+    (b" \n\n", " \n\n"),
+    (b"a\0b", "a\0b"),
+]
+
+
+@pytest.mark.parametrize(("content", "text"), TEXTS)
+def test_what_is_hashed(tmp_path: Path, content: bytes, text: str) -> None:
+    write(tmp_path, "1_a", content)
+    (migration,) = read(str(tmp_path)).migrations
+    assert migration.checksums[0] == hashlib.sha256(text.encode()).hexdigest()
+
+
+@settings(deadline=None)  # it writes to a disk that others use, too
+@given(st.binary() | st.text().map(lambda text: text.encode(errors="replace")))
+def test_any_bytes_are_one_migration_with_a_script_or_a_problem(content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        write(Path(directory), "1_a", content)
+        found = read(directory, "m")
+    (migration,) = found.migrations
+    assert migration.checksums[0] == hashlib.sha256(content.decode(errors="replace").encode()).hexdigest()
+    assert bool(migration.problem) != ("1_a" in found.scripts)
+    if not migration.problem:
+        assert found.scripts["1_a"].text.encode() == content
+
+
 FINE = [
     "DISCARD TEMP",
     "",
@@ -146,27 +181,3 @@ FINE = [
 @pytest.mark.parametrize("content", FINE)
 def test_no_problem(tmp_path: Path, content: str) -> None:
     assert problem(tmp_path, content) == ""
-
-
-STEPS = [
-    ("", []),
-    ("SELECT 1; SELECT 2", ["0-2"]),
-    ("VACUUM", ["0-1!"]),
-    ("SELECT 1; VACUUM; SELECT 2; SELECT 3", ["0-1", "1-2!", "2-4"]),
-    ("BEGIN; SELECT 1; COMMIT", ["0-3"]),
-    ("SELECT 0; BEGIN; SELECT 1; COMMIT; SELECT 2", ["0-1", "1-4", "4-5"]),
-    ("BEGIN; VACUUM; COMMIT", ["0-3"]),
-    ("BEGIN; ROLLBACK; VACUUM; VACUUM", ["0-2", "2-3!", "3-4!"]),
-    ("SELECT 1; COMMIT; SELECT 2", ["0-2", "2-3"]),
-]
-
-
-@pytest.mark.parametrize(("sql", "expected"), STEPS)
-def test_steps(sql: str, expected: list[str]) -> None:
-    script = parse(sql.encode(), "f")
-    assert [f"{each.first}-{each.last}{'!' * each.alone}" for each in steps(script.statements)] == expected
-
-
-def test_statements_are_slices_of_the_text() -> None:
-    script = parse("-- 🙂\nSELECT 'é'  ;\n/* x */ SELECT 2".encode(), "f")
-    assert [script.sql(each) for each in script.statements] == ["SELECT 'é'  ", "SELECT 2"]

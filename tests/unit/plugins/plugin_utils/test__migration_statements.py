@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What statements mean for the engine: which run alone, what repeating them takes, what they destroy."""
+"""What statements mean for the engine: which run alone, what repeating them takes, what they change."""
 
 from __future__ import annotations
 
+import time
+
 import pglast
 import pytest
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_script import parse
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_statements import (
     about,
-    destructions,
+    gives_up_locks,
     kind,
+    outside,
     tables,
+    trees,
 )
 
 KINDS = [
@@ -49,7 +54,14 @@ ABOUT = [
     ("CREATE INDEX CONCURRENTLY i ON s.t (a)", ("index", '"s"."t"', "i")),
     ('CREATE INDEX CONCURRENTLY ON "T""x" (a)', ("index", '"T""x"', "")),
     ("CREATE INDEX i ON t (a)", ()),
-    ("REINDEX TABLE t", ("reindex",)),
+    ("REINDEX TABLE CONCURRENTLY t", ("reindex",)),
+    ("REINDEX TABLE t", ()),
+    ("SET lock_timeout = 1", ("set",)),
+    ("SET ROLE app", ("set",)),
+    ("SELECT pg_catalog.set_config('search_path', '', false)", ("set",)),
+    ("SET LOCAL lock_timeout = 1", ()),
+    ("SET TRANSACTION READ ONLY", ()),
+    ("SELECT 1", ()),
     ("DROP INDEX CONCURRENTLY i", ("drop index",)),
     ("ALTER TABLE a DETACH PARTITION b CONCURRENTLY", ("detach", 'ALTER TABLE "a" DETACH PARTITION "b" FINALIZE')),
     ("ALTER TABLE a DETACH PARTITION b", ()),
@@ -81,19 +93,116 @@ def test_tables(sql: str, expected: tuple[str, ...]) -> None:
     assert tables(pglast.parse_sql(sql)[0].stmt) == expected
 
 
-DESTRUCTIONS = [
-    ("DROP TABLE a, b", ['drops the table "a"', 'drops the table "b"']),
-    ("DROP SCHEMA s", ['drops the schema "s"']),
-    ("DROP VIEW v", []),
-    ("TRUNCATE a", ['empties the table "a"']),
-    ("DELETE FROM a", ['empties the table "a"']),
-    ("DELETE FROM a WHERE x", []),
-    ("DROP DATABASE d", ['drops the database "d"']),
-    ("ALTER TABLE a DROP b, ADD c int", ['drops the column "a"."b"']),
-    ("ALTER TABLE a ALTER b TYPE int8", ['rewrites the table "a" to give the column "b" the type int8']),
+GIVING_UP = [
+    ("DISCARD ALL", True),
+    ("SELECT pg_advisory_unlock_all()", True),
+    ("SELECT PG_Advisory_Unlock ( 72707369 )", True),
+    ("SELECT pg_catalog.pg_advisory_unlock(72707369::bigint)", True),
+    ("DO $$ BEGIN PERFORM pg_advisory_unlock(5273491070771285); END $$", True),
+    ("SELECT pg_advisory_unlock(42)", False),
+    ("SELECT pg_advisory_unlock(727073690)", False),
+    ("DISCARD TEMP", False),
 ]
 
 
-@pytest.mark.parametrize(("sql", "expected"), DESTRUCTIONS)
-def test_destructions(sql: str, expected: list[str]) -> None:
-    assert [found.what for found in destructions(pglast.parse_sql(sql)[0].stmt, "f:1:1")] == expected
+@pytest.mark.parametrize(("sql", "expected"), GIVING_UP)
+def test_what_gives_up_the_locks(sql: str, expected: bool) -> None:
+    assert gives_up_locks(pglast.parse_sql(sql)[0].stmt, sql) == expected
+
+
+SERVER = "which acts beyond the database"
+CODE = "holds code that acts beyond the database"
+OUTSIDE = [
+    ("CREATE ROLE r", "creates a role"),
+    ("GRANT a TO b", "changes who is a member of a role"),
+    ("ALTER ROLE r SET work_mem = 1", "changes a role"),
+    ("ALTER ROLE r RENAME TO s", "changes a role"),
+    ("COMMENT ON ROLE r IS 'x'", "changes a role"),
+    ("SECURITY LABEL ON ROLE r IS 'x'", "changes a role"),
+    ("ALTER TABLESPACE t OWNER TO r", "changes a tablespace"),
+    ("GRANT CONNECT ON DATABASE d TO r", "changes a database"),
+    ("GRANT SET ON PARAMETER work_mem TO r", "changes who may set a parameter"),
+    ("ALTER DATABASE d OWNER TO r", "changes a database"),
+    ("ALTER DATABASE d REFRESH COLLATION VERSION", "changes a database"),
+    ("ALTER SYSTEM SET work_mem = 1", "changes the server's settings"),
+    ("COMMIT PREPARED 'x'", "ends a transaction that was prepared before"),
+    ("COPY t TO PROGRAM 'x'", "runs a program on the server"),
+    ("COPY t FROM PROGRAM 'x'", "runs a program on the server"),
+    ("COPY t TO '/tmp/x'", "writes a file on the server"),
+    ("SELECT dblink_exec('dbname=x', 'DROP TABLE y')", f"calls dblink_exec, {SERVER}"),
+    ("SELECT * FROM public.dblink('x', 'y') AS t (i int)", f"calls dblink, {SERVER}"),
+    ("SELECT pg_catalog.pg_reload_conf ()", f"calls pg_reload_conf, {SERVER}"),
+    ("SELECT pg_create_logical_replication_slot('s', 'x')", f"calls pg_create_logical_replication_slot, {SERVER}"),
+    ("SELECT pg_drop_replication_slot('s')", f"calls pg_drop_replication_slot, {SERVER}"),
+    ("SELECT pg_terminate_backend(pid) FROM pg_stat_activity", f"calls pg_terminate_backend, {SERVER}"),
+    ("SELECT lo_export(1, '/tmp/x')", f"calls lo_export, {SERVER}"),
+    ("SELECT cron.schedule('x', '* * * * *', 'y')", f"calls cron.schedule, {SERVER}"),
+    ("DO $$ BEGIN IF NOT EXISTS (SELECT 1) THEN CREATE  ROLE r; END IF; END $$", f"{CODE}, 'CREATE ROLE'"),
+    ("DO $$ BEGIN EXECUTE 'ALTER ROLE r PASSWORD ''x'''; END $$", f"{CODE}, 'ALTER ROLE'"),
+    ("DO $$ BEGIN EXECUTE format('GRANT %I TO %I', 'a', 'b'); END $$", f"{CODE}, 'GRANT %I TO'"),
+    ("DO $$ BEGIN PERFORM pg_reload_conf(); END $$", f"calls pg_reload_conf, {SERVER}"),
+    ("DO $$ BEGIN EXECUTE 'COPY t TO ''/tmp/x'''; END $$", f"{CODE}, \"TO ''/\""),
+    ("CREATE PROCEDURE p() LANGUAGE sql AS 'DROP USER u'", f"{CODE}, 'DROP USER'"),
+    ("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'REASSIGN OWNED BY a TO b'", f"{CODE}, 'REASSIGN OWNED'"),
+    ("CREATE TABLE t (role text, dblink int)", ""),
+    ("COMMENT ON TABLE t IS 'create role'", ""),
+    ("INSERT INTO t VALUES ('create role')", ""),
+    ("GRANT SELECT ON t TO r", ""),
+    ("ALTER TABLE t OWNER TO r", ""),
+    ("ALTER TABLE t RENAME TO u", ""),
+    ("COPY t FROM '/tmp/x'", ""),
+    ("CALL p()", ""),
+    ("COMMIT", ""),
+    ("SET ROLE r", ""),
+    ("CREATE USER MAPPING FOR r SERVER s", ""),
+    ("DO $$ BEGIN GRANT SELECT ON t TO r; ALTER TABLE t OWNER TO r; UPDATE t SET role = 'user'; END $$", ""),
+    ("DO $$ BEGIN ALTER TABLE a ADD FOREIGN KEY (i) REFERENCES b ON DELETE CASCADE; END $$", ""),
+    ("DO $$ BEGIN CREATE USER MAPPING FOR r SERVER s; END $$", ""),
+]
+
+
+@pytest.mark.parametrize(("sql", "expected"), OUTSIDE)
+def test_what_changes_more_than_its_database(sql: str, expected: str) -> None:
+    assert outside(pglast.parse_sql(sql)[0].stmt, sql) == expected
+
+
+TREES = [
+    ("", []),
+    ("-- é\n;", []),
+    ("-- é\nDROP TABLE \"é\".ü; SELECT 'ä' AS ö /* ß */; DROP INDEX ï -- é",
+     [('DROP TABLE "é".ü', ('"é"."ü"',)), ("SELECT 'ä' AS ö /* ß */", ()), ("DROP INDEX ï -- é", ('"ï"',))]),
+    ("DROP TABLE éa, üa; TRUNCATE \"a'é\"",
+     [("DROP TABLE éa, üa", ('"éa"', '"üa"')), ("TRUNCATE \"a'é\"", ('"a\'é"',))]),
+    ('DROP TABLE U&"\\00e9ü", currentéuser',
+     [('DROP TABLE U&"\\00e9ü", currentéuser', ('"éü"', '"currentéuser"'))]),
+    ("CREATE INDEX i ON t (currentédate)", [("CREATE INDEX i ON t (currentédate)", ('"t"',))]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sql", "expected"), TREES)
+def test_trees_have_the_true_names_and_places(sql: str, expected: list[tuple[str, tuple[str, ...]]]) -> None:
+    assert [(sql[start:end], tables(tree)) for start, end, tree in trees(sql)] == expected
+
+
+def test_an_error_is_about_the_text_itself() -> None:
+    with pytest.raises(pglast.parser.ParseError) as caught:
+        trees("SELECT 'é'; SELECT ü ä ö")
+    assert caught.value.args == ('syntax error at or near "ö"', 23)
+
+
+REPEATED = [
+    ("", "INSERT INTO t VALUES ('éééééééééééééééééééé');\n"),
+    ("", "SELECT 'éééééééééé'::text;\n"),
+    ("SELECT ''", " || 'éééééééééé'::text"),
+]
+
+
+@pytest.mark.parametrize(("first", "more"), REPEATED)
+def test_what_is_beyond_ascii_is_parsed_about_as_fast(first: str, more: str) -> None:
+    def seconds(text: str) -> float:
+        begun = time.perf_counter()
+        parse(text.encode(), "f")
+        return time.perf_counter() - begun
+
+    text = first + more * 2000
+    assert min(seconds(text) for _ in range(3)) < 10 * min(seconds(text.replace("é", "e")) for _ in range(3))

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Splits the text of a migration into statements on the controller, and tells what of it can't be applied."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import re
+import resource
+from dataclasses import replace
+
+from ansible_collections.slipway.deploy.plugins.module_utils._migration import Script, Statement, excerpt, locate
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_destructive import Destruction
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_destructions import Destructions
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_statements import (
+    about,
+    from_client,
+    gives_up_locks,
+    kind,
+    masked,
+    outside,
+    tables,
+    trees,
+)
+
+with contextlib.suppress(ImportError):  # the reader of the files says so
+    import pglast
+
+# What pg_dump writes for psql alone; nothing of it is SQL.
+_PSQL_GUARD = re.compile(r"^\\(un)?restrict .*$", re.MULTILINE)
+# So many characters hold no statement that is nested too deeply for the parser; of "1+1+1..." it takes 46,000.
+_NEVER_DEEP = 16 * 1024
+
+
+class NotApplicableError(Exception):
+    """A script that can't be applied as it is; the text is the problem's sentence."""
+
+
+def parse(raw: bytes, file: str) -> Script:
+    """Split a script into statements with PostgreSQL's own parser."""
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise NotApplicableError(
+            f"{file}:{line}: not UTF-8 (byte 0x{raw[error.start]:02x}): save it as UTF-8."
+        ) from error
+    if text.startswith("\ufeff"):
+        raise NotApplicableError(
+            f"{file} begins with a byte order mark, which PostgreSQL rejects: save it as UTF-8 without one."
+        )
+    if "\0" in text:
+        line, column = locate(text, text.index("\0"))
+        raise NotApplicableError(
+            f"{file}:{line}:{column}: a NUL byte: the file is not SQL text, replace it by one that is."
+        )
+    sql = _PSQL_GUARD.sub(lambda match: " " * len(match.group()), text)
+    try:
+        _check_depth(sql, file)
+        parsed = trees(sql)
+    except pglast.parser.ParseError as error:
+        message, offset = _shortened(error.args[0]), error.args[1]
+        raise NotApplicableError(_at(sql, file, len(sql.rstrip()) if offset is None else offset, message)) from error
+    statements: list[Statement] = []
+    destructive: list[Destruction] = []
+    beyond: list[str] = []
+    destructions = Destructions()
+    for start, end, tree in parsed:
+        part = sql[start:end]
+        if gives_up_locks(tree, part):
+            message = "this gives up the locks that keep other runs away, delete it"
+            raise NotApplicableError(_at(sql, file, start, message))
+        if from_client(tree):
+            raise NotApplicableError(
+                _at(sql, file, start, "COPY from or to the client works only in psql, write INSERT instead")
+            )
+        statements.append(Statement(start, end, kind(tree), about(tree), tables(tree)))
+        if phrase := outside(tree, part):
+            line, column = locate(sql, start)
+            beyond.append(f"{phrase} ({file}:{line}:{column})")
+        for destruction in destructions.of(tree, part, file):
+            line, column = locate(sql, start)
+            destructive.append(replace(destruction, place=f"{file}:{line}:{column}"))
+    _check_transactions(sql, file, statements)
+    return Script(file, sql, tuple(statements), tuple(destructive), tuple(beyond))
+
+
+def _check_depth(sql: str, file: str) -> None:
+    """Refuse what is nested so deeply that the parser, which has no limit of its own, would end this process.
+
+    That is tried out in a copy of the process.
+    """
+    if len(sql) < _NEVER_DEEP:
+        return
+    quick = masked(sql)
+    parts = pglast.split(quick, with_parser=False, only_slices=True)
+    longest = max(parts, key=lambda part: part.stop - part.start, default=slice(0, 0))
+    if longest.stop - longest.start < _NEVER_DEEP:
+        return
+    copy = os.fork()
+    if not copy:
+        try:
+            faulthandler.disable()
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            pglast.parse_sql(quick)
+        finally:
+            os._exit(0)
+    if os.waitpid(copy, 0)[1]:
+        message = "this is nested too deeply for PostgreSQL's parser, write it as several statements"
+        raise NotApplicableError(_at(sql, file, longest.start, message))
+
+
+def in_one_transaction(script: Script) -> Script:
+    """Refuse what can't run in a transaction that is not the script's own."""
+    for statement in script.statements:
+        if statement.kind:
+            message = "this can't be part of the transaction that the file runs in"
+            raise NotApplicableError(_at(script.text, script.path, statement.start, message))
+    return script
+
+
+def _check_transactions(text: str, file: str, statements: list[Statement]) -> None:
+    """A file with transactions of its own must end with them committed."""
+    opened: Statement | None = None
+    ended: Statement | None = None
+    for statement in statements:
+        if statement.kind == "prepare":
+            raise NotApplicableError(
+                _at(text, file, statement.start, "PREPARE TRANSACTION is left to be finished by hand")
+            )
+        if statement.kind == "begin" and opened is None:
+            opened = statement
+        if statement.kind in ("commit", "rollback"):
+            opened, ended = None, statement
+    if opened:
+        raise NotApplicableError(
+            _at(text, file, opened.start, "this transaction is never committed, add COMMIT or delete BEGIN")
+        )
+    if ended and ended.kind == "rollback" and ended is statements[-1]:
+        raise NotApplicableError(
+            _at(text, file, ended.start, "the file ends by undoing its own transaction, write COMMIT or delete it")
+        )
+
+
+def _shortened(message: str) -> str:
+    """The parser's message: after a quote that is never closed it holds the rest of the file."""
+    line = message.split("\n", 1)[0][:120]
+    return message if line == message else f"{line}..."
+
+
+def _at(text: str, file: str, offset: int, message: str) -> str:
+    line, column = locate(text, offset)
+    hint = ""
+    if text.split("\n")[line - 1].startswith("\\"):
+        hint = " (a line that begins with a backslash is a command of psql, not SQL)"
+    return f"{file}:{line}:{column}: {message}{hint}\n{excerpt(text, offset)}"
