@@ -187,7 +187,10 @@ def median(measure: Callable[[], Usage]) -> Usage:
 
 
 def measure(postgres: Postgres, directory: Path) -> dict[str, dict[str, Usage]]:
-    """Every figure of every tool. The rounds of the tools take turns, so that a busy moment hits all of them."""
+    """Every figure of every tool. The rounds of the tools take turns, so that a busy moment hits all of them.
+
+    What the run before has left to be written to the disk is written before the next begins.
+    """
     tools = [Slipway(), Psql(), Dbmate(), Alembic()]
     rounds: dict[str, dict[str, list[Usage]]] = {tool.name: {} for tool in tools}
     for size in SIZES:
@@ -195,9 +198,11 @@ def measure(postgres: Postgres, directory: Path) -> dict[str, dict[str, Usage]]:
             shutil.rmtree(directory / tool.name, ignore_errors=True)
             (directory / tool.name).mkdir()
             tool.prepare(directory / tool.name, size)
-        for _ in range(ROUNDS):
-            for tool in tools:
+        for number in range(ROUNDS):
+            for tool in tools[number % len(tools) :] + tools[: number % len(tools)]:
                 database = postgres.database()
+                postgres.execute("CHECKPOINT")
+                os.sync()
                 rounds[tool.name].setdefault(f"{size} files", []).append(tool.apply(postgres, database))
                 if size == SIZES[-1] and not isinstance(tool, Psql):
                     rounds[tool.name].setdefault("no-op", []).append(tool.apply(postgres, database))

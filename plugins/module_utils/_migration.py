@@ -39,7 +39,8 @@ class Statement:
     """One SQL statement as the slice ``[start:end]`` of its file, in characters.
 
     ``kind`` is empty, or ``alone`` (PostgreSQL refuses it within a transaction), ``begin``, ``commit``, ``rollback``.
-    ``about`` says of some that run alone what is to be known when they are repeated: what they do, and to what.
+    ``about`` says of some what is to be known when they are repeated: what they do, and to what. ``set`` is what sets
+    something for the session, ``inert`` what does nothing to it at all.
     ``tables`` are the existing tables that it is to change, as SQL.
     """
 

@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils import _migration_leftovers as leftovers
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import one_row
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import (
     Migration,
@@ -27,6 +29,10 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration_session 
 with contextlib.suppress(ImportError):  # connect() says so
     import psycopg2
 
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
+
+AT_ONCE = 100  # migrations that share a round trip, at most
 # SQLSTATEs: the server's word that a statement can't share a transaction with others, or (a value just added to an
 # enum) with those before it.
 _NOT_IN_TRANSACTION = {"25001", "2D000"}
@@ -52,6 +58,31 @@ class Applied:
     blockers: list[dict[str, Any]] = field(default_factory=list)
 
 
+def advance(session: Session, works: Sequence[Application]) -> list[Applied]:
+    """Apply the first of some migrations, with those after it that can share its round trip.
+
+    Raises StatementError about the first.
+    """
+    inert = list(itertools.takewhile(lambda work: work.inert, works))
+    if len(inert) > 1 and not _event_triggers(session.cursor):
+        began = time.monotonic()
+        if session.together([(work.script, *work.record(1, final=True)) for work in inert]):
+            done = inert
+        else:
+            applied = inert[0].table.read(session.cursor).applied
+            done = [work for work in inert if work.migration.name in applied]
+        if done:
+            mean = (time.monotonic() - began) / len(done)
+            return [Applied(work.migration.name, mean, statements=1) for work in done]
+    return [works[0].run()]
+
+
+def _event_triggers(cursor: Cursor) -> bool:
+    """Whether code of the user's may run at any statement."""
+    cursor.execute("SELECT EXISTS (SELECT FROM pg_event_trigger WHERE evtenabled <> 'D')")
+    return bool(one_row(cursor)[0])
+
+
 class Application:
     """One migration on its way into the database, over a session that holds Prisma's lock."""
 
@@ -75,7 +106,6 @@ class Application:
         self.row_id = str(uuid.uuid4())
         self.written = False
         self.attempts = 1
-        watch.blockers = ()
 
     def resume(self, row: Row, progress: Progress) -> None:
         """Go on from an unfinished row. Raises SlipwayError when that is not possible."""
@@ -88,6 +118,7 @@ class Application:
         """Apply the migration from where it stands. Raises StatementError with the transaction undone."""
         began, at_start, total = time.monotonic(), self.progress.done, len(self.script.statements)
         todo = steps(self.script.statements, at_start)
+        self.watch.forget()
         finished = False
         while not finished:
             if not todo or todo[-1].alone:
@@ -103,6 +134,12 @@ class Application:
                 todo = divided + rest
         blockers = [each.result() for each in self.watch.blockers] if self.attempts > 1 else []
         return Applied(self.migration.name, time.monotonic() - began, total - at_start, self.attempts, blockers)
+
+    @property
+    def inert(self) -> bool:
+        """Whether all of it is one statement that does nothing to the session."""
+        only = [part.about for part in self.script.statements] == [("inert",)]
+        return only and not self.verification and not self.written
 
     def failure(self, failed: StatementError) -> str:
         """Record the failure and return its message. A migration of which nothing is kept counts as rolled back."""
@@ -135,12 +172,12 @@ class Application:
         verification = self.verification if final else None
         parts = self.script.statements[step.first : step.last]
         if len(parts) == 1 and not parts[0].kind and not verification:
-            self.session.transact(self.script, step.first, *self._record(step.last, final), last=final)
+            self.session.transact(self.script, step.first, *self.record(step.last, final), last=final)
         else:
             self.session.begin(self.script, step.first, step.last)
             if verification:
                 self.session.verify(verification)
-            self.session.commit(self.script, *self._record(step.last, final), last=final)
+            self.session.commit(self.script, *self.record(step.last, final), last=final)
         self.written = True
         self.progress = Progress.of(self.script, step.last)
 
@@ -213,7 +250,7 @@ class Application:
         self.session.execute(*self._save(state))
         self.written = True
 
-    def _record(self, done: int, final: bool) -> tuple[str, Mapping[str, Any]]:
+    def record(self, done: int, final: bool) -> tuple[str, Mapping[str, Any]]:
         """The statement that writes to the history that ``done`` statements are finished."""
         if final:
             return self._save({"finished_at": NOW, "applied_steps_count": 1, "logs": None})

@@ -148,6 +148,10 @@ class Watch:
         self.blockers: tuple[Blocker, ...] = ()
         self._waited = 0.0
 
+    def forget(self) -> None:
+        """Begin anew, for another migration."""
+        self.blockers = ()
+
     def take_waited(self) -> float:
         """Seconds that the session has waited since this was asked last."""
         waited, self._waited = self._waited, 0.0

@@ -13,9 +13,11 @@ from ansible_collections.slipway.deploy.plugins.module_utils._connection import 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_apply import (
+    AT_ONCE,
     Application,
     Applied,
     Patience,
+    advance,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_decisions import record
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_destructive import real
@@ -231,12 +233,13 @@ def _apply(
         for waiver in verdict.waived:
             record(cursor, waiver.migration, waiver.decision)
         try:
-            for migration in plan.pending:
-                work = Application(session, table, migration, files.payload.scripts, watch, patience)
-                if migration.name in plan.begun:
-                    work.resume(*plan.begun[migration.name])
+            works = [Application(session, table, each, files.payload.scripts, watch, patience) for each in plan.pending]
+            while len(applied) < len(works):
+                work, *others = works[len(applied) : len(applied) + AT_ONCE]
+                if work.migration.name in plan.begun:
+                    work.resume(*plan.begun[work.migration.name])
                 try:
-                    applied.append(work.run())
+                    applied += advance(session, [work, *others])
                 except StatementError as error:
                     raise SlipwayError(work.failure(error)) from error
         except SlipwayError as error:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Script, excerpt, locate
@@ -156,6 +156,23 @@ class Session:
         # On a line of its own, because the statement may end with a comment.
         whole = f"{opening}{script.sql(script.statements[number])}\n; {closing}"
         self.send(script, number, whole, shift=len(opening))
+
+    def together(self, parts: Sequence[tuple[Script, str, Mapping[str, Any]]]) -> bool:
+        """Run the only statement of each script, which is inert, with a row of ours, in a single round trip.
+
+        Each is a transaction of its own. At an error, those before it are committed, and the result is false.
+        """
+        transactions = [
+            f"BEGIN; {script.sql(script.statements[0])}\n; {self.cursor.mogrify(sql, values).decode()}; COMMIT"
+            for script, sql, values in parts
+        ]
+        try:
+            self.send(parts[0][0], None, "; ".join(transactions))
+        except StatementError as failed:
+            if failed.lost:
+                raise
+            return False
+        return True
 
     def _closing(self, sql: str, last: bool) -> str:
         """All that comes after a script's statements. What is deferred to the end still runs under its settings.

@@ -115,6 +115,8 @@ def about(statement: Any) -> tuple[str, ...]:
         return ("reindex",)
     if sets_for_session(statement):
         return ("set",)
+    if inert(statement):
+        return ("inert",)
     if isinstance(statement, node.DropStmt) and statement.concurrent:
         return ("drop index",)
     if isinstance(statement, node.AlterTableStmt):
@@ -132,6 +134,16 @@ def about(statement: Any) -> tuple[str, ...]:
     }
     word = words.get(type(statement))
     return (word,) if word else ()
+
+
+def inert(statement: Any) -> bool:
+    """Whether the statement is quick and leaves nothing in the session: it runs no code but that of event triggers."""
+    if isinstance(statement, (node.CreateStmt, node.CreateSeqStmt)):
+        relation: Any = statement.relation if isinstance(statement, node.CreateStmt) else statement.sequence
+        return bool(relation.relpersistence != "t" and relation.schemaname != "pg_temp")
+    if isinstance(statement, node.CreateSchemaStmt):
+        return not statement.schemaElts
+    return isinstance(statement, (node.CommentStmt, node.CompositeTypeStmt, node.CreateEnumStmt))
 
 
 def sets_for_session(statement: Any) -> bool:

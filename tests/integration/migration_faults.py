@@ -25,6 +25,8 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration_run impo
 
 # A file's SQL, with {n} for a number of its own, and the last thing that it makes.
 KINDS = [
+    ("CREATE TABLE t{n} (id int PRIMARY KEY)", "t{n}"),
+    ("CREATE SEQUENCE s{n}", "s{n}"),
     ("CREATE TABLE t{n} (id int, n int); INSERT INTO t{n} SELECT i, i FROM generate_series(1, 50) AS i", "t{n}"),
     ("CREATE TABLE t{n} (id int); SELECT pg_sleep(0.01); CREATE INDEX i{n} ON t{n} (id)", "i{n}"),
     ("BEGIN; CREATE TABLE t{n} (id int); COMMIT; BEGIN; CREATE INDEX i{n} ON t{n} (id); COMMIT", "i{n}"),

@@ -98,6 +98,55 @@ def test_a_role_holds_for_all_of_a_file_also_when_it_is_gone_on_with(bed: Bed) -
     assert bed.sql("SELECT tableowner FROM pg_tables WHERE tablename IN ('a', 'b')") == [(role,), (role,)]
 
 
+INERT = {f"{number:02}_t": f"CREATE TABLE t{number} (id int PRIMARY KEY)" for number in range(5)}
+
+
+def test_migrations_that_share_a_round_trip_are_transactions_of_their_own(bed: Bed) -> None:
+    for name, sql in INERT.items():
+        bed.write(name, sql)
+    bed.write("03_t", "CREATE TABLE t3 (id nope)")
+    assert bed.fails().startswith(
+        "Migration '03_t' failed at migrations/03_t/migration.sql:1:21: type \"nope\" does not exist (SQLSTATE 42704)\n"
+    )
+    assert [row[0] for row in bed.rows() if row[2]] == ["00_t", "01_t", "02_t"]
+    assert [row[0] for row in bed.rows() if row[3]] == ["03_t"]
+    assert bed.tables() == ["t0", "t1", "t2"]
+    bed.write("03_t", INERT["03_t"])
+    assert [each["name"] for each in bed.migrate()["applied_now"]] == ["03_t", "04_t"]
+    assert bed.sql("SELECT count(DISTINCT xmin::text) FROM _prisma_migrations WHERE rolled_back_at IS NULL") == [(5,)]
+    assert states(bed).count(APPLIED) == 5
+
+
+def test_one_that_waits_for_a_lock_is_patient_also_among_others(bed: Bed) -> None:
+    bed.sql("CREATE TABLE parent (id int PRIMARY KEY)")
+    bed.write("00_p", "CREATE TABLE parent (id int PRIMARY KEY)")
+    bed.resolve("applied", "00_p")
+    bed.write("01_t", "CREATE TABLE t1 ()")
+    bed.write("02_t", "CREATE TABLE t2 (id int REFERENCES parent)")
+    bed.write("03_t", "CREATE TABLE t3 ()")
+    bed.lock_timeout = "300ms"
+    with session_for(bed, 1.5, "LOCK parent"):
+        applied = bed.migrate()["applied_now"]
+    assert [(each["name"], each["attempts"] > 1) for each in applied] == [
+        ("01_t", False),
+        ("02_t", True),
+        ("03_t", False),
+    ]
+
+
+def test_where_code_may_run_at_any_statement_each_is_sent_alone(bed: Bed) -> None:
+    bed.sql(
+        "CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN SET search_path = elsewhere; END $$;"
+        "CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION f(); CREATE SCHEMA elsewhere"
+    )
+    bed.write("00_x", "CREATE SCHEMA elsewhere")
+    bed.resolve("applied", "00_x")
+    for name, sql in INERT.items():
+        bed.write(name.replace("_", "1_"), sql)
+    bed.migrate()
+    assert bed.tables() == ["t0", "t1", "t2", "t3", "t4"]
+
+
 def test_a_temporary_table_is_there_until_the_end_of_its_file(bed: Bed) -> None:
     bed.write("1_a", "CREATE TEMP TABLE x AS SELECT 7 AS n; CREATE TABLE a (n int); VACUUM a; INSERT INTO a TABLE x")
     bed.write("2_b", "CREATE TABLE b AS SELECT to_regclass('x') AS x")
