@@ -261,7 +261,9 @@ class Application:
         checksum = self.migration.checksums[0]
         if self.written:
             return self.table.update(self.row_id, {**state, "checksum": checksum})
-        row = {"id": self.row_id, "checksum": checksum, "migration_name": self.migration.name, "started_at": BEGUN}
+        # now() is the same for all transactions of one round trip, and the history is read by when they started.
+        started = NOW if self.inert else BEGUN
+        row = {"id": self.row_id, "checksum": checksum, "migration_name": self.migration.name, "started_at": started}
         return self.table.insert({**row, **state})
 
     def _divide(self, step: Step, failed: StatementError) -> list[Step]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
@@ -18,6 +19,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration_progress
 from conftest import Postgres
 from integration.migration_bed import Bed
 
+HELD = float(os.environ.get("SLIPWAY_HELD", "2"))  # seconds that somebody holds a table
 FINISHED = (True, False, 1, False)
 ROLLED_BACK = (False, True, 0, True)
 
@@ -173,14 +175,15 @@ def holding(bed: Bed, sql: str) -> Iterator[threading.Timer]:
         cursor.execute("SET application_name = 'reports'")
         cursor.execute(f"BEGIN; {sql}")
     try:
-        yield threading.Timer(2, connection.close)
+        yield threading.Timer(HELD, connection.close)
     finally:
         connection.close()
 
 
 def test_readers_wait_no_longer_than_the_lock_timeout(bed: Bed) -> None:
-    bed.lock_timeout = "300ms"
-    bed.patience = Patience(5, 20)
+    timeout = min(2.0, 0.15 * HELD)
+    bed.lock_timeout = f"{timeout * 1000:.0f}ms"
+    bed.patience = Patience(5, 10 * HELD)
     bed.write("1_a", "ALTER TABLE t ADD COLUMN x int")
     slowest, stop = 0.0, threading.Event()
 
@@ -203,7 +206,7 @@ def test_readers_wait_no_longer_than_the_lock_timeout(bed: Bed) -> None:
     reader.join()
     assert applied["attempts"] > 1
     assert applied["blockers"][0]["application"] == "reports"
-    assert 0.2 < slowest < 0.4
+    assert timeout - 0.1 < slowest < timeout + 0.1
     assert state(bed) == [FINISHED]
 
 
