@@ -59,7 +59,8 @@ def _sorted(item: str, of: str) -> str:
 
 
 def _options(column: str) -> str:
-    listed = _sorted(_masked("item"), f"unnest({column}) AS item")
+    """SQL for options, without those that the server keeps for itself (pg_attver: when the column was last changed)."""
+    listed = _sorted(_masked("item"), f"unnest({column}) AS item WHERE item NOT LIKE 'pg@_%' ESCAPE '@'")
     return f"CASE WHEN {column} IS NOT NULL THEN {listed} END"  # most have none
 
 

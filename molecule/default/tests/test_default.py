@@ -163,4 +163,4 @@ def test_state_is_for_its_owner_alone() -> None:
     assert stat.S_IMODE((PROJECT / ".slipway/molecule/secrets.json").stat().st_mode) == 0o600
     assert not (STATE / "lock.json").exists()
     newest = json.loads((STATE / "deployments.jsonl").read_text().splitlines()[-1])
-    assert (newest["verb"], newest["status"]) == ("deploy", "succeeded")
+    assert (newest["verb"], newest["status"], newest["facts"]["drift"]) == ("deploy", "succeeded", "none")

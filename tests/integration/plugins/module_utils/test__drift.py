@@ -456,6 +456,13 @@ def test_a_setting_of_the_session_does_not_show(setting: str, before: Catalogue,
     assert found_after(f"SET LOCAL {setting}", before, cursor) == []
 
 
+def test_what_the_server_notes_at_a_column_does_not_show(before: Catalogue, cursor: Cursor) -> None:
+    note = (
+        "UPDATE pg_attribute SET attoptions = '{pg_attver=1}' WHERE attrelid = 'users'::regclass AND attname = 'name'"
+    )
+    assert found_after(note, before, cursor) == []
+
+
 def names(cursor: Cursor, version: int) -> list[str]:
     cursor.execute("BEGIN; SET LOCAL search_path = ''")
     cursor.execute(catalogue.statement(version))
