@@ -71,23 +71,24 @@ class Comparison:
         return cls(server, creator, not check_mode)
 
     def differences(self, files: Files, against: str) -> tuple[str, list[Difference]]:
-        """Compare with a ``replay``, a ``snapshot``, or (``auto``) with a snapshot where a replay is not possible.
+        """Compare with a ``replay``, a ``snapshot``, or the one that is possible.
 
-        Returns which it was, and the differences. Raises SlipwayError where it can't be done.
+        ``auto`` tries the replay first, ``quick`` the snapshot.
+        Returns which it was, and the differences. Raises SlipwayError where none can be done.
         """
-        if against == "snapshot":
-            return "snapshot", by_snapshot(self.server, files.schema)
-        try:
-            if not self.may_write:
-                raise SlipwayError("A replay makes a scratch database, which check mode does not.")
-            return "replay", by_replay(self.server, files, self.creator)
-        except SlipwayError as refused:
-            if against == "replay":
-                raise
+        ways = {"auto": ("replay", "snapshot"), "quick": ("snapshot", "replay")}.get(against, (against,))
+        refused: list[str] = []
+        for way in ways:
             try:
-                return "snapshot", by_snapshot(self.server, files.schema)
-            except SlipwayError as nothing:
-                raise SlipwayError(f"{refused} {nothing}") from nothing
+                return way, self._by_replay(files) if way == "replay" else by_snapshot(self.server, files.schema)
+            except SlipwayError as error:
+                refused.append(str(error))
+        raise SlipwayError(" ".join(refused))
+
+    def _by_replay(self, files: Files) -> list[Difference]:
+        if not self.may_write:
+            raise SlipwayError("A replay makes a scratch database, which check mode does not.")
+        return by_replay(self.server, files, self.creator)
 
 
 def by_replay(server: Server, files: Files, creator: Server | None = None) -> list[Difference]:

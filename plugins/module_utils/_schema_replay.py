@@ -31,6 +31,7 @@ SUFFIX = "_replay"
 # One replay at a time, so that what an interrupted one has left is known as such.
 _KEY = 5_273_491_070_771_286
 _WAIT = 60  # seconds
+_LONGEST = "30s"  # of one statement; more is no small thing to do beside an application
 
 # What is there before the first migration, because the environment and not a migration made it: statements to repeat.
 _EXTENSIONS = """
@@ -80,7 +81,7 @@ def replayed(cursor: Cursor, server: Server, creator: Server, files: Files, plan
                 there.execute("; ".join(rights))
         if plan.applied:
             try:
-                migrate(server.on(name), again, Patience(10, 10))
+                migrate(server.on(name), again, Patience(10, 10), statement_timeout=_LONGEST)
             except SlipwayError as error:
                 raise SlipwayError(f"The migrations can't be replayed: {error}") from error
         with working(server.on(name), files.schema) as there:

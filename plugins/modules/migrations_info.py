@@ -22,7 +22,7 @@ options:
         RV(problems). That it can't be told is a remark, too.
     type: str
     default: none
-    choices: [none, auto, replay, snapshot]
+    choices: [none, auto, quick, replay, snapshot]
 extends_documentation_fragment:
   - slipway.deploy.attributes
   - slipway.deploy.postgres
@@ -136,7 +136,7 @@ def main() -> None:
     options: dict[str, dict[str, Any]] = {
         "path": {"type": "path", "required": True},
         "schema": {"type": "str", "default": "public"},
-        "drift": {"type": "str", "default": "none", "choices": ["none", "auto", "replay", "snapshot"]},
+        "drift": {"type": "str", "default": "none", "choices": ["none", "auto", "quick", "replay", "snapshot"]},
         "_payload": {"type": "str", "no_log": True},
     }
     spec = {**CONNECTION_SPEC, **POLICY_SPEC, **REPLAY_SPEC, **options}

@@ -33,11 +33,11 @@ options:
   against:
     description:
       - What to compare with. V(replay) takes a role that may create a database; V(snapshot), one that was recorded.
-      - V(auto) is V(replay) where that is possible, else V(snapshot); in check mode always V(snapshot), because a
-        replay writes.
+      - V(auto) is V(replay) where that is possible, else V(snapshot); V(quick) is V(snapshot) where there is one of the
+        migrations that are applied, else V(replay). In check mode nothing is replayed, because that writes.
     type: str
     default: auto
-    choices: [auto, replay, snapshot]
+    choices: [auto, quick, replay, snapshot]
 extends_documentation_fragment:
   - slipway.deploy.attributes
   - slipway.deploy.postgres
@@ -143,7 +143,7 @@ def main() -> None:
         "path": {"type": "path", "required": True},
         "schema": {"type": "str", "default": "public"},
         "state": {"type": "str", "default": "compared", "choices": ["compared", "recorded"]},
-        "against": {"type": "str", "default": "auto", "choices": ["auto", "replay", "snapshot"]},
+        "against": {"type": "str", "default": "auto", "choices": ["auto", "quick", "replay", "snapshot"]},
         "_payload": {"type": "str", "no_log": True},
     }
     run(AnsibleModule(argument_spec={**CONNECTION_SPEC, **REPLAY_SPEC, **options}, supports_check_mode=True), work)

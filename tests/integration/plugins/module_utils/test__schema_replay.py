@@ -59,6 +59,14 @@ def test_owners_and_rights_are_as_after_a_deploy(bed: Bed) -> None:
     assert bed.sql("SELECT datname FROM pg_database WHERE datname LIKE '%replay'") == []
 
 
+def test_the_quick_way_is_the_snapshot_where_there_is_one(bed: Bed) -> None:
+    bed.write("1_t", TABLES)
+    bed.migrate()
+    assert administrator(bed).differences(bed.files(), "quick") == ("replay", [])
+    record(bed.server, "public", check=False)
+    assert administrator(bed).differences(bed.files(), "quick") == ("snapshot", [])
+
+
 def test_what_an_interrupted_replay_has_left_is_dropped(bed: Bed) -> None:
     bed.write("1_t", TABLES)
     recorded(bed)
@@ -111,6 +119,9 @@ def test_nothing_is_created_where_nothing_may_be_written(bed: Bed) -> None:
     recorded(bed)
     careful = replace(administrator(bed), may_write=False)
     assert careful.differences(bed.files(), "auto") == ("snapshot", [])
+    bed.sql("DROP SCHEMA slipway CASCADE")
+    with pytest.raises(SlipwayError, match=r"which check mode does not\. No snapshot of the schema was recorded yet"):
+        careful.differences(bed.files(), "auto")
     with pytest.raises(SlipwayError, match=r"^A replay makes a scratch database, which check mode does not\.$"):
         careful.differences(bed.files(), "replay")
 
