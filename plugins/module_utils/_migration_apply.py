@@ -21,7 +21,13 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration import (
     Step,
     steps,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import BEGUN, NOW, HistoryTable, Row
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import (
+    BEGUN,
+    JUST_BEFORE,
+    NOW,
+    HistoryTable,
+    Row,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import PRISMA_KEY, Watch, acquire, release
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_progress import Progress
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_session import Session, StatementError
@@ -262,7 +268,7 @@ class Application:
         if self.written:
             return self.table.update(self.row_id, {**state, "checksum": checksum})
         # now() is the same for all transactions of one round trip, and the history is read by when they started.
-        started = NOW if self.inert else BEGUN
+        started = JUST_BEFORE if self.inert else BEGUN
         row = {"id": self.row_id, "checksum": checksum, "migration_name": self.migration.name, "started_at": started}
         return self.table.insert({**row, **state})
 
