@@ -23,8 +23,8 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration import (
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import (
     BEGUN,
-    JUST_BEFORE,
     NOW,
+    Expression,
     HistoryTable,
     Row,
 )
@@ -72,6 +72,9 @@ def advance(session: Session, works: Sequence[Application]) -> list[Applied]:
     inert = list(itertools.takewhile(lambda work: work.inert, works))
     if len(inert) > 1 and not _event_triggers(session.cursor):
         began = time.monotonic()
+        for number, work in enumerate(inert):
+            # now() is the same in all transactions of one round trip, and the history is read in the order of starts.
+            work.started = Expression(f"now() + interval '{number} microseconds'")
         if session.together([(work.script, *work.record(1, final=True)) for work in inert]):
             done = inert
         else:
@@ -110,6 +113,7 @@ class Application:
         self.patience = patience
         self.progress = Progress.of(self.script, 0)
         self.row_id = str(uuid.uuid4())
+        self.started = BEGUN
         self.written = False
         self.attempts = 1
 
@@ -267,9 +271,12 @@ class Application:
         checksum = self.migration.checksums[0]
         if self.written:
             return self.table.update(self.row_id, {**state, "checksum": checksum})
-        # now() is the same for all transactions of one round trip, and the history is read by when they started.
-        started = JUST_BEFORE if self.inert else BEGUN
-        row = {"id": self.row_id, "checksum": checksum, "migration_name": self.migration.name, "started_at": started}
+        row = {
+            "id": self.row_id,
+            "checksum": checksum,
+            "migration_name": self.migration.name,
+            "started_at": self.started,
+        }
         return self.table.insert({**row, **state})
 
     def _divide(self, step: Step, failed: StatementError) -> list[Step]:

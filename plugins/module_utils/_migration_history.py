@@ -91,8 +91,6 @@ class Expression(str):
 
 NOW = Expression("clock_timestamp()")
 BEGUN = Expression("now()")
-# Not NOW: what ends at the moment at which it started was resolved by hand.
-JUST_BEFORE = Expression("clock_timestamp() - interval '1 microsecond'")
 
 
 def quote(name: str) -> str:
