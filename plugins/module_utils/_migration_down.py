@@ -66,30 +66,32 @@ def undo(
 
     A ``rehearsal`` stops before the first way back that changes more than its database, with a warning.
     """
+    undone: list[str] = []
     actions: list[str] = []
     warnings: list[str] = []
     with working(server, files.schema, **settings) as cursor:
         table = HistoryTable(files.schema)
 
-        def wanted() -> list[str]:
-            return chosen(files.compare(cursor)[0], table.read(cursor).applied, files.payload, names, last)
+        def wanted() -> tuple[Plan, list[str]]:
+            plan = files.compare(cursor)[0]
+            return plan, chosen(plan, table.read(cursor).applied, files.payload, names, last)
 
-        found = wanted()
+        plan, found = wanted()
         if check or not found:
-            return found, Outcome(files.compare(cursor)[0].result(), [f"Would undo {name}." for name in found], [])
+            return found, Outcome(plan.result(), [f"Would undo {name}." for name in found], [])
         with held(cursor, lock_wait), around(cursor, files.schema):
             session = Session(cursor)
-            found = wanted()
-            for name in found:
+            for name in wanted()[1]:
                 outside = files.payload.scripts[f"{name}/down"].outside
                 if rehearsal and outside:
                     warnings.append(not_rehearsed(f"The way back from {name!r}", outside[0]))
                     break
                 began = time.monotonic()
                 _undo(session, table, files.payload, name, _live(table.read(cursor).rows or (), name))
+                undone.append(name)
                 actions.append(f"Undid {name} in {time.monotonic() - began:.3f} s.")
             plan = files.compare(cursor)[0]
-    return found, Outcome(plan.result(), actions, warnings)
+    return undone, Outcome(plan.result(), actions, warnings)
 
 
 def _undo(session: Session, table: HistoryTable, payload: Payload, name: str, rows: Sequence[Row]) -> None:

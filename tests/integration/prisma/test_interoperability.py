@@ -44,6 +44,7 @@ def prisma_directory() -> Path:
     """Prisma from its package, with the configuration that lies beside this file."""
     if not shutil.which("npm"):
         missing = "npm is not installed, so that Prisma can't be"
+        # Nobody needs Node.js to work on the rest; where nothing may be left out, as in CI, it is a failure.
         pytest.fail(missing) if os.environ.get("SLIPWAY_TEST_ALL") else pytest.skip(missing)
     WORK.mkdir(parents=True, exist_ok=True)
     with (WORK / "lock").open("w") as lock:

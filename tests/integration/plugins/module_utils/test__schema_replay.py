@@ -153,6 +153,7 @@ def test_a_way_back_that_concerns_the_whole_server_is_not_rehearsed(bed: Bed) ->
     (bed.directory / "1_t" / "down.sql").write_text(f"CREATE ROLE {bed.database}_more")
     recorded(bed)
     undone, not_undone = bed.undo(last=2, rehearsal=True)
+    assert bed.tables() == ["t"]
     assert undone.startswith("Undid 2_u in ")
     assert not_undone.startswith("The way back from '1_t' creates a role (migrations/1_t/down.sql:1:1), for the whole")
 
