@@ -20,6 +20,7 @@ author: The Slipway contributors
 short_description: A secret that is generated once and kept on the controller
 description:
   - Returns the secret of the given name from O(file), and generates it first when it is not there.
+  - A directory C(.slipway) above the file gets a C(.gitignore), so that no secret is committed.
   - In check mode nothing is written; a secret that does not exist yet is then a placeholder.
 options:
   _terms:
@@ -77,6 +78,14 @@ def load(file: Path) -> dict[str, str]:
     return kept
 
 
+def hide_from_git(file: Path) -> None:
+    """Have git take no notice of the directory ``.slipway`` that ``file`` is in, if it is in one."""
+    for directory in file.absolute().parents:
+        ignore = directory / ".gitignore"
+        if directory.name == ".slipway" and not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
+
+
 class LookupModule(LookupBase):
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:
         self.set_options(var_options=variables, direct=kwargs)
@@ -88,6 +97,7 @@ class LookupModule(LookupBase):
         if (variables or {}).get("ansible_check_mode"):
             return [kept.get(name, "not-generated-in-check-mode") for name in terms]
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        hide_from_git(file)
         with (file.parent / ".secrets.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             kept = load(file)

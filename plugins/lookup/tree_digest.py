@@ -19,7 +19,8 @@ author: The Slipway contributors
 description:
   - Gives the first 12 hexadecimal digits of the digest by which M(slipway.deploy.image) tags an image and
     M(slipway.deploy.tree) names a directory, before anything is built or sent.
-  - It covers paths, contents, links and the executable bit of what C(.dockerignore) leaves in; not times or owners.
+  - It covers paths, contents, links and the executable bit of what C(.dockerignore) leaves in and what looks like no
+    secret; not times or owners.
   - To get the tag of an image, give O(dockerfile), and the same O(build_args) and O(extra_files) as to the module.
 options:
   _terms:
@@ -38,6 +39,16 @@ options:
     description: The module's option of the same name.
     type: dict
     default: {}
+  include:
+    description: The module's option of the same name.
+    type: list
+    elements: str
+    default: []
+  private:
+    description: The module's option of the same name.
+    type: list
+    elements: path
+    default: []
 """
 
 EXAMPLES = r"""
@@ -68,7 +79,11 @@ class LookupModule(LookupBase):
 
     def _digest(self, root: Path, dockerfile: str | None, extra: dict[str, Path], inputs: dict[str, Any]) -> str:
         files = {dockerfile: root / dockerfile, **extra} if dockerfile else extra
-        return _tree.digest(_tree.entries(root, files), **inputs)[: _tree.TAG_LENGTH]
+        private = [self._path(name) for name in self.get_option("private")]
+        tree = _tree.read(root, files, self.get_option("include"), private)
+        if tree.warning:
+            self._display.warning(tree.warning)
+        return _tree.digest(tree.entries, **inputs)[: _tree.TAG_LENGTH]
 
     def _path(self, name: str) -> Path:
         return Path(self._loader.path_dwim(name))

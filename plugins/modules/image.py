@@ -13,7 +13,9 @@ description:
   - The image is tagged with the first 12 digits of a digest of its context, Dockerfile and build arguments.
     Where that tag exists nothing is sent and nothing is built.
   - The digest covers paths, contents, links and the executable bit; not times or owners. C(.dockerignore) is honoured,
-    and what never belongs to a release (C(.git), C(.venv), C(__pycache__), C(*.pyc), caches of tools) is left out.
+    and what never belongs to a release (C(__pycache__), C(*.pyc), caches of tools) is left out.
+  - Whatever C(.dockerignore) says, C(.git), C(.venv), C(.slipway) and what looks like a secret stay out of it, unless
+    O(include) names it. That is C(.env*), a vault (by its name or header) and a private key (by its name or content).
   - A base image that moved under the same tag is not noticed. Pin it by digest, or change a build argument.
   - C(docker build) reads the context from its standard input, so any engine from 20.10 on will do, with and without
     buildx.
@@ -39,6 +41,17 @@ options:
     description: Files of the controller to put into the context, by their path in it.
     type: dict
     default: {}
+  include:
+    description:
+      - Patterns, as in C(.dockerignore), of files to make part of the release although they look like secrets.
+    type: list
+    elements: str
+    default: []
+  private:
+    description: Files and directories of the controller that are never part of the release, such as a state directory.
+    type: list
+    elements: path
+    default: []
   labels:
     description: Labels for the image. They do not count for the digest.
     type: dict
@@ -183,6 +196,8 @@ def main() -> None:
             "dockerfile": {"type": "str", "default": "Dockerfile"},
             "build_args": {"type": "dict", "default": {}},
             "extra_files": {"type": "dict", "default": {}},
+            "include": {"type": "list", "elements": "str", "default": []},
+            "private": {"type": "list", "elements": "path", "default": []},
             "labels": {"type": "dict", "default": {}},
             "pull": {"type": "bool", "default": False},
             "keep": {"type": "int", "default": 3},

@@ -16,7 +16,9 @@ description:
   - The digest is that of P(slipway.deploy.tree_digest#lookup).
 options:
   src:
-    description: Directory on the controller. A C(.dockerignore) in it is honoured.
+    description:
+      - Directory on the controller. A C(.dockerignore) in it is honoured. What looks like a secret is left out as by
+        M(slipway.deploy.image).
     type: path
     required: true
   dest:
@@ -27,6 +29,17 @@ options:
     description: Files of the controller to put in as well, by their path in the tree.
     type: dict
     default: {}
+  include:
+    description:
+      - Patterns, as in C(.dockerignore), of files to make part of the release although they look like secrets.
+    type: list
+    elements: str
+    default: []
+  private:
+    description: Files and directories of the controller that are never part of the release, such as a state directory.
+    type: list
+    elements: path
+    default: []
   keep:
     description: How many older directories stay. Those used last stay longest.
     type: int
@@ -148,6 +161,8 @@ def main() -> None:
             "src": {"type": "path", "required": True},
             "dest": {"type": "path", "required": True},
             "extra_files": {"type": "dict", "default": {}},
+            "include": {"type": "list", "elements": "str", "default": []},
+            "private": {"type": "list", "elements": "path", "default": []},
             "keep": {"type": "int", "default": 3},
             "digest": {"type": "str"},
             "archive": {"type": "path"},

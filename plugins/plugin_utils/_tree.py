@@ -26,6 +26,20 @@ JUNK = (
     "**/.git", "**/.venv", "**/__pycache__", "**/*.pyc", "**/.pytest_cache", "**/.mypy_cache", "**/.ruff_cache",
     "**/.hypothesis", "**/.DS_Store",
 )  # fmt: skip
+# What holds secrets by its name, whatever a `.dockerignore` says. Nobody misses the first ones, so they go unmentioned.
+USUAL = ("**/.git", "**/.venv", "**/.slipway", "**/.env", "**/.vault_pass*", "**/.vault-pass*")
+SECRET_NAMES = (
+    "**/.env*", "**/vault.y*ml", "**/*.vault", "**/*vault_pass*", "**/*vault-pass*", "**/secrets.json", "**/.pgpass",
+    "**/.netrc", "**/.ssh", "**/.aws", "**/id_rsa", "**/id_ecdsa", "**/id_ed25519", "**/*.key", "**/*.p12", "**/*.pfx",
+    "**/*.jks",
+)  # fmt: skip
+VAULT_HEADER = b"$ANSIBLE_VAULT;"
+# A key itself (RFC 7468), also in a JSON string: not a program that only speaks of one.
+PRIVATE_KEY = re.compile(
+    rb"(?:^[ \t]*|: ?[\"'])-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----(?:\\[rn]|\s)+(?:[A-Za-z0-9+/=]{16}|Proc-Type:)",
+    re.MULTILINE,
+)
+LARGEST_KEY_FILE = 2**20  # bytes; what is larger is not searched for a key
 TAG_LENGTH = 12
 
 
@@ -79,8 +93,37 @@ def excluded(path: str, ignore: Sequence[Pattern]) -> bool:
     return next((item.excludes for item in reversed(ignore) if item.expression.fullmatch(path)), False)
 
 
-def entries(root: Path, extra_files: Mapping[str, Path] | None = None) -> list[Entry]:
+@dataclass(frozen=True)
+class Tree:
+    """The files of a release, and the paths that were withheld since they look like secrets."""
+
+    root: Path
+    entries: list[Entry]
+    withheld: list[str]
+
+    @property
+    def warning(self) -> str:
+        """What was withheld beyond what nobody expects in a release, in a sentence; '' for nothing."""
+        unusual = [path for path in self.withheld if not excluded(path, _USUAL)]
+        shown = unusual[:10] + ([f"{len(unusual) - 10} more"] if len(unusual) > 10 else [])
+        if not unusual:
+            return ""
+        return (
+            f"Left out of {self.root}, since they look like secrets: {', '.join(shown)}. To make one part of the "
+            "release on purpose, name it in app_include."
+        )
+
+
+def read(
+    root: Path,
+    extra_files: Mapping[str, Path] | None = None,
+    include: Iterable[str] = (),
+    private: Iterable[Path] = (),
+) -> Tree:
     """The files below ``root`` that its ``.dockerignore`` leaves in, with ``extra_files`` put in or over, by path.
+
+    What looks like a secret, by its name or content, is left out unless a pattern of ``include`` names it; the
+    ``private`` files and directories are always left out.
 
     Raises SlipwayError for a missing directory or extra file, an empty tree, and what is neither file nor link.
     """
@@ -88,7 +131,11 @@ def entries(root: Path, extra_files: Mapping[str, Path] | None = None) -> list[E
         raise SlipwayError(f"{root} is not a directory on the controller: name the directory that holds the release.")
     ignore_file = root / ".dockerignore"
     ignore = patterns(ignore_file.read_text(encoding="utf-8").splitlines() if ignore_file.is_file() else [])
-    found = {entry.path: entry for entry in _walk(root, ignore)}
+    withheld: list[str] = []
+    top = root.resolve()
+    inside = [path.resolve().relative_to(top).as_posix() for path in private if top in path.resolve().parents]
+    rules = _Rules(ignore, [Pattern.parse(line) for line in include], frozenset(inside))
+    found = {entry.path: entry for entry in _walk(root, rules, withheld)}
     found.pop(".dockerignore", None)  # has done its work; the engine would apply it to the extra files too
     for path, source in (extra_files or {}).items():
         if not source.is_file():
@@ -98,28 +145,69 @@ def entries(root: Path, extra_files: Mapping[str, Path] | None = None) -> list[E
         found[path] = Entry(path, source)
     if not found:
         raise SlipwayError(f"{root} holds no file that belongs to a release: name another directory.")
-    return sorted(found.values())
+    return Tree(root, sorted(found.values()), sorted(withheld))
 
 
-def _walk(root: Path, ignore: Sequence[Pattern]) -> Iterator[Entry]:
-    prune = all(item.excludes for item in ignore)  # a `!` may take back something in a directory that is left out
+_USUAL = [Pattern.parse(line) for line in USUAL]
+_SECRETS = [Pattern.parse(line) for line in (*USUAL, *SECRET_NAMES)]
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """What of a tree belongs to a release, by its path."""
+
+    ignore: Sequence[Pattern]
+    include: Sequence[Pattern]
+    private: frozenset[str]
+
+    def dropped(self, path: str) -> bool:
+        """Left out without a word."""
+        return path in self.private or excluded(path, self.ignore)
+
+    def secret(self, path: str) -> bool:
+        """Withheld for its name, and nobody named it on purpose."""
+        return excluded(path, _SECRETS) and not excluded(path, self.include)
+
+    def enters(self, path: str) -> bool:
+        """Whether anything below this directory can be part of the release."""
+        if path in self.private or (excluded(path, _SECRETS) and not self.include):
+            return False
+        # A `!` may take back something in a directory that is left out.
+        return not (excluded(path, self.ignore) and all(item.excludes for item in self.ignore))
+
+
+def _walk(root: Path, rules: _Rules, withheld: list[str]) -> Iterator[Entry]:
     for directory, names, files in os.walk(root):
         here = Path(directory)
-        if prune:
-            names[:] = [name for name in names if not excluded((here / name).relative_to(root).as_posix(), ignore)]
+        paths = {name: (here / name).relative_to(root).as_posix() for name in (*names, *files)}
         links = [name for name in names if (here / name).is_symlink()]
-        for name in [*files, *links]:
-            source = here / name
-            path = source.relative_to(root).as_posix()
-            if excluded(path, ignore):
+        closed = [name for name in names if not rules.enters(paths[name]) and name not in links]
+        withheld += [paths[name] for name in closed if not rules.dropped(paths[name])]
+        names[:] = [name for name in names if name not in closed]
+        for name in (*files, *links):
+            source, path = here / name, paths[name]
+            if rules.dropped(path):
                 continue
             mode = source.lstat().st_mode
-            if stat.S_ISLNK(mode):
+            if rules.secret(path) or (
+                stat.S_ISREG(mode) and holds_secret(source) and not excluded(path, rules.include)
+            ):
+                withheld.append(path)
+            elif stat.S_ISLNK(mode):
                 yield Entry(path, source, target=os.readlink(source))
             elif stat.S_ISREG(mode):
                 yield Entry(path, source, executable=bool(mode & stat.S_IXUSR))
             else:
                 raise SlipwayError(f"{source} is neither a file, a directory nor a link: remove it, or ignore it.")
+
+
+def holds_secret(file: Path) -> bool:
+    """Whether the file's content is a vault of Ansible's or has a private key in it."""
+    with file.open("rb") as opened:
+        content = opened.read(LARGEST_KEY_FILE + 1)
+    if content.startswith(VAULT_HEADER):
+        return True
+    return len(content) <= LARGEST_KEY_FILE and b"PRIVATE KEY-----" in content and bool(PRIVATE_KEY.search(content))
 
 
 def digest(tree: Iterable[Entry], **inputs: object) -> str:

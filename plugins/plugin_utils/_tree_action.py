@@ -9,8 +9,11 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.plugin_utils import _tree
+
+display = Display()
 
 
 class TreeAction(ActionBase):
@@ -28,15 +31,19 @@ class TreeAction(ActionBase):
         extra = {path: Path(self._loader.path_dwim(name)) for path, name in (options.get("extra_files") or {}).items()}
         if options.get("dockerfile"):  # needed even where .dockerignore leaves it out
             extra.setdefault(options["dockerfile"], root / options["dockerfile"])
+        private = [Path(self._loader.path_dwim(name)) for name in options.get("private") or []]
         try:
-            tree = _tree.entries(root, extra)
-            options["digest"] = _tree.digest(tree, **{name: options[name] for name in self.inputs if options.get(name)})
+            tree = _tree.read(root, extra, options.get("include") or [], private)
+            inputs = {name: options[name] for name in self.inputs if options.get(name)}
+            options["digest"] = _tree.digest(tree.entries, **inputs)
         except (SlipwayError, OSError) as error:
             raise AnsibleActionFail(str(error)) from error
 
+        if tree.warning:
+            display.warning(tree.warning)
         result = self._call(options, task_vars)
         if result.pop("missing", False) and not self._task.check_mode:
-            result = self._call({**options, "archive": self._send(tree)}, task_vars)
+            result = self._call({**options, "archive": self._send(tree.entries)}, task_vars)
         self._remove_tmp_path(self._connection._shell.tmpdir)
         return result
 

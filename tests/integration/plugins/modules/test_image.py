@@ -110,6 +110,23 @@ def test_a_failed_build_shows_the_end_of_its_log(image: Module) -> None:
     assert docker("image", "ls", "--quiet", NAME) == before
 
 
+def test_secrets_are_in_no_image(image: Module) -> None:
+    root = image.home / "app"
+    secrets = [".slipway/test/secrets.json", ".env.production", "vault.yml", "state/password", ".git/config"]
+    for name in secrets:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("a secret\n")
+    (root / "hidden.yml").write_text("$ANSIBLE_VAULT;1.1;AES256\n6133\n")
+    (root / ".dockerignore").write_text("!**\n")
+    built = call(image, private=[str(root / "state")])
+    assert {"main.py", "ca.pem"} <= files(built["image"]["ref"])
+    assert not {*secrets, "hidden.yml"} & files(built["image"]["ref"])
+    (root / ".slipway/test/secrets.json").write_text("another\n")
+    assert not call(image, private=[str(root / "state")])["changed"]
+    included = call(image, private=[str(root / "state")], include=[".env.production"])
+    assert {*secrets, "hidden.yml"} & files(included["image"]["ref"]) == {".env.production"}
+
+
 def test_a_missing_dockerfile(image: Module) -> None:
     root = image.home / "app"
     assert call(image, dockerfile="none")["msg"] == (

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,18 @@ def test_four_runs(file: Path) -> None:
 
     assert len(secrets(file, "new", length=64)[0]) == 64
     assert secrets(file, "owner", "app") == [owner, app]
+
+
+def test_git_takes_no_notice_of_what_is_below_slipway(tmp_path: Path) -> None:
+    secrets(tmp_path / ".slipway/test/secrets.json", "owner", check=True)
+    assert list(tmp_path.iterdir()) == []
+    secrets(tmp_path / ".slipway/test/secrets.json", "owner")
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    status = ["git", "-C", str(tmp_path), "status", "--porcelain", "--untracked-files=all"]
+    assert subprocess.run(status, capture_output=True, check=True).stdout == b""
+    (tmp_path / ".slipway/.gitignore").write_text("of the user\n")
+    secrets(tmp_path / ".slipway/test/secrets.json", "app")
+    assert (tmp_path / ".slipway/.gitignore").read_text() == "of the user\n"
 
 
 def ask(file: Path) -> list[str]:
