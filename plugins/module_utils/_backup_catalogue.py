@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import Reading, SequenceValue
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import one_row
-
-with contextlib.suppress(ImportError):  # connect() has said so before anything here is called
-    from psycopg2 import sql
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import batches, one_row
 
 if TYPE_CHECKING:
+    from psycopg2.extensions import connection as Connection
     from psycopg2.extensions import cursor as Cursor
 
 # Kinds of objects of which it is enough to compare that they exist.
@@ -147,45 +146,62 @@ WHERE o.oid >= 16384 AND NOT EXISTS (SELECT FROM member m WHERE m.classid = 'pg_
 )
 
 STORAGE = f"""{OWN}
-SELECT r.relkind, s.nspname, r.relname, r.id FROM rel r JOIN space s ON s.oid = r.relnamespace
-WHERE r.relkind IN ('r', 'S') ORDER BY r.id
+SELECT r.relkind, r.relname, r.id FROM rel r WHERE r.relkind IN ('r', 'S') ORDER BY r.id
 """
 
 
-def read(cursor: Cursor) -> Reading:
+@contextlib.contextmanager
+def moment(opened: Connection, snapshot: str = "") -> Iterator[Cursor]:
+    """A transaction that sees what the exported ``snapshot`` does and prints every name with its schema.
+
+    ``opened`` is at REPEATABLE READ. Locks are held until the block ends, and a server has a limited number of them: a
+    transaction that reads every table of a large schema would use them up.
+    """
+    with opened, opened.cursor() as cursor:
+        if snapshot:
+            cursor.execute("SET TRANSACTION SNAPSHOT %s", [snapshot])
+        cursor.execute("SET LOCAL search_path TO ''")
+        yield cursor
+
+
+def read(opened: Connection, snapshot: str = "") -> Reading:
     """Count the rows of every table that stores any, read every sequence, and describe every object of the schema.
 
-    In a REPEATABLE READ transaction all but the sequences are of one moment. Views are not counted: their rows follow
-    from the tables', and a materialised view may be older than those.
+    With a ``snapshot`` all but the sequences are of its moment; without, nobody else writes. Views are not counted:
+    their rows follow from the tables', and a materialised view may be older than those.
     """
-    cursor.execute("SET LOCAL search_path TO ''")  # so that every name is printed with its schema
-    cursor.execute(STORAGE)
-    stored = cursor.fetchall()
-    tables = {}
+    with moment(opened, snapshot) as cursor:
+        cursor.execute(STORAGE)
+        stored = cursor.fetchall()
+    tables: dict[str, int] = {}
+    for names in batches([identity for kind, _, identity in stored if kind == "r"]):
+        with moment(opened, snapshot) as cursor:
+            counts = (f"(SELECT count(*) FROM ONLY {name})" for name in names)
+            cursor.execute("SELECT " + ", ".join(counts))
+            tables.update(zip(names, one_row(cursor)))
     migrations: list[str] = []
-    for kind, schema, name, identity in stored:
-        if kind != "r":
-            continue
-        cursor.execute(sql.SQL("SELECT count(*) FROM ONLY {}").format(sql.Identifier(schema, name)))
-        tables[identity] = one_row(cursor)[0]
-        if name == "_prisma_migrations":
+    for history in [identity for kind, name, identity in stored if kind == "r" and name == "_prisma_migrations"]:
+        with moment(opened, snapshot) as cursor:
             cursor.execute(
-                sql.SQL(
-                    "SELECT migration_name FROM {} WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL ORDER BY 1"
-                ).format(sql.Identifier(schema, name))
+                f"SELECT migration_name FROM {history} WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL "
+                "ORDER BY 1"
             )
             migrations += [row[0] for row in cursor.fetchall()]
-    sequences = read_sequences(cursor)
-    cursor.execute(OBJECTS)
-    objects = {(kind, identity): definition or "" for kind, identity, definition in cursor.fetchall()}
+    sequences = read_sequences(opened)
+    with moment(opened, snapshot) as cursor:
+        cursor.execute(OBJECTS)
+        objects = {(kind, identity): definition or "" for kind, identity, definition in cursor.fetchall()}
     return Reading(tables, sequences, objects, tuple(migrations))
 
 
-def read_sequences(cursor: Cursor) -> dict[str, SequenceValue]:
-    """Where every sequence stands now, whatever the transaction's snapshot is."""
-    cursor.execute(STORAGE)
-    found = {}
-    for _kind, schema, name, identity in [row for row in cursor.fetchall() if row[0] == "S"]:
-        cursor.execute(sql.SQL("SELECT last_value, is_called FROM {}").format(sql.Identifier(schema, name)))
-        found[identity] = SequenceValue(*one_row(cursor))
+def read_sequences(opened: Connection) -> dict[str, SequenceValue]:
+    """Where every sequence stands now, whatever a snapshot holds."""
+    with moment(opened) as cursor:
+        cursor.execute(STORAGE)
+        sequences = [identity for kind, _, identity in cursor.fetchall() if kind == "S"]
+    found: dict[str, SequenceValue] = {}
+    for names in batches(sequences):
+        with moment(opened) as cursor:
+            cursor.execute(" UNION ALL ".join(f"SELECT last_value, is_called FROM {name}" for name in names))
+            found.update(zip(names, (SequenceValue(*row) for row in cursor.fetchall())))
     return found

@@ -6,8 +6,10 @@ Such a database carries a mark in its comment, and nothing without the mark is e
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -250,12 +252,20 @@ def _end_sessions(cursor: Cursor, databases: list[str]) -> None:
         time.sleep(POLL)
 
 
-def open_snapshot(opened: Connection) -> str:
-    """Start a REPEATABLE READ transaction and export what it sees, for pg_dump to see the same."""
-    opened.set_session(isolation_level="REPEATABLE READ", readonly=True)
+@contextlib.contextmanager
+def reading(server: Server) -> Iterator[Connection]:
+    """A connection for reading a whole database, each of its transactions of one moment, for a ``with`` block."""
+    with connection(server, **PATIENT) as opened:
+        opened.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        with opened, opened.cursor() as cursor:
+            cursor.execute(
+                "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'"  # since 17
+            )
+        yield opened
+
+
+def export_snapshot(opened: Connection) -> str:
+    """Begin a transaction and export what it sees, for others to see the same until it ends."""
     with opened.cursor() as cursor:
-        cursor.execute("SELECT current_setting('server_version_num')::int")
-        if one_row(cursor)[0] >= 170000:
-            cursor.execute("SET transaction_timeout TO 0")
         cursor.execute("SELECT pg_export_snapshot()")
         return str(one_row(cursor)[0])

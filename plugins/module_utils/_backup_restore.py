@@ -23,7 +23,6 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup_catalogue i
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
     Server,
     autocommit,
-    connection,
     sql_errors,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
@@ -99,8 +98,8 @@ class Restore:
 
     def compare(self) -> None:
         """SlipwayError when the restored copy is not what the manifest says."""
-        with connection(self.server.on(self.restoring), **databases.PATIENT) as opened, opened.cursor() as cursor:
-            differences = restored_differences(self.manifest, read(cursor), self.about.server_major)
+        with databases.reading(self.server.on(self.restoring)) as opened:
+            differences = restored_differences(self.manifest, read(opened), self.about.server_major)
         if differences:
             raise SlipwayError(
                 f"Backup {self.manifest.name!r} was restored but is not what its manifest says, so database "

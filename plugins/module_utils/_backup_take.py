@@ -26,7 +26,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup import (
     superfluous,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._backup_catalogue import read, read_sequences
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server, connection, sql_errors
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server, sql_errors
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._pg_client import Client
 
@@ -100,19 +100,18 @@ class Backup:
 
     def dump(self) -> tuple[Reading, dict[str, SequenceValue]]:
         """Write the dump; what its snapshot holds, and where the sequences stand when it has ended."""
-        with connection(self.server, **databases.PATIENT) as opened:
-            snapshot = databases.open_snapshot(opened)
-            with opened.cursor() as cursor:
-                with self.timed("count"):
-                    source = read(cursor)
-                with self.timed("dump"), store.new_file(self.partial) as target:
-                    self.client.dump(snapshot, target)
-                return source, read_sequences(cursor)
+        with databases.reading(self.server) as holder, databases.reading(self.server) as opened:
+            snapshot = databases.export_snapshot(holder)
+            with self.timed("count"):
+                source = read(opened, snapshot)
+            with self.timed("dump"), store.new_file(self.partial) as target:
+                self.client.dump(snapshot, target)
+            return source, read_sequences(opened)
 
     def compare(self, source: Reading, sequences_after: dict[str, SequenceValue]) -> Reading:
         """Read the restored copy; SlipwayError when it is not what the snapshot held."""
-        with connection(self.server.on(self.scratch), **databases.PATIENT) as opened, opened.cursor() as cursor:
-            copy = read(cursor)
+        with databases.reading(self.server.on(self.scratch)) as opened:
+            copy = read(opened)
         differences = [
             *row_differences(source.tables, copy.tables),
             *sequence_differences(source.sequences, sequences_after, copy.sequences),

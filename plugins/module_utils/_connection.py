@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,7 @@ CONNECTION_SPEC: dict[str, dict[str, Any]] = {
     "connect_timeout": {"type": "int", "default": 10},
 }
 
+BATCH = 100  # tables that one statement reads
 
 # What to do, by what the server said; the first that fits.
 _ADVICE = {
@@ -138,7 +139,8 @@ def sql_errors(doing: str) -> Iterator[None]:
         raise
     except psycopg2.Error as error:
         lines = [line for line in (error.diag.message_primary or str(error)).splitlines() if line.strip()]
-        raise SlipwayError(f"{doing} failed: {lines[0] if lines else 'the connection was lost'}.") from error
+        hint = f" PostgreSQL's hint: {error.diag.message_hint}" if error.diag.message_hint else ""
+        raise SlipwayError(f"{doing} failed: {lines[0] if lines else 'the connection was lost'}.{hint}") from error
 
 
 @contextlib.contextmanager
@@ -148,6 +150,16 @@ def autocommit(server: Server) -> Iterator[Cursor]:
         opened.autocommit = True
         with opened.cursor() as cursor:
             yield cursor
+
+
+def batches(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The names of tables a few at a time, as many as one statement reads.
+
+    It locks each of them with its indexes, out of a number of locks that all sessions of a server share
+    (max_locks_per_transaction), and a SELECT has at most 1,664 columns.
+    """
+    for start in range(0, len(names), BATCH):
+        yield names[start : start + BATCH]
 
 
 def one_row(cursor: Cursor) -> tuple[Any, ...]:

@@ -177,7 +177,11 @@ def conninfo(database: str) -> str:
 
 
 def reason(stderr: bytes) -> str:
-    """What went wrong, in one line, without the context and detail lines: those quote rows of the database."""
+    """What went wrong, in one line, without the context and detail lines: those quote rows of the database.
+
+    What PostgreSQL advises (HINT) is a part of it.
+    """
     lines = [line.strip() for line in stderr.decode(errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if re.search(r"\b(error|fatal|panic)\b", line, re.IGNORECASE)]
-    return "; ".join((errors or lines or ["it gave no reason"])[:3])
+    hints = [line for line in lines if re.match(r"(pg_\w+: )?hint:", line, re.IGNORECASE)]
+    return "; ".join([*(errors or lines or ["it gave no reason"])[:3], *dict.fromkeys(hints)])

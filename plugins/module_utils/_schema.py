@@ -13,9 +13,8 @@ from ansible_collections.slipway.deploy.plugins.module_utils._access import (
     TABLE_RIGHTS,
     Roles,
     of_extension,
-    quote,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import one_row
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import batches, one_row
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -36,30 +35,48 @@ class Table:
 
 
 def tables(cursor: Cursor, schemas: Sequence[str]) -> list[Table]:
-    """The ordinary and partitioned tables of the schemas in order of their names, without the migration history."""
+    """The ordinary and partitioned tables of the schemas in order of their names, without the migration history.
+
+    The rows of a partitioned table are those of its partitions. The cursor is on autocommit, or the locks of all tables
+    are held until its transaction ends.
+    """
     cursor.execute(
         """
-        SELECT n.nspname, c.relname, greatest(c.reltuples, 0)::bigint,
-               CASE c.relkind WHEN 'p' THEN (SELECT sum(pg_catalog.pg_total_relation_size(relid))::bigint
-                                             FROM pg_catalog.pg_partition_tree(c.oid))
-                              ELSE pg_catalog.pg_total_relation_size(c.oid) END
-        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname = ANY(%s) AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> %s
-        ORDER BY 1, 2
+        WITH RECURSIVE part AS (
+            SELECT c.oid AS root, n.nspname AS schema, c.* FROM pg_catalog.pg_class c
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname = ANY(%s) AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> %s
+            UNION ALL
+            SELECT part.root, n.nspname, c.* FROM part JOIN pg_catalog.pg_inherits i ON i.inhparent = part.oid
+            JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE part.relkind = 'p')
+        SELECT n.nspname, c.relname, sum(greatest(part.reltuples, 0))::bigint,
+               sum(pg_catalog.pg_total_relation_size(part.oid))::bigint,
+               array_agg(pg_catalog.format('%%I.%%I', part.schema, part.relname)) FILTER (WHERE part.relkind <> 'p')
+        FROM part JOIN pg_catalog.pg_class c ON c.oid = part.root
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        GROUP BY 1, 2 ORDER BY 1, 2
         """,
         [list(schemas), HISTORY],
     )
     found = cursor.fetchall()
-    small = [(schema, name) for schema, name, estimate, _size in found if estimate <= COUNT_LIMIT]
-    counted: dict[tuple[str, str], int] = {}
-    if small:
-        counts = (f"(SELECT count(*) FROM {quote(schema)}.{quote(name)})" for schema, name in small)
-        cursor.execute("SELECT " + ", ".join(counts))
-        counted = dict(zip(small, one_row(cursor)))
+    small = [stored or [] for *_, estimate, _, stored in found if estimate <= COUNT_LIMIT]
+    rows = count(cursor, [name for stored in small for name in stored])
     return [
-        Table(schema, name, counted.get((schema, name), estimate), (schema, name) in counted, size)
-        for schema, name, estimate, size in found
+        Table(schema, name, sum(rows[each] for each in stored or []), True, size)
+        if estimate <= COUNT_LIMIT
+        else Table(schema, name, estimate, False, size)
+        for schema, name, estimate, size, stored in found
     ]
+
+
+def count(cursor: Cursor, relations: Sequence[str]) -> dict[str, int]:
+    """The number of rows in each of the relations, whose names are quoted, a batch at a time."""
+    rows: dict[str, int] = {}
+    for batch in batches(relations):
+        cursor.execute("SELECT " + ", ".join(f"(SELECT pg_catalog.count(*) FROM {name})" for name in batch))
+        rows.update(zip(batch, one_row(cursor)))
+    return rows
 
 
 def violations(cursor: Cursor, schemas: Sequence[str], roles: Roles) -> list[str]:

@@ -94,7 +94,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     server = Server.from_params(params)
     doing = f"Reading database {server.database!r} as role {server.user!r}"
     with sql_errors(doing), connection(server) as opened, opened.cursor() as cursor:
-        opened.set_session(readonly=True)
+        # On autocommit the locks of what is counted go with each statement, and a server has only so many.
+        opened.set_session(readonly=True, autocommit=True)
         tables = _schema.tables(cursor, params["schemas"])
         return {
             "changed": False,

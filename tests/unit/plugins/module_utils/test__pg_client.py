@@ -61,3 +61,15 @@ def test_reason_leaves_rows_out() -> None:
     )
     assert reason(stderr) == 'pg_restore: error: COPY failed for table "users": ERROR:  value too long'
     assert reason(b"") == "it gave no reason"
+
+
+def test_reason_keeps_the_hint() -> None:
+    stderr = (
+        b"pg_dump: error: query failed: ERROR:  out of shared memory\n"
+        b'HINT:  You might need to increase "max_locks_per_transaction".\n'
+        b"pg_dump: detail: Query was: LOCK TABLE public.shop_1 IN ACCESS SHARE MODE\n"
+    )
+    assert reason(stderr) == (
+        "pg_dump: error: query failed: ERROR:  out of shared memory; "
+        'HINT:  You might need to increase "max_locks_per_transaction".'
+    )
