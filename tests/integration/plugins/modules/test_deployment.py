@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from ansible_collections.slipway.deploy.plugins.action.deployment import started_ticks, this_run
 from ansible_collections.slipway.deploy.plugins.module_utils._deployment import Run
+from ansible_collections.slipway.deploy.plugins.module_utils._fence import in_charge
 from modules import run_ansible, run_module
 
 pytestmark = pytest.mark.once
@@ -61,17 +62,20 @@ def host(tmp_path: Path) -> Host:
 
 
 def test_one_deploy_after_another(host: Host) -> None:
-    nothing_yet = {"run": asdict(LIVE), "last": None, "current": ""}
+    nothing_yet = {"run": asdict(LIVE), "fence": 0, "last": None, "current": ""}
     assert host.run("locked", check=True)["deployment"] == nothing_yet
     assert not host.state.exists()
     for _ in range(2):
-        assert host.run("locked")["deployment"] == nothing_yet
-        assert host.holder() == asdict(LIVE)
+        found = host.run("locked")["deployment"]
+        number = in_charge(host.state)
+        run = {**asdict(LIVE), "fence": number}
+        assert found == {**nothing_yet, "run": run, "fence": number}
+        assert host.holder() == run
     record = {"verb": "deploy", "status": "succeeded", "release": "v1", "phases": []}
     host.run("unlocked", check=True, record=record)
-    assert (host.holder(), host.ledger()) == (asdict(LIVE), [])
+    assert (host.holder(), host.ledger()) == (run, [])
     host.run("unlocked", record=record)
-    assert (host.holder(), host.ledger()) == (None, [{**record, "run": asdict(LIVE)}])
+    assert (host.holder(), host.ledger()) == (None, [{**record, "run": run}])
 
     failed = {**record, "status": "failed", "release": "v2"}
     host.run("locked")

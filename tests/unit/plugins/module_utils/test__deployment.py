@@ -12,8 +12,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils._deployment import Ledger, LockedError, Run
+from ansible_collections.slipway.deploy.plugins.module_utils._deployment import Ledger, LockedError, Run, Taken
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._fence import in_charge
 
 ANNA = Run("autotest", "test", "deploy", "anna", "laptop", "m1", 10, "boot", 1, 100, "2025-08-07T12:00:00+00:00")
 OTHERS = {
@@ -37,57 +38,62 @@ def ledger(tmp_path: Path) -> Ledger:
 def test_lock_is_taken_once_and_again_by_its_own_process(ledger: Ledger) -> None:
     assert ledger.holder() is None
     assert not ledger.release(ANNA)  # before there is a directory
-    assert not ledger.acquire(ANNA)
-    assert not ledger.acquire(replace(ANNA, verb="migrate", since="later"))
-    assert ledger.holder() == ANNA
+    taken = ledger.acquire(ANNA)
+    assert taken == Taken(in_charge(ledger.directory))
+    assert ledger.acquire(replace(ANNA, verb="migrate", since="later")) == taken
+    assert ledger.holder() == replace(ANNA, fence=taken.fence)
     assert stat.S_IMODE(ledger.directory.stat().st_mode) == 0o700
-    assert [path.name for path in ledger.directory.iterdir()] == ["lock.json"]
+    assert sorted(path.name for path in ledger.directory.iterdir()) == ["fence", "lock.json"]
     assert ledger.release(ANNA)
     assert not ledger.release(ANNA)
-    assert list(ledger.directory.iterdir()) == []
+    assert [path.name for path in ledger.directory.iterdir()] == ["fence"]
+    assert ledger.acquire(ANNA).fence > taken.fence
 
 
 @pytest.mark.parametrize("difference", OTHERS.values(), ids=list(OTHERS))
 def test_lock_is_refused_to_another(ledger: Ledger, difference: dict[str, object]) -> None:
     other = replace(ANNA, **difference)  # type: ignore[arg-type]
-    ledger.acquire(ANNA)
+    holder = replace(ANNA, fence=ledger.acquire(ANNA).fence)
     for attempt in (ledger.acquire, ledger.refuse_other):
         with pytest.raises(LockedError) as caught:
             attempt(other)
-        assert (str(caught.value), caught.value.details) == (HELD, {"holder": asdict(ANNA)})
+        assert (str(caught.value), caught.value.details) == (HELD, {"holder": asdict(holder)})
     with pytest.raises(LockedError):
         ledger.acquire(other, dead=replace(ANNA, pid=99))  # the dead one's lock is gone, another has come
     assert not ledger.release(other)
-    assert ledger.holder() == ANNA
-    assert ledger.acquire(other, dead=ANNA)
-    assert ledger.holder() == other
+    assert ledger.holder() == holder
+    taken = ledger.acquire(other, dead=ANNA)
+    assert taken == Taken(in_charge(ledger.directory), holder)
+    assert ledger.holder() == replace(other, fence=taken.fence)
+    assert taken.fence > holder.fence
     assert ledger.release(other)
 
 
 def test_lock_is_broken_only_when_its_run_is_dead_or_by_force(ledger: Ledger) -> None:
-    assert ledger.break_lock(dead=None, force=False) is None
-    ledger.acquire(ANNA)
+    assert ledger.break_lock(dead=None, force=False) == Taken(0)
+    holder = replace(ANNA, fence=ledger.acquire(ANNA).fence)
     for dead in (None, replace(ANNA, pid=99)):
         with pytest.raises(SlipwayError) as caught:
             ledger.break_lock(dead, force=False)
         assert (str(caught.value), caught.value.details) == (
             "The lock of autotest/test is not broken, since its run is not known to be dead: deploy by anna@laptop "
             "(pid 10) since 2025-08-07T12:00:00+00:00; end that run, or see that it is dead and add -e force=true.",
-            {"holder": asdict(ANNA)},
+            {"holder": asdict(holder)},
         )
     for arguments in ((ANNA, False), (None, True)):
-        ledger.acquire(ANNA)
-        assert ledger.break_lock(*arguments, write=False) == ANNA
-        assert ledger.holder() == ANNA
-        assert ledger.break_lock(*arguments) == ANNA
-        assert ledger.holder() is None
+        holder = replace(ANNA, fence=ledger.acquire(ANNA).fence)
+        assert ledger.break_lock(*arguments, write=False) == Taken(0, holder)
+        assert (ledger.holder(), in_charge(ledger.directory)) == (holder, holder.fence)
+        assert ledger.break_lock(*arguments) == Taken(in_charge(ledger.directory), holder)
+        assert (ledger.holder(), in_charge(ledger.directory) > holder.fence) == (None, True)
+        assert ledger.break_lock(*arguments) == Taken(0)
 
 
 def test_lock_is_on_the_disk_before_it_is_in_place(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[str] = []
     monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.readlink(f"/proc/self/fd/{descriptor}")))
     ledger.acquire(ANNA)
-    assert synced == [f"{ledger.lock}.partial", str(ledger.directory)]
+    assert synced == [f"{ledger.directory}/fence", f"{ledger.lock}.partial", str(ledger.directory)]
 
 
 def attempt(directory: Path, pid: int, dead: Run | None) -> bool:
