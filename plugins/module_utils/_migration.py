@@ -52,6 +52,19 @@ class Statement:
 
 
 @dataclass(frozen=True)
+class Reach:
+    """What a statement, the one with the number ``statement``, changes besides its database, as a phrase.
+
+    ``undoable``: the end of a transaction that is rolled back undoes it. ``only``: it changes nothing in its database.
+    """
+
+    what: str
+    undoable: bool = False
+    only: bool = False
+    statement: int = 0
+
+
+@dataclass(frozen=True)
 class Script:
     """The text of a ``migration.sql`` with its statements, and the name to give the file in messages.
 
@@ -62,7 +75,7 @@ class Script:
     text: str
     statements: tuple[Statement, ...]
     destructive: tuple[Destruction, ...] = ()
-    outside: tuple[str, ...] = ()
+    outside: tuple[Reach, ...] = ()
     lint: tuple[Lint, ...] = ()
 
     def sql(self, statement: Statement) -> str:
@@ -187,7 +200,7 @@ def _fields(script: Script) -> dict[str, Any]:
         "text": script.text,
         "statements": [[part.start, part.end, part.kind, part.about] for part in script.statements],
         "destructive": [asdict(each) for each in script.destructive],
-        "outside": script.outside,
+        "outside": [asdict(each) for each in script.outside],
         "lint": [asdict(each) for each in script.lint],
     }
 
@@ -197,9 +210,10 @@ def _script(
     text: str,
     statements: list[Any],
     destructive: list[dict[str, str]],
-    outside: list[str],
+    outside: list[dict[str, Any]],
     lint: list[dict[str, Any]],
 ) -> Script:
     parts = tuple(Statement(start, end, kind, tuple(about)) for start, end, kind, about in statements)
     found = tuple(Lint(**{**each, "tables": tuple(each["tables"])}) for each in lint)
-    return Script(path, text, parts, tuple(Destruction(**each) for each in destructive), tuple(outside), found)
+    reached = tuple(Reach(**each) for each in outside)
+    return Script(path, text, parts, tuple(Destruction(**each) for each in destructive), reached, found)

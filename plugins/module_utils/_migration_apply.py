@@ -43,6 +43,7 @@ AT_ONCE = 100  # migrations that share a round trip, at most
 # enum) with those before it.
 _NOT_IN_TRANSACTION = {"25001", "2D000"}
 _NOT_WITH_EARLIER = {"55P04"}
+WANTS_ITS_OWN = _NOT_IN_TRANSACTION | _NOT_WITH_EARLIER
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,17 @@ class Patience:
 
 @dataclass(frozen=True)
 class Applied:
-    """A migration that this run has applied; ``attempts`` above 1 were for locks, held by ``blockers``."""
+    """A migration that this run has applied; ``attempts`` above 1 were for locks, held by ``blockers``.
+
+    ``rolled_back``: in a rehearsal, and undone at its end.
+    """
 
     name: str
     seconds: float
     statements: int
     attempts: int = 1
     blockers: list[dict[str, Any]] = field(default_factory=list)
+    rolled_back: bool = False
 
 
 def advance(session: Session, works: Sequence[Application]) -> list[Applied]:
@@ -282,7 +287,7 @@ class Application:
     def _divide(self, step: Step, failed: StatementError) -> list[Step]:
         """The same step in smaller ones, when the server says that a statement can't run in this transaction."""
         number = failed.number
-        if number is None or step.alone or failed.script is not self.script:
+        if number is None or step.alone or failed.script is not self.script or self.session.undoing:
             return []
         if self.script.statements[step.first].kind == "begin":
             return []

@@ -12,11 +12,11 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration import P
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import BEGUN, HistoryTable, Row
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import held
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_plan import Plan
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_rehearsal import Extent, extent, not_rehearsed
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import (
     Around,
     Files,
     Outcome,
-    not_rehearsed,
     nothing_around,
     working,
 )
@@ -64,7 +64,8 @@ def undo(
 ) -> tuple[list[str], Outcome]:
     """Undo migrations, each in one transaction with its row, and return which. With ``check`` only say so.
 
-    A ``rehearsal`` stops before the first way back that changes more than its database, with a warning.
+    In a ``rehearsal``, the first way back that changes more than its database, and all after it, run in a transaction
+    that is rolled back. It stops, with a warning, before one that can't be undone so.
     """
     undone: list[str] = []
     actions: list[str] = []
@@ -81,15 +82,24 @@ def undo(
             return found, Outcome(plan.result(), [f"Would undo {name}." for name in found], [])
         with held(cursor, lock_wait), around(cursor, files.schema):
             session = Session(cursor)
-            for name in wanted()[1]:
-                outside = files.payload.scripts[f"{name}/down"].outside
-                if rehearsal and outside:
-                    warnings.append(not_rehearsed(f"The way back from {name!r}", outside[0]))
-                    break
+            names = wanted()[1]
+            scripts = [files.payload.scripts[f"{name}/down"] for name in names]
+            course = extent(scripts) if rehearsal else Extent(len(names))
+
+            def undo_one(name: str, again: str = "") -> None:
                 began = time.monotonic()
                 _undo(session, table, files.payload, name, _live(table.read(cursor).rows or (), name))
                 undone.append(name)
-                actions.append(f"Undid {name} in {time.monotonic() - began:.3f} s.")
+                actions.append(f"Undid {name}{again} in {time.monotonic() - began:.3f} s.")
+
+            for name in names[: course.kept]:
+                undo_one(name)
+            if course.undone:
+                with session.undone():
+                    for name in names[course.kept : course.kept + course.undone]:
+                        undo_one(name, f", and took that back since the server is to stay as it is ({course.why}),")
+            if len(undone) < len(names):
+                warnings.append(not_rehearsed(f"The way back from {names[len(undone)]!r}", course.stop))
             plan = files.compare(cursor)[0]
     return undone, Outcome(plan.result(), actions, warnings)
 

@@ -14,6 +14,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_apply import (
     AT_ONCE,
+    WANTS_ITS_OWN,
     Application,
     Applied,
     Patience,
@@ -33,6 +34,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks im
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_plan import Plan, make_plan
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import Policy, Verdict
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_rehearsal import Extent, extent, not_rehearsed
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_session import Session, StatementError
 
 with contextlib.suppress(ImportError):  # connect() says so
@@ -85,11 +87,15 @@ def _runs(cursor: Cursor) -> Holder | None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The state of the database as a module returns it, what was done and what to warn of, in sentences."""
+    """The state of the database as a module returns it, what was done and what to warn of, in sentences.
+
+    ``stopped`` is the warning about what was not rehearsed, if there is one.
+    """
 
     migrations: dict[str, Any]
     actions: list[str]
     warnings: list[str]
+    stopped: str = ""
 
 
 def survey(server: Server, files: Files) -> tuple[Plan, Verdict]:
@@ -118,11 +124,13 @@ def migrate(
     patience: Patience,
     around: Around = nothing_around,
     rehearsal: bool = False,
+    at_end: Callable[[Cursor], None] | None = None,
     **settings: str,
 ) -> Outcome:
     """Apply what is pending; ``settings`` are the server's, such as ``lock_timeout``.
 
-    A ``rehearsal`` stops before the first migration that changes more than its database, with a warning.
+    In a ``rehearsal``, the first migration that changes more than its database, and all after it, run in a transaction
+    that is rolled back, in which ``at_end`` is called. It stops, with a warning, before one that can't be undone so.
     Nothing is locked or written when nothing is pending. Raises SlipwayError when the state forbids to go on, another
     run holds the lock for too long, or a migration fails; the state then is in the error's details.
     """
@@ -131,36 +139,27 @@ def migrate(
     with working(server, files.schema, **settings) as cursor:
         plan, verdict = files.compare(cursor)
         applied: list[Applied] = []
-        outside = ""
+        course, stopped = Extent(0), ""
         if plan.pending or verdict.denied:
             with held(cursor, patience.lock_wait):
                 plan, verdict = files.compare(cursor)
                 _check(plan, verdict)
-                todo, outside = _inside(plan, files) if rehearsal else (plan, "")
-                if todo.pending:
+                scripts = [files.payload.scripts.get(each.name) for each in plan.pending]
+                course = extent(scripts) if rehearsal else Extent(len(scripts))
+                if course.kept or course.undone:
                     with around(cursor, files.schema):
-                        applied = _apply(server, cursor, files, todo, verdict, patience)
-    actions = [f"Applied {each.name} in {each.seconds:.3f} s." for each in applied]
-    warnings = [each.text for each in verdict.warned] + ([outside] if outside else [])
-    return Outcome(report(plan, applied), actions, warnings)
+                        applied = _apply(server, cursor, files, plan, verdict, patience, course, at_end)
+                if len(applied) < len(scripts):
+                    stopped = not_rehearsed(f"The migration {plan.pending[len(applied)].name!r}", course.stop)
+    actions = [f"{_told(each, course)} in {each.seconds:.3f} s." for each in applied]
+    warnings = [each.text for each in verdict.warned] + ([stopped] if stopped else [])
+    return Outcome(report(plan, applied), actions, warnings, stopped)
 
 
-def not_rehearsed(subject: str, outside: str) -> str:
-    """The sentence about something that does what is ``outside`` of a copy."""
-    return (
-        f"{subject} {outside}, for the whole server and not only for a copy: it was not rehearsed, nor was what comes "
-        "after it."
-    )
-
-
-def _inside(plan: Plan, files: Files) -> tuple[Plan, str]:
-    """The plan up to the first migration that changes more than its database, and a sentence about that one."""
-    for number, migration in enumerate(plan.pending):
-        script = files.payload.scripts.get(migration.name)
-        if script and script.outside:
-            sentence = not_rehearsed(f"The migration {migration.name!r}", script.outside[0])
-            return replace(plan, pending=plan.pending[:number]), sentence
-    return plan, ""
+def _told(applied: Applied, course: Extent) -> str:
+    if applied.rolled_back:
+        return f"Applied {applied.name}, and rolled it back since the server is to stay as it is ({course.why}),"
+    return f"Applied {applied.name}"
 
 
 def _check(plan: Plan, verdict: Verdict) -> None:
@@ -223,7 +222,14 @@ def report(plan: Plan, applied: list[Applied]) -> dict[str, Any]:
 
 
 def _apply(
-    server: Server, cursor: Cursor, files: Files, plan: Plan, verdict: Verdict, patience: Patience
+    server: Server,
+    cursor: Cursor,
+    files: Files,
+    plan: Plan,
+    verdict: Verdict,
+    patience: Patience,
+    course: Extent,
+    at_end: Callable[[Cursor], None] | None,
 ) -> list[Applied]:
     applied: list[Applied] = []
     table = HistoryTable(files.schema)
@@ -234,19 +240,37 @@ def _apply(
             record(cursor, waiver.migration, waiver.decision)
         try:
             works = [Application(session, table, each, files.payload.scripts, watch, patience) for each in plan.pending]
-            while len(applied) < len(works):
-                work, *others = works[len(applied) : len(applied) + AT_ONCE]
+            while len(applied) < course.kept:
+                work, *others = works[len(applied) : min(len(applied) + AT_ONCE, course.kept)]
                 if work.migration.name in plan.begun:
                     work.resume(*plan.begun[work.migration.name])
                 try:
                     applied += advance(session, [work, *others])
                 except StatementError as error:
                     raise SlipwayError(work.failure(error)) from error
+            if course.undone:
+                applied += _undone(session, works[course.kept : course.kept + course.undone], at_end)
         except SlipwayError as error:
             error.details["migrations"] = report(plan, applied)
             raise
         finally:
             session.flush()
+    return applied
+
+
+def _undone(session: Session, works: list[Application], at_end: Callable[[Cursor], None] | None) -> list[Applied]:
+    """Apply migrations in a transaction that is rolled back, up to one that turns out to want one of its own."""
+    applied: list[Applied] = []
+    with session.undone():
+        for work in works:
+            try:
+                applied.append(replace(work.run(), rolled_back=True))
+            except StatementError as failed:
+                if failed.code in WANTS_ITS_OWN:
+                    break
+                raise SlipwayError(work.failure(failed)) from failed
+        if at_end:
+            at_end(session.cursor)
     return applied
 
 

@@ -70,6 +70,7 @@ class Session:
     def __init__(self, cursor: Cursor, watch: Watch | None = None) -> None:
         self.cursor = cursor
         self._watch = watch
+        self.undoing = False
         self._restore = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL"
         if cursor.connection.server_version >= 140000:  # so that a statement ends with the process that sent it
             self._restore += "; SET client_connection_check_interval = '1s'"
@@ -83,6 +84,27 @@ class Session:
     def execute(self, sql: str, values: Mapping[str, Any] | None = None) -> None:
         """Send SQL of our own."""
         self.cursor.execute(sql, values)
+
+    @contextlib.contextmanager
+    def undone(self) -> Iterator[None]:
+        """A transaction for a ``with`` block, of which nothing is kept. In it, those of scripts are savepoints."""
+        self.execute("BEGIN")
+        self.undoing = True
+        try:
+            yield
+        finally:
+            self.undoing = False
+            if not self.lost:
+                self.execute(f"ROLLBACK; {self._restore}")
+
+    @property
+    def _begin(self) -> str:
+        return "SAVEPOINT slipway" if self.undoing else "BEGIN"
+
+    @property
+    def _commit(self) -> str:
+        # What was checked early may be late again: it is the same transaction for the next script.
+        return "SET CONSTRAINTS ALL DEFERRED; RELEASE SAVEPOINT slipway" if self.undoing else "COMMIT"
 
     def restore(self) -> None:
         """Undo what a script set."""
@@ -109,7 +131,7 @@ class Session:
             yield
         except psycopg2.Error as error:
             if not self.lost:
-                self.execute("ROLLBACK")
+                self.execute("ROLLBACK TO SAVEPOINT slipway" if self.undoing else "ROLLBACK")
                 self.execute(f"{self._restore}; {_DISCARD}")
             raise StatementError(script, number, error, self.lost, shift) from error
 
@@ -121,7 +143,8 @@ class Session:
     def begin(self, script: Script, first: int, last: int) -> None:
         """Open a transaction and run the statements ``first`` to ``last`` (exclusive) of a script in it."""
         parts = script.statements[first:last]
-        opening = f"{script.sql(parts[0])}; " if parts and parts[0].kind == "begin" else "BEGIN; "
+        own = parts and parts[0].kind == "begin" and not self.undoing
+        opening = f"{script.sql(parts[0]) if own else self._begin}; "
         self.renew(script, first)
         if self._watch:
             self._watch.take_waited()  # that was for another attempt
@@ -152,7 +175,7 @@ class Session:
     def transact(self, script: Script, number: int, sql: str, values: Mapping[str, Any], last: bool = True) -> None:
         """Begin, run one statement of a script, write a row of ours and commit, in a single round trip."""
         self.renew(script, number)
-        opening, closing = "BEGIN; ", self.cursor.mogrify(self._closing(sql, last), values).decode()
+        opening, closing = f"{self._begin}; ", self.cursor.mogrify(self._closing(sql, last), values).decode()
         # On a line of its own, because the statement may end with a comment.
         whole = f"{opening}{script.sql(script.statements[number])}\n; {closing}"
         self.send(script, number, whole, shift=len(opening))
@@ -179,7 +202,7 @@ class Session:
 
         Temporary tables and the like go with the last transaction, so that they are there for all statements.
         """
-        return f"SET CONSTRAINTS ALL IMMEDIATE; {self._restore}; {sql}; {_DISCARD + '; ' if last else ''}COMMIT"
+        return f"SET CONSTRAINTS ALL IMMEDIATE; {self._restore}; {sql}; {_DISCARD + '; ' if last else ''}{self._commit}"
 
     def _spend_patience(self, script: Script, number: int) -> None:
         """Shorten ``lock_timeout`` by what was waited: others wait for the locks that the transaction has by now."""

@@ -14,7 +14,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup import deri
 from ansible_collections.slipway.deploy.plugins.module_utils._catalogue import Catalogue
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload
+from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload, Script
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_apply import Patience
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import acquire
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_plan import Plan
@@ -79,11 +79,23 @@ def replayed(cursor: Cursor, server: Server, creator: Server, files: Files, plan
         if rights:
             with working(server.on(name), files.schema) as there:
                 there.execute("; ".join(rights))
+        found: list[Catalogue] = []
         if plan.applied:
             try:
-                migrate(server.on(name), again, Patience(10, 10), statement_timeout=_LONGEST)
+                outcome = migrate(
+                    server.on(name),
+                    again,
+                    Patience(10, 10),
+                    rehearsal=True,
+                    at_end=lambda within: found.append(catalogue.read_within(within)),
+                    statement_timeout=_LONGEST,
+                )
             except SlipwayError as error:
                 raise SlipwayError(f"The migrations can't be replayed: {error}") from error
+            if outcome.stopped:
+                raise SlipwayError(f"The migrations can't be replayed: {outcome.stopped}")
+        if found:
+            return catalogue.without_environment(found[0])
         with working(server.on(name), files.schema) as there:
             return catalogue.without_environment(catalogue.read(there))
 
@@ -99,12 +111,17 @@ def _only_applied(files: Files, plan: Plan) -> Files:
     broken = next((file for file in chosen if file.name not in files.payload.scripts), None)
     if broken:
         raise SlipwayError(f"The migrations can't be replayed: {broken.problem}")
-    scripts = {file.name: files.payload.scripts[file.name] for file in chosen}
-    outside = next((each for script in scripts.values() for each in script.outside), None)
-    if outside:
-        raise SlipwayError(f"The migrations can't be replayed: one {outside}, for the whole server and not only here.")
+    scripts = {file.name: _for_the_database(files.payload.scripts[file.name]) for file in chosen}
     payload = Payload.pack([replace(file, problem="") for file in chosen], scripts)
     return replace(files, payload=payload, policy=Policy(dict.fromkeys(DEFAULTS, "allow")))
+
+
+def _for_the_database(script: Script) -> Script:
+    """A script without the statements that change nothing in its database: the server has what they made."""
+    elsewhere = {reach.statement for reach in script.outside if reach.only}
+    kept = [number for number in range(len(script.statements)) if number not in elsewhere]
+    outside = [replace(each, statement=kept.index(each.statement)) for each in script.outside if not each.only]
+    return replace(script, statements=tuple(script.statements[number] for number in kept), outside=tuple(outside))
 
 
 @contextlib.contextmanager

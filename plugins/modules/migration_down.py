@@ -35,8 +35,8 @@ options:
     type: bool
     default: false
   rehearsal:
-    description: The database is a copy of another one. Stops, with a warning, before the first C(down.sql) that changes
-      more than its database.
+    description: The database is a copy of another one. What changes more than its database is rehearsed, or not, as by
+      M(slipway.deploy.migrations).
     type: bool
     default: false
 extends_documentation_fragment:

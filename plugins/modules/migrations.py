@@ -57,8 +57,10 @@ options:
     default: false
   rehearsal:
     description:
-      - The database is a copy of another one. Stops, with a warning, before the first migration that changes more than
-        its database, such as a role, since that would happen to the whole server.
+      - The database is a copy of another one. The first migration that changes more than its database, such as a role,
+        and all after it run in a transaction that is rolled back, so that the server stays as it is.
+      - Stops, with a warning, before what no rollback undoes (C(ALTER SYSTEM), C(CREATE DATABASE), C(dblink) and the
+        like), and before what can't share that transaction.
     type: bool
     default: false
   release:
@@ -205,6 +207,9 @@ migrations:
         statements:
           description: How many of its statements were run.
           type: int
+        rolled_back:
+          description: Whether it was undone at the end of a rehearsal.
+          type: bool
         attempts:
           description: How often it was tried; more than once because of locks held by others.
           type: int

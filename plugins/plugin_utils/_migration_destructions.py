@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_destructive import Destruction
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import quote
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_code import HOLE, statements
 
 with contextlib.suppress(ImportError):  # the reader of the files says so
-    import pglast
     import pglast.ast as node
     from pglast import enums
     from pglast.stream import RawStream
@@ -21,20 +20,6 @@ with contextlib.suppress(ImportError):  # the reader of the files says so
 _Name = tuple[str, str, str]
 # It exists, though the file alone does not tell under which name the database knows it.
 _EXISTS: _Name = ("", "", "")
-
-# What may be a statement within the code of DO, up to its end or to that of the string which it is in.
-_INNER = re.compile(r"\b(?:alter|delete|drop|merge|truncate|update)\b[^;']*", re.IGNORECASE)
-_COMMENT = re.compile(r"--[^\n]*")
-# Of one that is put together when it runs, what is said by its beginning.
-_LOSING = re.compile(
-    r"""drop\s+(?:foreign\s+)?(?:table|schema|column|database|owned)\b
-      | drop\b.*\bcascade\b
-      | truncate\b
-      | delete\s+from\b(?!.*\bwhere\b)
-      | merge\b.*\bdelete\b
-      | alter\s+table\b.*\b(?:drop\s+column|alter\s+(?:column\s+)?\S+\s+(?:set\s+data\s+)?type)\b""",
-    re.IGNORECASE | re.DOTALL | re.VERBOSE,
-)
 
 
 class Destructions:
@@ -53,7 +38,8 @@ class Destructions:
         """What a parsed statement, whose text is ``sql``, does to what exists at that point."""
         found = [each for query in _queries(statement) for each in self._of_one(query, place)]
         if isinstance(statement, node.DoStmt):
-            found += self._of_code(_COMMENT.sub("", sql), place)
+            # What can't be known of code is seen by what it does, in the rehearsal.
+            found += [each for inner in statements(statement) if inner for each in self.of(inner, "", place)]
         self._remember(statement, sql)
         return found
 
@@ -139,18 +125,6 @@ class Destructions:
             return self._found(place, "column", name, what, "" if command.def_.raw_default else type_)
         return []
 
-    def _of_code(self, code: str, place: str) -> list[Destruction]:
-        found = []
-        for match in _INNER.finditer(code):
-            try:
-                for inner in pglast.parse_sql(match.group()):
-                    found += self.of(inner.stmt, match.group(), place)
-            except pglast.parser.ParseError:
-                if _LOSING.match(match.group()):
-                    shown = " ".join(match.group().split())
-                    found.append(Destruction(place, f"runs code that may lose data, {shown!r}"))
-        return found
-
     def _emptied(self, relation: Any, place: str) -> list[Destruction]:
         return self._found(place, "table", _of_relation(relation), "empties the table {}")
 
@@ -159,8 +133,8 @@ class Destructions:
         before = self._name_before(name)
         if before is None:
             return []
-        what = what.replace("{}", _sql(name))
-        if before == _EXISTS:
+        what = what.replace("{}", _sql(name).replace(f'"{HOLE}"', "…"))
+        if before == _EXISTS or any(HOLE in part for part in name):
             return [Destruction(place, what)]
         return [Destruction(place, what, kind, _sql((*before[:2], "")), before[2], type_)]
 

@@ -18,6 +18,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration import (
 )
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_directory import Directory, opened
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_lint import lint
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_reach import Reaches
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_script import (
     NotApplicableError,
     in_one_transaction,
@@ -61,12 +62,13 @@ def read(path: str, shown: str | None = None, beside: str = "verify", linted: bo
                 f"such as {shown}/20250101120000_init/migration.sql."
             )
         scripts: dict[str, Script] = {}
-        migrations = tuple(_migration(directory, name, beside, scripts) for name in names)
+        reaches = Reaches()
+        migrations = tuple(_migration(directory, name, beside, scripts, reaches) for name in names)
         directory.insist_unchanged(path, names)
     return MigrationFiles(shown, migrations, lint(names, scripts) if linted else scripts)
 
 
-def _migration(directory: Directory, name: str, beside: str, scripts: dict[str, Script]) -> Migration:
+def _migration(directory: Directory, name: str, beside: str, scripts: dict[str, Script], reaches: Reaches) -> Migration:
     """Read one migration, and put what of it can be applied into ``scripts``."""
     raw = directory.content(f"{name}/migration.sql")
     if raw is None:
@@ -78,10 +80,11 @@ def _migration(directory: Directory, name: str, beside: str, scripts: dict[str, 
         )
     problem = ""
     try:
-        scripts[name] = parse(raw, f"{directory.shown}/{name}/migration.sql")
+        scripts[name] = parse(raw, f"{directory.shown}/{name}/migration.sql", reaches)
         extra = directory.content(f"{name}/{beside}.sql")
         if extra is not None:
-            scripts[f"{name}/{beside}"] = in_one_transaction(parse(extra, f"{directory.shown}/{name}/{beside}.sql"))
+            script = parse(extra, f"{directory.shown}/{name}/{beside}.sql", reaches)
+            scripts[f"{name}/{beside}"] = in_one_transaction(script)
     except NotApplicableError as error:
         problem = str(error)
     return Migration(name, checksums(raw.decode("utf-8", "replace")), problem)

@@ -10,16 +10,22 @@ import re
 import resource
 from dataclasses import replace
 
-from ansible_collections.slipway.deploy.plugins.module_utils._migration import Script, Statement, excerpt, locate
+from ansible_collections.slipway.deploy.plugins.module_utils._migration import (
+    Reach,
+    Script,
+    Statement,
+    excerpt,
+    locate,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_destructive import Destruction
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_destructions import Destructions
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_reach import Reaches
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_statements import (
     about,
     from_client,
     gives_up_locks,
     kind,
     masked,
-    outside,
     tables,
     trees,
 )
@@ -37,8 +43,8 @@ class NotApplicableError(Exception):
     """A script that can't be applied as it is; the text is the problem's sentence."""
 
 
-def parse(raw: bytes, file: str) -> Script:
-    """Split a script into statements with PostgreSQL's own parser."""
+def parse(raw: bytes, file: str, reaches: Reaches | None = None) -> Script:
+    """Split a script into statements with PostgreSQL's own parser. ``reaches`` knows the files that come before it."""
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
@@ -64,8 +70,8 @@ def parse(raw: bytes, file: str) -> Script:
         raise NotApplicableError(_at(sql, file, len(sql.rstrip()) if offset is None else offset, message)) from error
     statements: list[Statement] = []
     destructive: list[Destruction] = []
-    beyond: list[str] = []
-    destructions = Destructions()
+    beyond: list[Reach] = []
+    destructions, reaches = Destructions(), reaches or Reaches()
     for start, end, tree in parsed:
         part = sql[start:end]
         if gives_up_locks(tree, part):
@@ -76,9 +82,10 @@ def parse(raw: bytes, file: str) -> Script:
                 _at(sql, file, start, "COPY from or to the client works only in psql, write INSERT instead")
             )
         statements.append(Statement(start, end, kind(tree), about(tree), tables(tree)))
-        if phrase := outside(tree, part):
+        if reach := reaches.of(tree, part):
             line, column = locate(sql, start)
-            beyond.append(f"{phrase} ({file}:{line}:{column})")
+            what = f"{reach.what} ({file}:{line}:{column})"
+            beyond.append(replace(reach, what=what, statement=len(statements) - 1))
         for destruction in destructions.of(tree, part, file):
             line, column = locate(sql, start)
             destructive.append(replace(destruction, place=f"{file}:{line}:{column}"))

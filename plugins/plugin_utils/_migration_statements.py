@@ -15,24 +15,6 @@ with contextlib.suppress(ImportError):  # the reader of the files says so
     import pglast.ast as node
     from pglast import enums
 
-# What acts on the whole server, or beyond it, when it is called.
-_CALL = re.compile(
-    r"""\b(dblink\w* | lo_export | pg_reload_conf | pg_rotate_logfile | pg_promote | pg_(?:terminate|cancel)_backend
-      | pg_wal_replay_(?:pause|resume) | pg_switch_wal | pg_backup_(?:start|stop) | pg_file_\w+
-      | pg_(?:create|copy|drop|sync)_(?:logical_|physical_)?replication_slots? | pg_replication_slot_advance
-      | pg_logical_slot_get_\w+ | pg_replication_origin_(?:create|drop|advance) | cron"?\.\w+)"?\s*\(""",
-    re.IGNORECASE | re.VERBOSE,
-)
-# The same in code, which may put its statements together.
-_SHARED_CODE = re.compile(
-    r"""\b(?:create|alter|drop)\s+(?:role|user(?!\s+mapping)|group|database|tablespace|subscription|system)\b
-      | \bon\s+(?:role|database|tablespace|parameter)\b
-      | \b(?:reassign|drop)\s+owned\b
-      | \b(?:grant|revoke)\s+[\w%"$]+\s+(?:to|from)\b
-      | \b(?:to|from)\s+program\b
-      | \bto\s+'+/""",
-    re.IGNORECASE | re.VERBOSE,
-)
 _KEYS = f"{PRISMA_KEY}|{SLIPWAY_KEY}"
 _UNLOCK = re.compile(rf"\bpg_advisory_unlock(?:_all\s*\(|\s*\(\s*(?:{_KEYS})\b)", re.IGNORECASE)
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
@@ -165,60 +147,6 @@ def tables(statement: Any) -> tuple[str, ...]:
         return tuple(_name(relation) for relation in statement.relations or ())
     relation = getattr(statement, "relation", None)
     return (_name(relation),) if relation else ()
-
-
-def outside(statement: Any, sql: str) -> str:
-    """What a parsed statement, whose text is ``sql``, changes besides its database, as a phrase; empty for most.
-
-    Rather once too often: what it says of calls and of code that runs later is read from the text alone.
-    """
-    shared: dict[Any, str] = {
-        enums.ObjectType.OBJECT_DATABASE: "changes a database",
-        enums.ObjectType.OBJECT_PARAMETER_ACL: "changes who may set a parameter",
-        enums.ObjectType.OBJECT_ROLE: "changes a role",
-        enums.ObjectType.OBJECT_TABLESPACE: "changes a tablespace",
-    }
-    if isinstance(statement, node.RenameStmt):
-        return shared.get(statement.renameType, "")
-    if isinstance(statement, node.AlterOwnerStmt):
-        return shared.get(statement.objectType, "")
-    if isinstance(statement, (node.CommentStmt, node.GrantStmt, node.SecLabelStmt)):
-        return shared.get(statement.objtype, "")
-    if isinstance(statement, node.TransactionStmt):
-        return "ends a transaction that was prepared before" if kind(statement) == "alone" else ""
-    if isinstance(statement, node.CopyStmt) and statement.is_program:
-        return "runs a program on the server"
-    if isinstance(statement, node.CopyStmt) and statement.filename and not statement.is_from:
-        return "writes a file on the server"
-    phrases: dict[Any, str] = {
-        node.CreateRoleStmt: "creates a role",
-        node.AlterRoleStmt: "changes a role",
-        node.AlterRoleSetStmt: "changes a role",
-        node.DropRoleStmt: "drops a role",
-        node.GrantRoleStmt: "changes who is a member of a role",
-        node.ReassignOwnedStmt: "changes whose objects are whose",
-        node.DropOwnedStmt: "drops what a role owns",
-        node.AlterSystemStmt: "changes the server's settings",
-        node.CreatedbStmt: "creates a database",
-        node.AlterDatabaseStmt: "changes a database",
-        node.AlterDatabaseRefreshCollStmt: "changes a database",
-        node.AlterDatabaseSetStmt: "changes a database",
-        node.DropdbStmt: "drops a database",
-        node.CreateTableSpaceStmt: "creates a tablespace",
-        node.AlterTableSpaceOptionsStmt: "changes a tablespace",
-        node.DropTableSpaceStmt: "drops a tablespace",
-        node.CreateSubscriptionStmt: "subscribes to another server",
-        node.AlterSubscriptionStmt: "changes a subscription to another server",
-        node.DropSubscriptionStmt: "ends a subscription to another server",
-    }
-    if type(statement) in phrases:
-        return phrases[type(statement)]
-    if match := _CALL.search(sql):
-        return f"calls {match.group(1)}, which acts beyond the database"
-    code = isinstance(statement, (node.DoStmt, node.CreateFunctionStmt))
-    if code and (match := _SHARED_CODE.search(sql)):
-        return f"holds code that acts beyond the database, {' '.join(match.group().split())!r}"
-    return ""
 
 
 def _dotted(name: Any) -> str:

@@ -64,7 +64,7 @@ DESTRUCTIVE = [
     ("ALTER SCHEMA app RENAME TO app2; TRUNCATE app2.x", ['empties the table "app2"."x"']),
     ("SET search_path = app; DROP TABLE x", ['drops the table "x"']),
     ("DO $$ BEGIN EXECUTE 'DROP TABLE a'; END $$", ['drops the table "a"']),
-    ("DO $$ BEGIN EXECUTE 'DROP TABLE ' || 'a'; END $$", ["runs code that may lose data, 'DROP TABLE'"]),
+    ("DO $$ BEGIN EXECUTE 'DROP TABLE ' || 'a'; END $$", ['drops the table "a"']),
 ]
 HARMLESS = [
     "DROP TABLE IF EXISTS none CASCADE",

@@ -112,10 +112,13 @@ ASKED = [
     ("DO 'BEGIN EXECUTE ''TRUNCATE a''; END'", [A]),
     ("DO $$ BEGIN ALTER TABLE a RENAME TO b; DROP TABLE b; END $$", [A]),
     ("DO $$ BEGIN EXECUTE 'SET search_path = s'; END $$; DROP TABLE a", [TAKEN]),
-    ("DO $$ BEGIN EXECUTE format('DROP TABLE %I', 'a'); END $$", [TAKEN]),
+    ("DO $$ BEGIN EXECUTE format('DROP TABLE %I', 'a'); END $$", [A]),
+    ("DO $$ BEGIN EXECUTE format('DROP TABLE %I', x); END $$", [TAKEN]),
+    ("DO $$ DECLARE q text := 'TRUNCATE a'; BEGIN EXECUTE q; END $$", [A]),
+    ("DO $$ BEGIN RAISE NOTICE 'drop table a; truncate a'; END $$", []),
     ("DO $$ BEGIN EXECUTE 'ALTER TABLE ' || x || ' DROP COLUMN c'; END $$", [TAKEN]),
-    ("DO $$ BEGIN EXECUTE format('ALTER TABLE %I DROP COLUMN c', 'a'); END $$", [TAKEN]),
-    ("DO $$ BEGIN EXECUTE format('DROP TYPE %I CASCADE', 'e'); END $$", [TAKEN]),
+    ("DO $$ BEGIN EXECUTE format('ALTER TABLE %I DROP COLUMN c', 'a'); END $$", [("column", '"a"', "c", "")]),
+    ("DO $$ BEGIN EXECUTE format('DROP TYPE %I CASCADE', 'e'); END $$", [("type", '"e"', "", "")]),
     ("DO $$ BEGIN EXECUTE 'DELETE FROM ' || x; END $$", [TAKEN]),
     ("DO $$ BEGIN DELETE FROM a WHERE c = 'x'; END $$", []),
     ("DO $$ BEGIN UPDATE a SET c = 'x'; DROP TRIGGER IF EXISTS g ON a; END $$", []),
@@ -131,6 +134,6 @@ def test_what_the_database_is_asked_about(sql: str, expected: list[tuple[str, st
     assert [(each.kind, each.name, each.column, each.type) for each in found(sql)] == expected
 
 
-def test_code_is_quoted() -> None:
-    (only,) = found("DO $$ BEGIN EXECUTE format('DROP TABLE\n  %I', 'a'); END $$")
-    assert only.what == "runs code that may lose data, 'DROP TABLE %I'"
+def test_what_is_known_only_when_it_runs_is_left_out() -> None:
+    (only,) = found("DO $$ BEGIN EXECUTE format('ALTER TABLE %I\n  DROP COLUMN c', x); END $$")
+    assert only.what == 'drops the column …."c"'

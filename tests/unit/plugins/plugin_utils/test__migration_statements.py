@@ -12,7 +12,6 @@ from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_statemen
     about,
     gives_up_locks,
     kind,
-    outside,
     tables,
     trees,
 )
@@ -108,62 +107,6 @@ GIVING_UP = [
 @pytest.mark.parametrize(("sql", "expected"), GIVING_UP)
 def test_what_gives_up_the_locks(sql: str, expected: bool) -> None:
     assert gives_up_locks(pglast.parse_sql(sql)[0].stmt, sql) == expected
-
-
-SERVER = "which acts beyond the database"
-CODE = "holds code that acts beyond the database"
-OUTSIDE = [
-    ("CREATE ROLE r", "creates a role"),
-    ("GRANT a TO b", "changes who is a member of a role"),
-    ("ALTER ROLE r SET work_mem = 1", "changes a role"),
-    ("ALTER ROLE r RENAME TO s", "changes a role"),
-    ("COMMENT ON ROLE r IS 'x'", "changes a role"),
-    ("SECURITY LABEL ON ROLE r IS 'x'", "changes a role"),
-    ("ALTER TABLESPACE t OWNER TO r", "changes a tablespace"),
-    ("GRANT CONNECT ON DATABASE d TO r", "changes a database"),
-    ("GRANT SET ON PARAMETER work_mem TO r", "changes who may set a parameter"),
-    ("ALTER DATABASE d OWNER TO r", "changes a database"),
-    ("ALTER DATABASE d REFRESH COLLATION VERSION", "changes a database"),
-    ("ALTER SYSTEM SET work_mem = 1", "changes the server's settings"),
-    ("COMMIT PREPARED 'x'", "ends a transaction that was prepared before"),
-    ("COPY t TO PROGRAM 'x'", "runs a program on the server"),
-    ("COPY t FROM PROGRAM 'x'", "runs a program on the server"),
-    ("COPY t TO '/tmp/x'", "writes a file on the server"),
-    ("SELECT dblink_exec('dbname=x', 'DROP TABLE y')", f"calls dblink_exec, {SERVER}"),
-    ("SELECT * FROM public.dblink('x', 'y') AS t (i int)", f"calls dblink, {SERVER}"),
-    ("SELECT pg_catalog.pg_reload_conf ()", f"calls pg_reload_conf, {SERVER}"),
-    ("SELECT pg_create_logical_replication_slot('s', 'x')", f"calls pg_create_logical_replication_slot, {SERVER}"),
-    ("SELECT pg_drop_replication_slot('s')", f"calls pg_drop_replication_slot, {SERVER}"),
-    ("SELECT pg_terminate_backend(pid) FROM pg_stat_activity", f"calls pg_terminate_backend, {SERVER}"),
-    ("SELECT lo_export(1, '/tmp/x')", f"calls lo_export, {SERVER}"),
-    ("SELECT cron.schedule('x', '* * * * *', 'y')", f"calls cron.schedule, {SERVER}"),
-    ("DO $$ BEGIN IF NOT EXISTS (SELECT 1) THEN CREATE  ROLE r; END IF; END $$", f"{CODE}, 'CREATE ROLE'"),
-    ("DO $$ BEGIN EXECUTE 'ALTER ROLE r PASSWORD ''x'''; END $$", f"{CODE}, 'ALTER ROLE'"),
-    ("DO $$ BEGIN EXECUTE format('GRANT %I TO %I', 'a', 'b'); END $$", f"{CODE}, 'GRANT %I TO'"),
-    ("DO $$ BEGIN PERFORM pg_reload_conf(); END $$", f"calls pg_reload_conf, {SERVER}"),
-    ("DO $$ BEGIN EXECUTE 'COPY t TO ''/tmp/x'''; END $$", f"{CODE}, \"TO ''/\""),
-    ("CREATE PROCEDURE p() LANGUAGE sql AS 'DROP USER u'", f"{CODE}, 'DROP USER'"),
-    ("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'REASSIGN OWNED BY a TO b'", f"{CODE}, 'REASSIGN OWNED'"),
-    ("CREATE TABLE t (role text, dblink int)", ""),
-    ("COMMENT ON TABLE t IS 'create role'", ""),
-    ("INSERT INTO t VALUES ('create role')", ""),
-    ("GRANT SELECT ON t TO r", ""),
-    ("ALTER TABLE t OWNER TO r", ""),
-    ("ALTER TABLE t RENAME TO u", ""),
-    ("COPY t FROM '/tmp/x'", ""),
-    ("CALL p()", ""),
-    ("COMMIT", ""),
-    ("SET ROLE r", ""),
-    ("CREATE USER MAPPING FOR r SERVER s", ""),
-    ("DO $$ BEGIN GRANT SELECT ON t TO r; ALTER TABLE t OWNER TO r; UPDATE t SET role = 'user'; END $$", ""),
-    ("DO $$ BEGIN ALTER TABLE a ADD FOREIGN KEY (i) REFERENCES b ON DELETE CASCADE; END $$", ""),
-    ("DO $$ BEGIN CREATE USER MAPPING FOR r SERVER s; END $$", ""),
-]
-
-
-@pytest.mark.parametrize(("sql", "expected"), OUTSIDE)
-def test_what_changes_more_than_its_database(sql: str, expected: str) -> None:
-    assert outside(pglast.parse_sql(sql)[0].stmt, sql) == expected
 
 
 TREES = [
