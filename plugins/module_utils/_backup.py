@@ -22,7 +22,11 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 FORMAT = 1
 # Part of every schema digest: two digests are comparable only when the same queries made them.
 CATALOGUE = "1"
-SCRATCH = "_scratch"  # what the name of a database has appended for its scratch copy
+# What the name of a database has appended for each of its copies that are made and dropped.
+SCRATCH = "_scratch"  # a backup is proved, and migrations are rehearsed
+RESTORING = "_restoring"  # a backup is restored, to be put in the database's place
+REPLAY = "_replay"  # the migrations are applied to an empty one
+COPIES = (SCRATCH, RESTORING, REPLAY)
 NAME_BYTES = 63  # of a PostgreSQL identifier; the server cuts what is longer
 
 TYPE_NAME = (

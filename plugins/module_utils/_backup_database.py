@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.slipway.deploy.plugins.module_utils._backup import counted
+from ansible_collections.slipway.deploy.plugins.module_utils._backup import (
+    COPIES,
+    RESTORING,
+    derived_name,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
     Server,
     autocommit,
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
 MARK = "slipway: a copy of another database; may be dropped"
+REPLAY_LOCK = 5_273_491_070_771_286  # of the session, in the database itself, for which the replay's copy is made
 # Settings whose value is a list of names; each is a literal of its own. The list is fixed in PostgreSQL's source.
 NAME_LISTS = (
     "local_preload_libraries", "search_path", "session_preload_libraries", "shared_preload_libraries",
@@ -46,8 +52,8 @@ PATIENT = {
     "lock_timeout": "60s",
     "row_security": "off",
 }
-POLL = 0.1  # seconds between two looks at the sessions that are to end
-ENDED_WITHIN = 30  # seconds for them to end
+POLL = 0.02  # seconds between two looks at the sessions that are to end
+ENDED_WITHIN = 15  # seconds for them to end
 
 
 @dataclass(frozen=True)
@@ -204,24 +210,36 @@ def copy_rights(cursor: Cursor, source: str, target: str) -> None:
 def swap(server: Server, current: str, restored: str, kept: str) -> None:
     """Rename ``current`` to ``kept`` and ``restored`` to ``current``, in one transaction.
 
-    Settings, comment and rights stay with the name ``current``.
+    Settings, comment and rights stay with the name ``current``. ``server`` is where a third database of the cluster is
+    entered.
 
-    ``server`` is where a third database of the cluster is entered. Nobody can connect to ``current`` from the moment
-    its sessions are ended until the new one stands in its place, or until the attempt has failed and it is as it was.
+    Nothing is closed for it: RENAME itself takes the lock that every new connection to the database asks for, so that
+    those wait until the transaction has ended, and the sessions that are there already are ended meanwhile. Whatever
+    ends this run leaves either the former database or the restored one, open.
     """
-    name = sql.Identifier(current)
-    with autocommit(server) as cursor:
-        cursor.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(name))
-        try:
-            _end_sessions(cursor, [current, restored])
-            with connection(server, statement_timeout="0") as opened, opened, opened.cursor() as transaction:
-                _rename(transaction, current, restored, kept)
-        except BaseException:
-            cursor.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(name))
-            raise
+    deadline = time.monotonic() + ENDED_WITHIN
+    # A client that vanishes must not keep the lock.
+    bounds = {"statement_timeout": "60s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "10s"}
+    with connection(server, **bounds) as opened, autocommit(server) as cursor:
+        while True:
+            try:
+                with _ending_sessions(opened, cursor), opened, opened.cursor() as transaction:
+                    _rename(transaction, current, restored, kept)
+                return
+            except psycopg2.errors.ObjectInUse as error:  # it waits 5 s for the sessions to end
+                if time.monotonic() > deadline or "prepared" in (error.diag.message_detail or ""):
+                    raise SlipwayError(
+                        f"Database {current!r} is still in use ({error.diag.message_detail or error}), so nothing was "
+                        "swapped: end that (see pg_stat_activity and pg_prepared_xacts) and run again."
+                    ) from error
 
 
 def _rename(cursor: Cursor, current: str, restored: str, kept: str) -> None:
+    # When this run is killed, its session and with it the lock are to end now and not after RENAME's own 5 s.
+    cursor.execute(
+        "SELECT set_config(name, '200ms', true) FROM pg_settings WHERE name = 'client_connection_check_interval' "
+        "AND version() ~ 'linux'"
+    )
     copy_settings(cursor, current, restored)
     copy_rights(cursor, current, restored)
     cursor.execute("SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s", [current])
@@ -229,27 +247,99 @@ def _rename(cursor: Cursor, current: str, restored: str, kept: str) -> None:
     for old, new in ((current, kept), (restored, current)):
         cursor.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(new)))
     cursor.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(current), sql.Literal(comment)))
-    cursor.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(kept)))
 
 
-def _end_sessions(cursor: Cursor, databases: list[str]) -> None:
-    """End every client's session in these databases and wait until they are gone."""
-    deadline = time.monotonic() + ENDED_WITHIN
-    while True:
-        cursor.execute(
-            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = ANY(%s) "
-            "AND backend_type = 'client backend' AND pid <> pg_backend_pid()",
-            [databases],
+@contextlib.contextmanager
+def _ending_sessions(renaming: Connection, cursor: Cursor) -> Iterator[None]:
+    """End, by ``cursor``, the clients' sessions in every database that the session ``renaming`` has locked.
+
+    Before the lock nobody is ended: a session that is ended then comes back. An error ends the renaming and is raised.
+    """
+    done = threading.Event()
+    failed: list[BaseException] = []
+
+    def end_sessions() -> None:
+        try:
+            while not done.wait(POLL):
+                cursor.execute(_END_SESSIONS, [renaming.info.backend_pid])
+        except BaseException as error:
+            failed.append(error)
+            renaming.cancel()
+
+    thread = threading.Thread(target=end_sessions)
+    thread.start()
+    try:
+        yield
+    except psycopg2.errors.QueryCanceled as error:
+        raise (failed or [error])[0] from None
+    finally:
+        done.set()
+        thread.join()
+
+
+# Of others' sessions a role without the right to know sees neither kind nor text, but whether they have a user.
+_END_SESSIONS = """
+SELECT count(pg_terminate_backend(a.pid)) FROM pg_stat_activity a
+JOIN pg_locks l ON l.pid = %s AND l.locktype = 'object' AND l.classid = 'pg_database'::regclass AND l.objid = a.datid
+    AND l.mode = 'AccessExclusiveLock' AND l.granted
+WHERE a.usesysid IS NOT NULL AND coalesce(a.backend_type, 'client backend') = 'client backend'
+"""
+
+
+def recover(cursor: Cursor, database: str, *, check_mode: bool = False) -> list[str]:
+    """Open a database that a swap cut short has left closed, as versions before 0.1.0 did; what was done.
+
+    Its restored copy is still beside it then, with Slipway's mark. SlipwayError when it was closed without one: by
+    somebody, on purpose. ``cursor`` is the administrator's, in another database of the cluster.
+    """
+    cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s AND NOT datallowconn", [database])
+    if cursor.fetchone() is None:
+        return []
+    if derived_name(database, RESTORING) not in _copies(cursor, database):
+        raise SlipwayError(
+            f"Database {database!r} accepts no connections and no restore of Slipway's was at work on it, so somebody "
+            f'closed it: when that is over, open it with ALTER DATABASE "{database}" ALLOW_CONNECTIONS true and run '
+            "again."
         )
-        left = one_row(cursor)[0]
-        if not left:
-            return
-        if time.monotonic() > deadline:
-            raise SlipwayError(
-                f"{counted(left, 'session')} in database {databases[0]!r} did not end within {ENDED_WITHIN} s, so "
-                "nothing was swapped: end them (see pg_stat_activity) and run again."
-            )
-        time.sleep(POLL)
+    if check_mode:
+        return [f"Would open database {database}, which a restore that was cut short left closed."]
+    cursor.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(database)))
+    return [f"Opened database {database}, which a restore that was cut short left closed."]
+
+
+def leftovers(cursor: Cursor, database: str) -> list[str]:
+    """Slipway's own copies of a database that are there though nobody uses them: of runs that were cut short."""
+    return [name for name, used in _copies(cursor, database).items() if not used]
+
+
+def drop_leftovers(cursor: Cursor, database: str) -> list[str]:
+    """Drop them; what was done."""
+    names = leftovers(cursor, database)
+    for name in names:
+        cursor.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
+    return [left_behind(name) for name in names]
+
+
+def left_behind(name: str) -> str:
+    return f"Dropped database {name}, which an earlier run left behind."
+
+
+def _copies(cursor: Cursor, database: str) -> dict[str, bool]:
+    """Each of Slipway's own copies of a database that the server has, and whether anybody uses it."""
+    names = [derived_name(database, suffix) for suffix in COPIES]
+    cursor.execute(
+        """
+        SELECT d.datname, EXISTS (SELECT FROM pg_stat_activity a WHERE a.datid = d.oid) OR d.datname = %(replay)s AND
+            EXISTS (SELECT FROM pg_locks l JOIN pg_database o ON o.oid = l.database AND o.datname = %(database)s
+                WHERE l.locktype = 'advisory' AND l.objsubid = 1
+                  AND (l.classid::bigint << 32 | l.objid::bigint) = %(lock)s)
+        FROM pg_database d WHERE d.datname = ANY(%(names)s)
+          AND (shobj_description(d.oid, 'pg_database') = %(mark)s OR NOT d.datallowconn AND d.datconnlimit = 0)
+        ORDER BY 1
+        """,
+        {"names": names, "replay": names[-1], "database": database, "lock": REPLAY_LOCK, "mark": MARK},
+    )
+    return dict(cursor.fetchall())
 
 
 @contextlib.contextmanager

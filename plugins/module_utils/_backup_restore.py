@@ -70,9 +70,10 @@ class Restore:
 
     def apply(self) -> list[str]:
         """Restore, compare, swap; what was done. The database stays as it was when a step fails."""
-        actions = []
+        actions = databases.recover(self.admin, self.server.database)
         if databases.drop(self.admin, self.restoring):
-            actions.append(f"Dropped database {self.restoring}, which an earlier run left behind.")
+            actions.append(databases.left_behind(self.restoring))
+        actions += databases.drop_leftovers(self.admin, self.server.database)
         try:
             with self.timed("restore"):
                 databases.create(self.admin, self.restoring, self.about)

@@ -137,7 +137,8 @@ class Backup:
             f"Removed {name}, which an interrupted run left behind." for name in store.remove_partial(self.directory)
         ]
         if databases.drop(self.admin, self.scratch):
-            actions.append(f"Dropped database {self.scratch}, which an earlier run left behind.")
+            actions.append(databases.left_behind(self.scratch))
+        actions += databases.drop_leftovers(self.admin, self.server.database)
         try:
             manifest = self.prove()
             store.publish(self.directory, manifest)

@@ -43,6 +43,8 @@ BATCH = 100  # tables that one statement reads
 _ADVICE = {
     "unsupported startup parameter": "this is a pooler such as PgBouncer: name the server itself",
     "for parameter": "correct this setting",
+    "not currently accepting connections": "a deploy opens what an interrupted restore left closed; what somebody "
+    "closed on purpose, ALTER DATABASE … ALLOW_CONNECTIONS true opens again",
     "": "check that the server runs and that the login_* settings name it",
 }
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.slipway.deploy.plugins.module_utils import _backup_database as databases
 from ansible_collections.slipway.deploy.plugins.module_utils import _catalogue as catalogue
-from ansible_collections.slipway.deploy.plugins.module_utils._backup import derived_name
+from ansible_collections.slipway.deploy.plugins.module_utils._backup import REPLAY, derived_name
 from ansible_collections.slipway.deploy.plugins.module_utils._catalogue import Catalogue
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
@@ -27,9 +27,6 @@ with contextlib.suppress(ImportError):  # connect() says so
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
-SUFFIX = "_replay"
-# One replay at a time, so that what an interrupted one has left is known as such.
-_KEY = 5_273_491_070_771_286
 _WAIT = 60  # seconds
 _LONGEST = "30s"  # of one statement; more is no small thing to do beside an application
 
@@ -127,9 +124,10 @@ def _for_the_database(script: Script) -> Script:
 @contextlib.contextmanager
 def _scratch(creator: Server) -> Iterator[str]:
     """The name of an empty database with the owner, encoding and locale of the creator's, for a ``with`` block."""
-    name = derived_name(creator.database, SUFFIX)
+    name = derived_name(creator.database, REPLAY)
     with working(creator, "public", statement_timeout="0") as cursor:
-        acquire(cursor, _KEY, _WAIT)
+        # One replay at a time, so that what an interrupted one has left is known as such.
+        acquire(cursor, databases.REPLAY_LOCK, _WAIT)
         databases.drop(cursor, name)
         try:
             databases.create(cursor, name, databases.describe(cursor, creator.database))

@@ -14,6 +14,8 @@ description:
   - Gives the owner what another role made in O(schemas), as Prisma did before. Objects of an extension stay as they
     are, and so do a superuser's where the login is none, and a superuser's functions with C(SECURITY DEFINER).
   - Marks the database with the name of its environment, and stops before it writes when it carries another's.
+  - Drops what an interrupted run left behind of Slipway's own copies of the database, and opens a database that an
+    interrupted restore left closed.
   - Remembers which server the environment lives on, and stops when an empty or foreign one took its place.
   - All of it in one round trip, and only what the catalogue lacks. The login must be a superuser, or may create roles
     and databases.
@@ -117,6 +119,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils import _access, _adoption, _login_roles
+from ansible_collections.slipway.deploy.plugins.module_utils import _backup_database as databases
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
     CONNECTION_SPEC,
     Server,
@@ -164,15 +167,20 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     with telling_of_the_password(server), sql_errors(doing), autocommit(server.on(params["maintenance_db"])) as cursor:
         facts = identify(cursor)
         first = check_identity(file, facts["system_identifier"])
+        opened_up = databases.recover(cursor, server.database, check_mode=module.check_mode)
         found = _access.find_stamp(_access.comment(cursor, server.database))
         _access.check_stamp(found, params["environment_name"], server.database)
         statements = _login_roles.plan_roles(cursor, server.on(params["maintenance_db"]), passwords)
         send(cursor, statements)
         made = _login_roles.plan_database(cursor, server.database, roles.owner)
+        made += [
+            _access.Statement(f"DROP DATABASE IF EXISTS {_access.quote(name)}", databases.left_behind(name))
+            for name in databases.leftovers(cursor, server.database)
+        ]
         send(cursor, made)
         statements += made
     created = any(statement.sql.startswith("CREATE DATABASE") for statement in made)
-    if not (module.check_mode and created):
+    if not (module.check_mode and (created or opened_up)):
         doing = f"Granting rights in database {server.database!r} as role {server.user!r}"
         # Another's table is given to the owner under a lock for which clients must not queue up for long.
         with sql_errors(doing), connection(server, lock_timeout="10s") as opened, opened, opened.cursor() as cursor:
@@ -181,7 +189,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             granted = [statement for statement in granted if statement not in statements]  # check mode plans twice
             send(cursor, granted)
             statements += granted
-    actions = [statement.done for statement in statements]
+    actions = [*opened_up, *(statement.done for statement in statements)]
     if first:
         actions.append(f"Noted the server's identity in {file}.")
     if first and not module.check_mode:

@@ -12,10 +12,12 @@ description:
   - Restores a backup of M(slipway.deploy.backup) beside O(login_db), compares it with the backup's manifest, and then
     swaps the two by renaming them in one transaction. The former database is kept under another name.
   - O(login_db) stays in use while the backup is restored. It is unavailable only during the swap, well below a second
-    after its sessions have ended. What was written to it since the backup is in the former database only.
+    after its sessions have ended; who connects meanwhile waits. What was written to it since the backup is in the
+    former database only.
   - The new database takes over the former one's owner, settings, comment (which names the environment) and the
     right to connect; what is inside it has the owners and rights of the backup. Those roles have to exist.
-  - A step that fails leaves O(login_db) in place as it was.
+  - A step that fails leaves O(login_db) in place as it was. A run that is killed leaves it or the restored database in
+    place, open to its clients at every moment.
   - O(login_user) is a superuser, or may create databases and is a member of the roles that own it and its objects.
   - Subscriptions are not restored.
 extends_documentation_fragment:
@@ -109,6 +111,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils import _backup_database as databases
 from ansible_collections.slipway.deploy.plugins.module_utils import _backup_store as store
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import (
+    RESTORING,
     choose,
     counted,
     derived_name,
@@ -156,7 +159,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         admin = stack.enter_context(autocommit(maintenance))
         about = databases.describe(admin, server.database)
         client = Client.from_params(params, server, about.server_major)
-        restoring = derived_name(server.database, "_restoring")
+        restoring = derived_name(server.database, RESTORING)
         kept = derived_name(server.database, f"_before_restore_{now:%Y%m%d_%H%M%S}_{now.microsecond // 1000:03}")
         restore = Restore(server, maintenance, admin, client, about, directory, manifest, restoring, kept)
         restore.check()

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import psycopg2
 import pytest
 from access_support import PASSWORD, SCHEMA, Site, make_site
 from ansible_collections.slipway.deploy.plugins.module_utils._access import quote
+from ansible_collections.slipway.deploy.plugins.module_utils._backup_database import MARK, REPLAY_LOCK
 from conftest import Postgres
 
 TABLES = """
@@ -397,3 +399,46 @@ def test_the_administrators_password_is_another(site: Site) -> None:
         "start alone: give the one that the server has (database_superuser_password), or log in with that one (in a "
         "container: docker exec -it CONTAINER psql -U postgres) and set the new one with ALTER ROLE."
     )
+
+
+def test_what_runs_that_were_cut_short_left_behind(site: Site) -> None:
+    """Copies that nobody uses go, and a database that a restore left closed is opened; another's work stays."""
+    site.access()
+    foreign = f"{site.database}_scratch"
+    site.postgres.execute(f"CREATE DATABASE {quote(foreign)}")  # without the mark
+    for suffix in ("_restoring", "_replay"):
+        name = quote(site.database + suffix)
+        site.postgres.execute(f"CREATE DATABASE {name}")
+        site.postgres.execute(f"COMMENT ON DATABASE {name} IS '{MARK}'")
+    site.postgres.execute(f"ALTER DATABASE {quote(site.database)} ALLOW_CONNECTIONS false")
+    refused = site.info()["msg"]
+    assert "a deploy opens what an interrupted restore left closed" in refused
+
+    opened = f"Opened database {site.database}, which a restore that was cut short left closed."
+    dropped = [
+        f"Dropped database {site.database}{suffix}, which an earlier run left behind."
+        for suffix in ("_replay", "_restoring")
+    ]
+    check = site.access(check=True)
+    assert check["actions"] == [opened.replace("Opened", "Would open"), *dropped]
+    assert site.access()["actions"] == [opened, *dropped]
+    assert site.access()["changed"] is False
+    assert site.postgres.execute("SELECT datname FROM pg_database WHERE datname = %s", parameters=[foreign])
+
+
+def test_a_copy_that_is_in_use_stays(site: Site) -> None:
+    site.access()
+    names = [site.database + suffix for suffix in ("_restoring", "_replay")]
+    for name in names:
+        site.postgres.execute(f"CREATE DATABASE {quote(name)}")
+        site.postgres.execute(f"COMMENT ON DATABASE {quote(name)} IS '{MARK}'")
+    inside, replaying = site.postgres.connect(names[0]), site.postgres.connect(site.database)
+    with replaying.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [REPLAY_LOCK])
+    assert site.access()["changed"] is False
+    inside.close()
+    replaying.close()
+    deadline = time.monotonic() + 10
+    while not (actions := site.access()["actions"]):
+        assert time.monotonic() < deadline
+    assert f"Dropped database {names[1]}, which an earlier run left behind." in actions or site.access()["actions"]

@@ -213,11 +213,49 @@ def test_leftovers_of_a_killed_restore(site: Site) -> None:
     site.backup()
     name = f"{site.database}_restoring"
     site.postgres.execute(f"CREATE DATABASE {name} ALLOW_CONNECTIONS false CONNECTION LIMIT 0")
+    site.postgres.execute(f"CREATE DATABASE {site.database}_scratch ALLOW_CONNECTIONS false CONNECTION LIMIT 0")
     site.postgres.execute(f"ALTER DATABASE {site.database} ALLOW_CONNECTIONS false")
     done = site.restore()
-    assert done["actions"][0] == f"Dropped database {name}, which an earlier run left behind."
+    assert done["actions"][:3] == [
+        f"Opened database {site.database}, which a restore that was cut short left closed.",
+        f"Dropped database {name}, which an earlier run left behind.",
+        f"Dropped database {site.database}_scratch, which an earlier run left behind.",
+    ]
     assert site.execute("SELECT count(*) FROM t") == [(1000,)]
+    assert site.databases() == [done["restore"]["kept_database"]]
     assert site.postgres.execute("SELECT count(*) FROM t", done["restore"]["kept_database"]) == [(1000,)]
+
+
+def test_a_database_that_somebody_closed_stays_closed(site: Site) -> None:
+    site.backup()
+    site.postgres.execute(f"ALTER DATABASE {site.database} ALLOW_CONNECTIONS false")
+    assert site.restore()["msg"] == (
+        f"Database '{site.database}' accepts no connections and no restore of Slipway's was at work on it, so somebody "
+        f'closed it: when that is over, open it with ALTER DATABASE "{site.database}" ALLOW_CONNECTIONS true and '
+        "run again."
+    )
+    assert site.databases() == []
+    with pytest.raises(psycopg2.OperationalError, match="not currently accepting connections"):
+        site.execute("SELECT 1")
+
+
+def test_a_swap_that_is_in_somebodys_way_gives_up(site: Site) -> None:
+    """RENAME waits in vain for a session that this role may not end."""
+    site.backup()
+    superuser = site.postgres.connect(site.database)
+    site.postgres.execute("CREATE ROLE bk_weak LOGIN CREATEDB PASSWORD 'bk_weak'")
+    site.postgres.execute(f"ALTER DATABASE {site.database} OWNER TO bk_weak")
+    site.execute("ALTER TABLE t OWNER TO bk_weak")
+    login = {"login_user": "bk_weak", "login_password": "bk_weak"}
+    site.backup(**login)
+    failed = site.restore(**login)
+    assert "permission denied to terminate process" in failed["msg"] or "must be a superuser" in failed["msg"], failed
+    with superuser.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM t")  # nobody ended it
+    superuser.close()
+    assert site.databases() == []
+    assert site.execute("SELECT count(*) FROM t") == [(1000,)]
+    assert site.restore(**login).get("msg") is None
 
 
 def test_the_same_schema_by_another_path(site: Site) -> None:

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Restores that end at any moment: the database is open, old or restored as a whole, and the next run needs no help."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import psycopg2
+import psycopg2.extensions
+import pytest
+from ansible_collections.slipway.deploy.plugins.module_utils import _backup_database as databases
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server
+from backup_support import MODULES, ROOT, Site
+from conftest import Postgres, start
+
+RESTORES = int(os.environ.get("SLIPWAY_RESTORES", "6"))
+ROWS = 200
+OURS = "application_name = 'slipway' AND pid <> pg_backend_pid()"
+SWAPPING = f"SELECT pid FROM pg_stat_activity WHERE {OURS} AND query ~ '^ALTER DATABASE .* (RENAME|ALLOW)'"
+LEFT = "SELECT datname FROM pg_database WHERE datname ~ '^faults_(restoring|scratch|replay)'"
+KEPT = "SELECT datname FROM pg_database WHERE datname ~ '^faults_before_restore_'"
+
+
+@pytest.fixture(scope="module")
+def server(request: pytest.FixtureRequest) -> Iterator[Postgres]:
+    """A cluster of its own, since it is killed."""
+    directory = Path(tempfile.mkdtemp(prefix="slipway-", dir="/tmp"))
+    server = start(request.config.getoption("--pg-version"), directory)
+    yield server
+    server.run("pg_ctl", "-D", str(directory / "data"), "-m", "immediate", "-w", "stop")
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="module")
+def site(server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """A database whose rows say `old`, with a backup in which they say `restored`."""
+    server.execute("CREATE DATABASE faults")
+    found = Site(server, "faults", tmp_path_factory.mktemp("faults") / "backups")
+    found.execute("CREATE TABLE t (id serial PRIMARY KEY, x text)")
+    found.execute(f"INSERT INTO t (x) SELECT 'restored' FROM generate_series(1, {ROWS})")
+    assert found.backup()["backup"]["proved"]
+    return found
+
+
+class Crowd:
+    """Clients that connect again and again, as a pool of an application does."""
+
+    def __init__(self, site: Site, size: int = 3) -> None:
+        self.site, self.ended = site, threading.Event()
+        self.threads = [threading.Thread(target=self.work) for _ in range(size)]
+
+    def work(self) -> None:
+        while not self.ended.is_set():
+            with contextlib.suppress(psycopg2.Error):
+                opened = self.site.postgres.connect(self.site.database)
+                with contextlib.closing(opened), opened.cursor() as cursor:
+                    while not self.ended.is_set():
+                        cursor.execute("SELECT count(*) FROM t")
+                        time.sleep(0.002)
+
+    def __enter__(self) -> None:
+        for thread in self.threads:
+            thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def begin(site: Site) -> subprocess.Popen[bytes]:
+    """A restore that runs by itself, in a process group of its own."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"{MODULES}.restore"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "collections")},
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": site.common}).encode())
+    process.stdin.close()
+    return process
+
+
+def answering(server: Postgres) -> None:
+    """Wait until a server that crashed has recovered."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            server.execute("SELECT 1")
+            return
+        except psycopg2.OperationalError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def strike(server: Postgres, process: subprocess.Popen[bytes], way: str) -> None:
+    """End the restore, its session, or the whole server."""
+    if way == "module":
+        process.kill()
+    elif way == "session ended":
+        server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {OURS}")
+    elif way == "backend killed":
+        pids = server.execute(f"SELECT pid FROM pg_stat_activity WHERE {OURS} ORDER BY query ~ '^ALTER' DESC LIMIT 1")
+        for (pid,) in pids:
+            os.kill(int(str(pid)), signal.SIGKILL)
+    else:
+        data = str(server.directory / "data")
+        server.run("pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+        settings = f"-k {server.directory} -c listen_addresses='' -c fsync=off"
+        server.run("pg_ctl", "-D", data, "-l", str(server.directory / "log"), "-w", "-o", settings, "start")
+    answering(server)
+
+
+def state(site: Site) -> str:
+    """What the rows say; all of them the same."""
+    found = site.execute("SELECT count(*), min(x), max(x) FROM t")
+    assert found in [[(ROWS, text, text)] for text in ("old", "restored")], found
+    return str(found[0][1])
+
+
+class Deadly(psycopg2.extensions.cursor):
+    """Ends its process with SIGKILL at one of the statements that change something, before or after it."""
+
+    left = 0
+    after = False
+
+    def execute(self, query: Any, values: Any = None) -> None:
+        text = query if isinstance(query, str) else query.as_string(self)
+        fatal = not text.lstrip().startswith("SELECT") and Deadly.count()
+        if fatal and not Deadly.after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().execute(query, values)
+        if fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    @classmethod
+    def count(cls) -> bool:
+        cls.left -= 1
+        return cls.left == 0
+
+
+def swap_until(site: Site, statement: int, after: bool) -> None:
+    Deadly.left, Deadly.after = statement, after
+    server = Server.from_params({**site.common, "ssl_mode": "prefer", "ca_cert": None, "login_host": "", **LONG})
+    with mock.patch("psycopg2.connect", functools.partial(psycopg2.connect, cursor_factory=Deadly)):
+        databases.swap(server.on("postgres"), site.database, f"{site.database}_restoring", f"{site.database}_kept")
+
+
+LONG = {"connect_timeout": 60}
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_swap_that_is_killed_at_each_of_its_statements(server: Postgres, site: Site, after: bool) -> None:
+    ends = []
+    for statement in range(1, 20):
+        site.execute("UPDATE t SET x = 'old'")
+        server.execute(f"CREATE DATABASE {site.database}_restoring TEMPLATE {site.database}")
+        server.execute("UPDATE t SET x = 'restored'", f"{site.database}_restoring")
+        with Crowd(site):
+            process = multiprocessing.get_context("fork").Process(target=swap_until, args=(site, statement, after))
+            process.start()
+            process.join(60)
+            begun = time.monotonic()
+            contents = state(site)
+            assert time.monotonic() - begun < 4  # the killed run's session does not keep the others waiting
+        ends.append((process.exitcode, contents))
+        for name in ("restoring", "kept"):
+            server.execute(f"DROP DATABASE IF EXISTS {site.database}_{name} WITH (FORCE)")
+        if process.exitcode == 0:
+            break
+    assert ends == [(-signal.SIGKILL, "old")] * (len(ends) - 1) + [(0, "restored")]
+    assert len(ends) > 4
+
+
+WAYS = ("module", "session ended", "backend killed", "server stopped")
+
+
+def test_restores_that_end_at_random_moments(server: Postgres, site: Site) -> None:
+    begun = time.monotonic()
+    site.restore()
+    whole = time.monotonic() - begun
+    seen: dict[tuple[str, str], int] = {}
+    for number in range(RESTORES):
+        chance = random.Random(number)
+        way = WAYS[number % len(WAYS)] if number < 2 * len(WAYS) else chance.choice(WAYS)
+        site.execute("UPDATE t SET x = 'old'")
+        with Crowd(site):
+            process = begin(site)
+            if chance.random() < 0.3:
+                time.sleep(chance.uniform(0, whole))
+            else:  # in the swap itself
+                while process.poll() is None and not server.execute(SWAPPING):
+                    time.sleep(0.001)
+                time.sleep(chance.choice([0, chance.uniform(0, 0.05)]))
+            with contextlib.suppress(ProcessLookupError):
+                strike(server, process, way)
+            process.wait(timeout=60)
+            contents = state(site)  # while the clients are there: the database is open to them
+        seen[way, contents] = seen.get((way, contents), 0) + 1
+
+        done = site.restore()
+        assert done.get("msg") is None, (number, way, done)
+        assert state(site) == "restored"
+        assert server.execute(LEFT) == [], (number, way)
+        for (name,) in server.execute(KEPT):
+            server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    assert {contents for _, contents in seen} == {"old", "restored"} or RESTORES < 50, seen
+    print(seen)
