@@ -12,6 +12,7 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import advice, plain
 from ansible_collections.slipway.deploy.plugins.module_utils._host import replace_file
 
 DOCUMENTATION = r"""
@@ -70,7 +71,7 @@ def load(file: Path) -> dict[str, str]:
             f"{file} is not JSON ({error}): restore it from a copy, or the passwords in it are lost."
         ) from None  # Ansible would print the cause a second time
     except OSError as error:
-        raise AnsibleError(f"{file} can't be read: {error}; run as the user who owns it.") from None
+        raise AnsibleError(f"{file} can't be read: {plain(error)}; run as the user who owns it.") from None
     if mode & 0o077:
         raise AnsibleError(f"{file} holds secrets but has mode {mode:04o}: run `chmod 600 {file}` and run again.")
     if not isinstance(kept, dict):
@@ -96,12 +97,15 @@ class LookupModule(LookupBase):
             return [kept[name] for name in terms]
         if (variables or {}).get("ansible_check_mode"):
             return [kept.get(name, "not-generated-in-check-mode") for name in terms]
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        hide_from_git(file)
-        with (file.parent / ".secrets.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            kept = load(file)
-            for name in terms:
-                kept.setdefault(name, "".join(secrets.choice(ALPHABET) for _ in range(length)))
-            replace_file(str(file), json.dumps(kept, indent=2, sort_keys=True))
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            hide_from_git(file)
+            with (file.parent / ".secrets.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                kept = load(file)
+                for name in terms:
+                    kept.setdefault(name, "".join(secrets.choice(ALPHABET) for _ in range(length)))
+                replace_file(str(file), json.dumps(kept, indent=2, sort_keys=True))
+        except OSError as error:
+            raise AnsibleError(f"{file} can't be written: {plain(error)}; {advice(error)}.") from None
         return [kept[name] for name in terms]

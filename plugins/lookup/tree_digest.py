@@ -8,7 +8,7 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, sentence
 from ansible_collections.slipway.deploy.plugins.plugin_utils import _tree
 
 DOCUMENTATION = r"""
@@ -75,7 +75,7 @@ class LookupModule(LookupBase):
         try:
             return [self._digest(self._path(term), dockerfile, extra, inputs) for term in terms]
         except (SlipwayError, OSError) as error:
-            raise AnsibleError(str(error)) from error
+            raise AnsibleError(sentence(error)) from error
 
     def _digest(self, root: Path, dockerfile: str | None, extra: dict[str, Path], inputs: dict[str, Any]) -> str:
         files = {dockerfile: root / dockerfile, **extra} if dockerfile else extra

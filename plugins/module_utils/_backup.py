@@ -106,9 +106,7 @@ class Manifest:
         try:
             manifest = cls(**json.loads(text))
         except (ValueError, TypeError) as error:
-            raise SlipwayError(
-                f"The manifest of backup {name!r} can't be read: {error}; choose another one."
-            ) from error
+            raise SlipwayError(f"The manifest of backup {name!r} can't be read ({error}).") from error
         if manifest.format != FORMAT:
             raise SlipwayError(
                 f"The manifest of backup {name!r} has format {manifest.format}, but this version of Slipway reads "
@@ -236,15 +234,29 @@ def superfluous(manifests: Iterable[Manifest], newest: Manifest, keep: int) -> l
 
 
 def choose(
-    manifests: Iterable[Manifest], wanted: str, application: str, environment: str, directory: str, explicit: bool
+    manifests: Iterable[Manifest],
+    unreadable: Mapping[str, str],
+    wanted: str,
+    application: str,
+    environment: str,
+    directory: str,
+    explicit: bool,
 ) -> Manifest:
     """The backup that ``wanted`` names, or the newest of the application and environment for ``latest``.
 
-    ``explicit`` says that the environment was given as ``from_environment``. SlipwayError when there is none, or when
-    the named one belongs to another application or environment.
+    ``unreadable`` says of each damaged manifest, by its name, what is wrong with it: it may be anyone's, so an older
+    backup is not taken in its stead. ``explicit`` says that the environment was given as ``from_environment``.
+    SlipwayError when there is none, or when the named one belongs to another application or environment.
     """
     known = sorted((m for m in manifests if m.proved), key=lambda m: m.started)
     own = [m for m in known if (m.application, m.environment) == (application, environment)]
+    newest = own[-1].name if own else ""
+    damaged = max(unreadable, default="") if wanted == "latest" else wanted if wanted in unreadable else ""
+    if damaged > newest or wanted == damaged:
+        raise SlipwayError(
+            f"Backup {damaged!r} in {directory} is damaged: {unreadable[damaged].rstrip('.')}. Nothing was restored: "
+            f"bring its manifest back from a copy, or name another backup (the newest whole one: {newest or 'none'})."
+        )
     if wanted == "latest":
         if not own:
             raise SlipwayError(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import os
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import Manifest, human
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, advice
 
 PARTIAL = ".partial"
 
@@ -34,12 +33,7 @@ def file_errors(directory: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        advice = (
-            "free some space there and run again"
-            if error.errno in (errno.ENOSPC, errno.EDQUOT)
-            else "check that the directory exists and belongs to the user that the task runs as"
-        )
-        raise SlipwayError(f"Can't use {error.filename or directory}: {error.strerror}; {advice}.") from error
+        raise SlipwayError(f"Can't use {error.filename or directory}: {error.strerror}; {advice(error)}.") from error
 
 
 @contextlib.contextmanager
@@ -148,7 +142,8 @@ def damage(directory: Path, manifest: Manifest, verify: bool) -> str:
 
 def without_manifest(directory: Path) -> list[str]:
     """Dumps that no manifest vouches for."""
-    return sorted(path.name for path in directory.glob("*.dump") if not path.with_suffix(".json").exists())
+    with file_errors(directory):
+        return sorted(path.name for path in directory.glob("*.dump") if not path.with_suffix(".json").exists())
 
 
 def check_space(directory: Path, needed: int, data_directory: str, needed_there: int, free_there: int | None) -> None:

@@ -127,7 +127,8 @@ class Backup:
 
     def discard(self) -> None:
         """Remove what is not proved. A server that is gone can't drop its database; the next run does that."""
-        self.partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the error that led here is the one to tell
+            self.partial.unlink(missing_ok=True)
         with contextlib.suppress(SlipwayError), sql_errors("Dropping the scratch database"):
             databases.drop(self.admin, self.scratch)
 

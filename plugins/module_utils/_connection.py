@@ -49,6 +49,17 @@ _ADVICE = {
 }
 
 
+_LOST = "see that the server runs, and in its log why it ended the session, and run again"
+# What to do, by the code of the server's error (manual, appendix A).
+_NEXT = {
+    "57P01": _LOST,
+    "57P02": _LOST,
+    "57P03": "run again when the server has started",
+    "53100": "free some space on the server's disk and run again",
+    "25006": "this server is a standby or set to be read-only: name the primary",
+}
+
+
 @dataclass(frozen=True)
 class Server:
     """Where a database is and as whom to reach it. ``socket_dir`` wins over ``host``."""
@@ -142,7 +153,10 @@ def sql_errors(doing: str) -> Iterator[None]:
     except psycopg2.Error as error:
         lines = [line for line in (error.diag.message_primary or str(error)).splitlines() if line.strip()]
         hint = f" PostgreSQL's hint: {error.diag.message_hint}" if error.diag.message_hint else ""
-        raise SlipwayError(f"{doing} failed: {lines[0] if lines else 'the connection was lost'}.{hint}") from error
+        gone = isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError)) and not error.pgcode
+        advice = _LOST if gone else _NEXT.get(error.pgcode or "", "")
+        said = lines[0] if lines else "the connection was lost"
+        raise SlipwayError(f"{doing} failed: {said}{advice and f'; {advice}'}.{hint}") from error
 
 
 @contextlib.contextmanager

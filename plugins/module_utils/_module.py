@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, sentence
 from ansible_collections.slipway.deploy.plugins.module_utils._fence import fenced
 
 
@@ -21,4 +21,6 @@ def run(module: AnsibleModule, work: Callable[[AnsibleModule], dict[str, Any]], 
             result = work(module)
     except SlipwayError as error:
         module.fail_json(msg=str(error), **error.details)
+    except OSError as error:  # what no module expected: a disk that is full or read-only, a right that is missing
+        module.fail_json(msg=sentence(error))
     module.exit_json(**result)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,17 @@ CLIENT_SPEC: dict[str, dict[str, Any]] = {
 
 # Where the packages of Debian and of Red Hat put the programs of one major version.
 PACKAGED = ("/usr/lib/postgresql/{major}/bin", "/usr/pgsql-{major}/bin")
+
+SIGNALS = {number.value: number.name for number in signal.Signals}
+# What to do, by what a program said.
+_ADVICE = {
+    "No space left on device": "free some space there and run again",
+    "Read-only file system": "mount it writable and run again",
+    "snapshot": "the server ended this run's session: see in its log why, and run again",
+    "server closed the connection": "see in the server's log why it ended, and run again when it answers",
+    "terminating connection": "see in the server's log why it was ended, and run again when it answers",
+    "connection to server": "see that the server runs, and run again",
+}
 
 MOST_JOBS = 4  # sessions of one restore
 
@@ -112,7 +124,7 @@ class Client:
                 f"{self.container!r}: install Docker's client there, or leave 'container' out."
             ) from error
         if ended.returncode:
-            raise SlipwayError(f"{program} failed (exit code {ended.returncode}): {reason(ended.stderr)}")
+            raise SlipwayError(failure(program, ended.returncode, ended.stderr))
         return (ended.stdout or b"").decode(errors="replace")
 
     def check_version(self) -> None:
@@ -174,6 +186,19 @@ class Client:
 def conninfo(database: str) -> str:
     """A database's name as libpq's connection string: a bare name with '=' in it would be taken for one."""
     return "dbname='" + database.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def failure(program: str, status: int, stderr: bytes) -> str:
+    """Why a program ended with ``status``, and what to do; a negative one is a signal, and 128 more in a container."""
+    number = -status if status < 0 else status - 128
+    if number in SIGNALS:
+        return (
+            f"{program} was ended by {SIGNALS[number]} before it had done its work, by somebody or by the kernel for "
+            "lack of memory (see dmesg): run again."
+        )
+    said = reason(stderr)
+    advice = next((text for words, text in _ADVICE.items() if words in said), "")
+    return f"{program} failed (exit code {status}): {said}{advice and f'; {advice}.'}"
 
 
 def reason(stderr: bytes) -> str:

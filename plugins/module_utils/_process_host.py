@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 from ansible_collections.slipway.deploy.plugins.module_utils import _process, _process_door
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
 from ansible_collections.slipway.deploy.plugins.module_utils._host import read, replace_file, trouble, wait_until
 from ansible_collections.slipway.deploy.plugins.module_utils._process import Process, Record, Spec
 
@@ -71,7 +71,7 @@ def claim(host: str, port: int) -> None:
                 f"Port {port} on {host} is in use by another process{holder(port)}: end that one, or set another port."
             ) from error
         raise SlipwayError(
-            f"Nothing can listen on port {port} of {host}: {error}; set another port or host."
+            f"Nothing can listen on port {port} of {host}: {plain(error)}; set another port or host."
         ) from error
 
 
@@ -97,7 +97,7 @@ def start(spec: Spec, port: int, log: str) -> Process:
             )
         except OSError as error:
             raise SlipwayError(
-                f"{spec.argv[0]} can't be started in {spec.cwd}: {error}; correct the command."
+                f"{spec.argv[0]} can't be started in {spec.cwd}: {plain(error)}; correct the command."
             ) from error
     return Process(child.pid, started(child.pid) or "", port)
 

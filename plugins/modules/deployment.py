@@ -99,7 +99,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._deployment import Ledger, Run, Taken
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
 from ansible_collections.slipway.deploy.plugins.module_utils._fence import Fence
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run as run_module
 
@@ -109,7 +109,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         return keep(module)
     except OSError as error:
         raise SlipwayError(
-            f"The state directory {module.params['directory']} can't be used: {error}; mend that, or set state_dir."
+            f"The state directory {module.params['directory']} can't be used: {plain(error)}; mend that, or set "
+            "state_dir."
         ) from error
 
 

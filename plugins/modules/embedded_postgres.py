@@ -100,7 +100,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._embedded import Cluster
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
 from ansible_collections.slipway.deploy.plugins.module_utils._identity import check_start
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 
@@ -122,8 +122,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         return manage(module)
     except OSError as error:
         raise SlipwayError(
-            f"The server in {module.params['directory']} can't be managed by uid {os.geteuid()}: {error}; mend that "
-            "and run again."
+            f"The server in {module.params['directory']} can't be managed by uid {os.geteuid()}: {plain(error)}; mend "
+            "that and run again."
         ) from error
 
 

@@ -122,7 +122,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils import _docker, _nginx
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
 from ansible_collections.slipway.deploy.plugins.module_utils._host import (
     answers,
     read,
@@ -255,7 +255,9 @@ def write(path: str, content: str) -> None:
             os.chmod(directory, 0o755)
         replace_file(path, content, 0o644)
     except OSError as error:
-        raise SlipwayError(f"{path} can't be written: {error}; give this user the right to write there.") from error
+        raise SlipwayError(
+            f"{path} can't be written: {plain(error)}; give this user the right to write there."
+        ) from error
 
 
 def main() -> None:

@@ -40,7 +40,9 @@ options:
     type: path
     required: true
   backup:
-    description: Name of the backup, or V(latest) for the newest one of the application and environment.
+    description:
+      - Name of the backup, or V(latest) for the newest one of the application and environment.
+      - An older one is never taken because the newest is damaged; the module fails and says so.
     type: str
     default: latest
   application:
@@ -144,8 +146,10 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     directory = Path(params["directory"])
     server = Server.from_params(params)
     maintenance = server.on(params["maintenance_db"])
+    entries = store.entries(directory)
     manifest = choose(
-        [entry.manifest for entry in store.entries(directory) if entry.manifest],
+        [entry.manifest for entry in entries if entry.manifest],
+        {entry.name: entry.problem for entry in entries if not entry.manifest},
         params["backup"],
         params["application"],
         params["from_environment"] or params["environment_name"],

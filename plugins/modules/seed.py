@@ -63,7 +63,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
 from ansible_collections.slipway.deploy.plugins.module_utils._fence import mark
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._process_host import inherited
@@ -98,7 +98,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
                 check=False,
             )
         except OSError as error:
-            raise SlipwayError(f"The seed command {command} can't be started: {error}; correct it.") from error
+            raise SlipwayError(f"The seed command {command} can't be started: {plain(error)}; correct it.") from error
         if done.returncode:
             output = done.stdout.decode(errors="replace").splitlines()[-LINES:]
             raise SlipwayError(

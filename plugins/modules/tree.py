@@ -97,7 +97,7 @@ import tarfile
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
 from ansible_collections.slipway.deploy.plugins.module_utils._image import TAG_LENGTH, surplus
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 
@@ -124,7 +124,9 @@ def ensure(module: AnsibleModule) -> dict[str, Any]:
             shutil.rmtree(os.path.join(params["dest"], old))
             actions.append(f"Removed {os.path.join(params['dest'], old)}.")
     except OSError as error:
-        raise SlipwayError(f"{path} can't be written: {error}; give this user the right to write there.") from error
+        raise SlipwayError(
+            f"{path} can't be written: {plain(error)}; give this user the right to write there."
+        ) from error
     return {"changed": True, "tree": tree, "actions": actions}
 
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Script, locate
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_lint import RULES, Lint
 
@@ -66,7 +66,7 @@ def _squawk(program: str, texts: list[str]) -> list[dict[str, Any]]:
             done = subprocess.run(command, cwd=directory, capture_output=True, encoding="utf-8", check=False)
     except OSError as error:
         raise SlipwayError(
-            f"Can't give the migrations to the linter squawk ({error}): make room for temporary files on the "
+            f"Can't give the migrations to the linter squawk ({plain(error)}): make room for temporary files on the "
             "controller, or set the policy lint to allow."
         ) from error
     try:

@@ -10,7 +10,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, sentence
 from ansible_collections.slipway.deploy.plugins.plugin_utils import _tree
 
 display = Display()
@@ -37,7 +37,7 @@ class TreeAction(ActionBase):
             inputs = {name: options[name] for name in self.inputs if options.get(name)}
             options["digest"] = _tree.digest(tree.entries, **inputs)
         except (SlipwayError, OSError) as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(sentence(error)) from error
 
         if tree.warning:
             display.warning(tree.warning)

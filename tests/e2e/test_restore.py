@@ -31,6 +31,21 @@ def test_a_restore_brings_rows_back_and_keeps_the_former_database(deployed: Depl
     assert deployed.deploy().succeeded().recap["changed"] == 0
 
 
+def test_an_altered_dump_fails_the_verification(deployed: Deployed) -> None:
+    deployed.first.succeeded()
+    deployed.play("playbooks/backup.yml").succeeded()
+    deployed.play("playbooks/backups.yml", verify="true").succeeded()
+    newest = sorted((deployed.state / "backups").glob("*.dump"))[-1]
+    content = newest.read_bytes()
+    try:
+        newest.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        told = deployed.play("playbooks/backups.yml", verify="true").failed().messages
+        assert len(told) == 1
+        assert f"{newest.stem}: The dump {newest.name} was altered: its SHA-256 is not the one in its" in told[0]
+    finally:
+        newest.write_bytes(content)
+
+
 ELSEWHERE = {"controller": "elsewhere", "boot": "another", "machine": "another", "pid": 4711}
 # A run of this very machine that lives: the process of these tests.
 HERE = {"pid": os.getpid(), "started_ticks": int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])}

@@ -245,8 +245,67 @@ def test_a_full_disk(site: Site) -> None:
     assert "lower space_factor" in enough["msg"]
     failed = site.backup(prefix=inside, space_factor=0)
     assert "No space left on device" in failed["msg"]
+    assert "free some space there and run again." in failed["msg"]
     assert site.databases() == []
     assert site.backup()["backup"]["proved"]
+
+
+def test_a_read_only_directory(site: Site) -> None:
+    site.directory.mkdir(mode=0o700)
+    inside = (
+        "unshare", "--user", "--map-root-user", "--mount", "sh", "-c",
+        'mount -t tmpfs -o ro none "$0" && exec "$@"', str(site.directory),
+    )  # fmt: skip
+    failed = site.backup(prefix=inside, space_factor=0)
+    assert failed["msg"].startswith(f"Can't use {site.directory}/")
+    assert failed["msg"].endswith(
+        ".dump.partial: Read-only file system; its file system is mounted read-only: mount it writable (after an error "
+        "of the disk see dmesg), or name another directory."
+    )
+    assert site.databases() == []
+
+
+def test_a_file_that_this_user_may_not_read(site: Site) -> None:
+    if os.geteuid() == 0:
+        user = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+        os.chmod(site.directory.parent, 0o755)
+        for parent in (site.directory.parent.parent, site.directory.parent.parent.parent):
+            os.chmod(parent, 0o755)
+    else:
+        user = ()
+    site.directory.mkdir(mode=0o700)
+    site.directory.chmod(0o000)
+    try:
+        failed = run_module("backup_info", {"directory": str(site.directory / "below")}, user)
+    finally:
+        site.directory.chmod(0o700)
+    assert failed["msg"] == (
+        f"Can't use {site.directory}/below: Permission denied; check that the directory exists and belongs to the user "
+        "that the task runs as."
+    )
+
+
+def test_a_dump_that_is_killed(site: Site, tmp_path: Path) -> None:
+    bindir = faulty(site.postgres.bindir, tmp_path / "bin", "pg_dump", "kill -KILL $$")
+    assert site.backup(bindir=bindir)["msg"] == (
+        "pg_dump was ended by SIGKILL before it had done its work, by somebody or by the kernel for lack of memory "
+        "(see dmesg): run again."
+    )
+    assert (site.files(), site.databases()) == ([], [])
+
+
+def test_a_server_that_goes_away(site: Site, tmp_path: Path) -> None:
+    """The sessions of the run are ended when the dump has begun."""
+    script = f"""PGPASSWORD={site.postgres.password} psql -h {site.postgres.socket_dir} -U postgres -qc "SELECT
+        pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'slipway' AND datname =
+        '{site.database}'" >/dev/null; exec "$real" "$@" """
+    psql = site.postgres.bindir / "psql"
+    bindir = faulty(site.postgres.bindir, tmp_path / "bin", "pg_dump", script.replace("psql", str(psql), 1))
+    failed = site.backup(bindir=bindir)
+    assert "Errno" not in failed["msg"]
+    assert "run again" in failed["msg"]
+    assert "see " in failed["msg"]
+    assert site.files() == []
 
 
 def test_a_killed_run_is_cleaned_up_by_the_next(site: Site, tmp_path: Path) -> None:

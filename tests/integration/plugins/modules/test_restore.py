@@ -169,6 +169,26 @@ def test_a_newer_server_and_a_damaged_dump(site: Site) -> None:
     assert site.databases() == []
 
 
+def test_a_damaged_manifest_is_no_missing_backup(site: Site) -> None:
+    older, newer = (site.backup()["backup"]["name"] for _ in range(2))
+    manifest = site.directory / f"{newer}.json"
+    text = manifest.read_text()
+    for damaged in ("", text[: len(text) // 2], text.replace('"rows": 1000', '"rows": [')):
+        manifest.write_text(damaged)
+        told = site.restore()["msg"]
+        assert told.startswith(
+            f"Backup '{newer}' in {site.directory} is damaged: The manifest of backup '{newer}' can't"
+        )
+        assert told.endswith(f"or name another backup (the newest whole one: {older}).")
+        assert site.restore(backup=newer)["msg"] == told
+        found = site.info()["backups"]
+        assert [(backup["name"], backup["proved"], bool(backup["problem"])) for backup in found] == [
+            (older, True, False),
+            (newer, False, True),
+        ]
+    assert site.restore(backup=older, check=True)["restore"]["backup"] == older
+
+
 FAULTS = {
     "failing restore": ('"$real" --schema-only "$@"; exit 3', "pg_restore failed (exit code 3): "),
     "rows missing": (

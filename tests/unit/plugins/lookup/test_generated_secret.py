@@ -113,6 +113,4 @@ def test_file_that_cannot_be_read(file: Path) -> None:
     file.mkdir(parents=True)
     with pytest.raises(AnsibleError) as caught:
         secrets(file, "owner")
-    assert (
-        str(caught.value) == f"{file} can't be read: [Errno 21] Is a directory: '{file}'; run as the user who owns it."
-    )
+    assert str(caught.value) == f"{file} can't be read: Is a directory: '{file}'; run as the user who owns it."

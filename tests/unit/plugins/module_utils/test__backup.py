@@ -170,9 +170,9 @@ def test_a_manifest_comes_back_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "The manifest of backup 'n1' can't be read: Expecting property name enclosed in double quotes"),
-        ("{}", "The manifest of backup 'n1' can't be read: "),
-        ("[1]", "The manifest of backup 'n1' can't be read: "),
+        ("{", "The manifest of backup 'n1' can't be read (Expecting property name enclosed in double quotes"),
+        ("{}", "The manifest of backup 'n1' can't be read ("),
+        ("[1]", "The manifest of backup 'n1' can't be read ("),
         (
             manifest(format=9).text(),
             "The manifest of backup 'n1' has format 9, but this version of Slipway reads 1: use",
@@ -197,13 +197,43 @@ def test_superfluous() -> None:
 
 def test_choose() -> None:
     known = [manifest(2), manifest(1), manifest(3, environment="prod")]
-    assert choose(known, "latest", "autotest", "test", "/b", explicit=False).name == "n2"
-    assert choose(known, "n1", "autotest", "test", "/b", explicit=False).name == "n1"
-    assert choose(known, "latest", "autotest", "prod", "/b", explicit=True).name == "n3"
+    assert choose(known, {}, "latest", "autotest", "test", "/b", explicit=False).name == "n2"
+    assert choose(known, {}, "n1", "autotest", "test", "/b", explicit=False).name == "n1"
+    assert choose(known, {}, "latest", "autotest", "prod", "/b", explicit=True).name == "n3"
     with pytest.raises(SlipwayError, match=r"There is no backup 'n9' in /b: .* \(newest: n2, n1\)\.$"):
-        choose(known, "n9", "autotest", "test", "/b", explicit=False)
+        choose(known, {}, "n9", "autotest", "test", "/b", explicit=False)
     with pytest.raises(SlipwayError, match=r"not of 'autotest', 'local': choose another one\.$"):
-        choose(known, "n3", "autotest", "local", "/b", explicit=True)
+        choose(known, {}, "n3", "autotest", "local", "/b", explicit=True)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "unreadable", "chosen"),
+    [
+        ("latest", [], "n2"),
+        ("latest", ["n1"], "n2"),  # older than the newest
+        ("latest", ["n3"], "n3 is damaged"),
+        ("n3", ["n3"], "n3 is damaged"),
+        ("n1", ["n3"], "n1"),
+    ],
+)
+def test_an_older_backup_is_not_taken_for_a_damaged_one(wanted: str, unreadable: list[str], chosen: str) -> None:
+    known = [manifest(2), manifest(1)]
+    problems = dict.fromkeys(unreadable, "It is cut off.")
+    arguments = (known, problems, wanted, "autotest", "test", "/b")
+    if not chosen.endswith("damaged"):
+        assert choose(*arguments, explicit=False).name == chosen
+        return
+    with pytest.raises(SlipwayError) as raised:
+        choose(*arguments, explicit=False)
+    assert str(raised.value) == (
+        "Backup 'n3' in /b is damaged: It is cut off. Nothing was restored: bring its manifest back from a copy, or "
+        "name another backup (the newest whole one: n2)."
+    )
+
+
+def test_only_a_damaged_backup_is_not_none() -> None:
+    with pytest.raises(SlipwayError, match=r"Backup 'n3' in /b is damaged: .* \(the newest whole one: none\)\.$"):
+        choose([], {"n3": "It is cut off."}, "latest", "autotest", "test", "/b", explicit=False)
 
 
 @pytest.mark.parametrize(
