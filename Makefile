@@ -75,6 +75,10 @@ lock: $(VENV)/test.stamp ## Pin the requirements anew from the .in files
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 			$$name.in --output-file $$name.txt || exit 1; done
 
+.PHONY: docs
+docs: setup ## Make docs/variables.md from the wiring
+	@python docs/make_variables.py
+
 .PHONY: clean
 clean: ## Remove the environment and the caches; .slipway with its data stays
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .ansible .cache

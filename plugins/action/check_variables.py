@@ -3,54 +3,120 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleError, AnsibleUndefinedVariable
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible.vars.plugins import get_vars_from_inventory_sources
 
-ROLES = Path(__file__).parents[2] / "roles"
+try:  # a value's file and line; not part of what Ansible promises, so that a place is all that would be missing
+    from ansible._internal._datatag._tags import Origin
+except ImportError:
+    Origin = None  # type: ignore[assignment, misc, unused-ignore]
+
+display = Display()
+COLLECTION = Path(__file__).parents[2]
+ROLES = COLLECTION / "roles"
+WIRING = COLLECTION / "playbooks" / "group_vars" / "all.yml"
 ENCRYPTED = "$ANSIBLE_VAULT;"
 # What an example holds in place of a secret.
 PLACEHOLDERS = ("change_me", "changeme", "change-me", "placeholder", "replace_me", "todo", "secret", "password")
 SHORTEST_SECRET = 12  # characters
 ENTRY_POINT = "main"
+SOMEWHERE = "the inventory's group_vars"
+
+Spec = Mapping[str, Mapping[str, Any]]
 
 
-def variable_errors(spec: Mapping[str, Mapping[str, Any]], variables: Mapping[str, Any]) -> list[str]:
-    """A sentence for each of the operator's variables that is not set or not what its spec (an argument spec) says."""
+def why_required(required: bool | Iterable[Mapping[str, Any]], values: Mapping[str, Any]) -> str | None:
+    """Why a variable must be set: '' always, a clause for the first case that holds, None when it need not be.
+
+    A case names variables with their values; None stands for a variable that is not set.
+    """
+    if isinstance(required, bool):
+        return "" if required else None
+    for case in required:
+        if all(values.get(name) == value for name, value in case.items()):
+            return ", since " + " and ".join(
+                f"{name} is {'not set' if value is None else value}" for name, value in case.items()
+            )
+    return None
+
+
+def variable_errors(
+    spec: Spec, values: Mapping[str, Any], places: Mapping[str, str] | None = None, home: str = SOMEWHERE
+) -> list[str]:
+    """A sentence for each of the operator's variables that is not set or not what its spec (an argument spec) says.
+
+    ``places`` says where a variable is set, ``home`` where to set one that is not.
+    """
     found = []
     for name, option in spec.items():
-        value, kind, choices = variables.get(name), option.get("type", "str"), option.get("choices", [])
-        if name not in variables:
-            wrong = "is not set" if option.get("required") else ""
-        elif choices and value not in choices:
-            wrong = f"is {value!r} and must be one of {', '.join(choices)}"
+        value, kind, choices = values.get(name), option.get("type", "str"), option.get("choices", [])
+        if name not in values:
+            why = why_required(option.get("required", False), values)
+            if why is not None:
+                found.append(f"Variable {name} is not set and is required{why}: set it in {home} or with -e.")
+            continue
+        if choices and value not in choices:
+            wrong = f"must be one of {', '.join(choices)}"
         elif ArgumentSpecValidator({name: {"type": kind}}).validate({name: value}).error_messages:
-            wrong = f"is {value!r} and must be of type {kind}"
+            wrong = f"must be of type {kind}"
+        elif kind == "path" and value and not str(value).startswith(("/", "~")):
+            wrong = "must be an absolute path, which may begin with {{ inventory_dir }}"
         else:
-            wrong = ""
-        if wrong:
-            found.append(f"Variable {name} {wrong}: correct it in the inventory's group_vars or with -e.")
+            continue
+        place = (places or {}).get(name) or SOMEWHERE
+        found.append(f"Variable {name} is {value!r} and {wrong}: correct it in {place} or with -e.")
     return found
 
 
-def role_errors(role: str, spec: Mapping[str, Any], variables: Mapping[str, Any]) -> list[str]:
-    """A sentence for each variable of a role that its ``argument_specs`` refuses."""
-    options = {name: {**option} for name, option in spec.items()}
-    for option in options.values():
-        option.pop("description", None)
-    given = {name: variables[name] for name in options if name in variables}
-    result = ArgumentSpecValidator(options).validate(given)
-    return [
-        f"Variable of role {role} is wrong: {message}; correct it in the inventory's group_vars or with -e."
-        for message in result.error_messages
-    ]
+def operator_names(name: str, wiring: Mapping[str, Any], spec: Spec) -> list[str]:
+    """The operator's variables from which the wiring derives ``name``: those that it names, else those behind them."""
+    found: list[str] = []
+    seen, level = {name}, [name]
+    while level and not found:
+        words = [word for each in level for word in re.findall(r"[a-z_]+", str(wiring.get(each, "")))]
+        found = [word for word in dict.fromkeys(words) if word in spec]
+        level = [word for word in dict.fromkeys(words) if word in wiring and word not in seen]
+        seen.update(level)
+    return found
 
 
-def secret_errors(secrets: Mapping[str, str]) -> list[str]:
+def overridden_errors(places: Mapping[str, str], wiring: Mapping[str, Any], spec: Spec) -> list[str]:
+    """A sentence for each variable of the inventory (name: place) that would count for nothing beside the wiring."""
+    found = []
+    for name, place in sorted(places.items()):
+        if name not in wiring or name in spec:
+            continue
+        names = operator_names(name, wiring, spec)
+        derived = f"derives it from {', '.join(names)}: set that instead" if names else "sets it itself: remove it"
+        found.append(f"Variable {name} in {place or 'the inventory'} would have no effect, since Slipway {derived}.")
+    return found
+
+
+def role_errors(
+    role: str, spec: Spec, variables: Mapping[str, Any], wiring: Mapping[str, Any], known: Spec
+) -> list[str]:
+    """A sentence for each variable of a role that its ``argument_specs`` refuses, with the operator's names for it."""
+    found = []
+    for name, option in spec.items():
+        options = {name: {key: value for key, value in option.items() if key != "description"}}
+        given = {name: variables[name]} if name in variables else {}
+        what = ", ".join(operator_names(name, wiring, known)) or "it"
+        found += [
+            f"Variable of role {role} is wrong: {message}; correct {what} in {SOMEWHERE} or with -e."
+            for message in ArgumentSpecValidator(options).validate(given).error_messages
+        ]
+    return found
+
+
+def secret_errors(secrets: Mapping[str, str], vault: str = "") -> list[str]:
     """A sentence for each secret that is empty, short, or still an example's placeholder. Never the secret itself."""
     found = []
     for name, value in sorted(secrets.items()):
@@ -60,7 +126,8 @@ def secret_errors(secrets: Mapping[str, str]) -> list[str]:
             reason = f"has {len(str(value))} characters and needs {SHORTEST_SECRET}"
         else:
             continue
-        found.append(f"Secret {name} {reason}: set it with `ansible-vault edit` in the inventory's vault.yml.")
+        edit = f"`ansible-vault edit {vault}`" if vault else "`ansible-vault edit` in the inventory's vault.yml"
+        found.append(f"Secret {name} {reason}: set it with {edit}.")
     return found
 
 
@@ -87,6 +154,14 @@ def group_errors(groups: Mapping[str, list[str]]) -> list[str]:
     return found
 
 
+def place_of(value: Any) -> str:
+    """The file and line that a value comes from; '' when that is not known, or not a file."""
+    origin = Origin.get_tag(value) if Origin else None
+    if origin is None or not origin.path:
+        return ""
+    return f"{origin.path}:{origin.line_num}" if origin.line_num else str(origin.path)
+
+
 class ActionModule(ActionBase):
     _supports_check_mode = True
     _requires_connection = False
@@ -95,41 +170,70 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         # As in check mode, so that reading a secret does not generate it: nothing is written before all is checked.
         arguments, variables = self._task.args, {**(task_vars or {}), "ansible_check_mode": True}
-        errors = group_errors(variables.get("groups", {})) or self.check_operator(arguments["variables"], variables)
-        if arguments.get("vault_file"):
-            errors += vault_errors(Path(arguments["vault_file"]))
-        if not errors:  # the secrets are readable
-            errors += secret_errors(self.read_secrets(arguments["secrets"], variables))
+        spec, vault = arguments["variables"], arguments.get("vault_file") or ""
+        wiring = self._loader.load_from_file(str(WIRING))
+        errors = group_errors(variables.get("groups", {})) or self.check_operator(spec, variables)
+        places = {name: place_of(value) or place_of(name) for name, value in self.inventory_variables().items()}
+        errors += overridden_errors(places, wiring, spec)
+        errors += arguments.get("problems") or []
+        if vault:
+            errors += vault_errors(Path(vault))
+        errors += secret_errors(self.read_secrets(arguments["secrets"], variables), vault)
+        if not errors:  # what the roles' variables are made from is there
             for role in arguments["roles"]:
-                errors += self.check_role(role, variables)
+                errors += self.check_role(role, variables, wiring, spec)
         if errors:
-            return {"failed": True, "msg": errors[0], "errors": errors}
+            return {"failed": True, "msg": "\n".join(errors), "errors": errors}
+        for warning in arguments.get("warnings") or []:
+            display.warning(warning)
         return {"changed": False}
 
-    def check_operator(self, spec: Mapping[str, Mapping[str, Any]], variables: Mapping[str, Any]) -> list[str]:
+    def check_operator(self, spec: Spec, variables: Mapping[str, Any]) -> list[str]:
         """Errors in the variables that the operator sets in the inventory and with -e."""
         templar = self._templar.copy_with_new_env(available_variables=variables)
-        values = {}
+        values, unreadable, undefined = {}, [], []
         for name in spec:
             if name in variables:
                 try:
                     values[name] = templar.template(variables[name])
                 except AnsibleError as error:
-                    return [f"Variable {name} can't be read: {' '.join(str(error).split())}"]
-        return variable_errors(spec, values)
+                    said = f"Variable {name} can't be read: {' '.join(str(error).split())}"
+                    (undefined if isinstance(error, AnsibleUndefinedVariable) else unreadable).append(said)
+        places = {name: place_of(variables[name]) for name in values}
+        unread = {name: option for name, option in spec.items() if name in values or name not in variables}
+        errors = unreadable + variable_errors(unread, values, places, self.home(variables))
+        return errors or undefined  # what another one lacks is most often a variable that was told to be missing
+
+    @staticmethod
+    def home(variables: Mapping[str, Any]) -> str:
+        """Where the inventory's variables for all hosts are, or should be."""
+        directory = variables.get("inventory_dir")
+        if not directory:
+            return SOMEWHERE
+        group = Path(directory) / "group_vars"
+        files = [group / "all.yml", group / "all" / "main.yml"]
+        return str(next((file for file in files if file.exists()), variables.get("inventory_file") or files[0]))
+
+    def inventory_variables(self) -> dict[str, Any]:
+        """What the inventory sets for all hosts, which the wiring would override."""
+        inventory = self._task._variable_manager._inventory
+        everyone = inventory.groups["all"]
+        beside = get_vars_from_inventory_sources(self._loader, inventory._sources, [everyone], "task")
+        return {**everyone.get_vars(), **beside}
 
     def read_secrets(self, names: list[str], variables: Mapping[str, Any]) -> dict[str, str]:
-        """The secrets' values; one that is not defined is empty."""
+        """The secrets' values, of those that are set; one that is made from what is not is empty."""
         templar = self._templar.copy_with_new_env(available_variables=variables)
         values = {}
         for name in names:
-            try:
-                values[name] = str(templar.template(variables.get(name, "")))
-            except AnsibleUndefinedVariable:
-                values[name] = ""
+            if name in variables:
+                try:
+                    values[name] = str(templar.template(variables[name]))
+                except AnsibleUndefinedVariable:
+                    values[name] = ""
         return values
 
-    def check_role(self, role: str, variables: Mapping[str, Any]) -> list[str]:
+    def check_role(self, role: str, variables: Mapping[str, Any], wiring: Mapping[str, Any], spec: Spec) -> list[str]:
         """Errors in the variables of one role of this collection."""
         specs = self._loader.load_from_file(str(ROLES / role / "meta" / "argument_specs.yml"))
         options = specs["argument_specs"][ENTRY_POINT]["options"]
@@ -144,4 +248,4 @@ class ActionModule(ActionBase):
                     values[name] = templar.template(variables.get(name, defaults.get(name)))
                 except AnsibleError as error:
                     return [f"Variable {name} of role {role} can't be read: {' '.join(str(error).split())}"]
-        return role_errors(role, options, values)
+        return role_errors(role, options, values, wiring, spec)

@@ -41,7 +41,10 @@ CASES = {
         variables={"app_name": "MyApp"},
     ),
     "external without a host": Bad(
-        ("database_runtime is external but database_host is not set: name the server in the inventory.",),
+        (
+            "Variable database_host is not set and is required, since database_runtime is external: set it",
+            "Variable database_superuser_password is not set and is required, since database_runtime is external: set ",
+        ),
         variables={"database_runtime": "external"},
     ),
     "an image that hides its version": Bad(

@@ -16,10 +16,20 @@ SECRET = "kQ7xLm2ZpR9t"
 INVENTORY = "[database]\nlocalhost\n[backend]\nlocalhost\n"
 
 
-def check(home: Path, variables: dict[str, object], inventory: str = INVENTORY) -> dict[str, Any]:
+def check(
+    home: Path,
+    variables: dict[str, object],
+    inventory: str = INVENTORY,
+    known: list[str] | None = None,
+    required: list[str] | None = None,
+) -> dict[str, Any]:
     (home / "hosts").write_text(inventory)
     arguments = {
-        "variables": {"app_port": {"type": "int", "required": True}},
+        "variables": {
+            "app_port": {"type": "int", "required": True},
+            **{name: {} for name in known or []},
+            **{name: {"required": True} for name in required or []},
+        },
         "roles": ["verify"],
         "secrets": ["owner_password"],
         "vault_file": "",
@@ -50,12 +60,17 @@ GOOD: dict[str, object] = {
             ],
         ),
         (
-            {"vault_owner_password": "CHANGE_ME", "verify_tables": {}},
+            {"vault_owner_password": "CHANGE_ME", "app_port": "x"},
             [
+                "Variable app_port is 'x' and must be of type int: correct it in the inventory's group_vars or with "
+                "-e.",
                 "Secret owner_password still holds a placeholder: set it with `ansible-vault edit` in the inventory's "
                 "vault.yml.",
-                "Variable of role verify is wrong: argument 'verify_tables' is of type dict",
             ],
+        ),
+        (
+            {"verify_tables": {}},
+            ["Variable of role verify is wrong: argument 'verify_tables' is of type dict"],
         ),
         (
             {"owner_password": "{{ vault_of_nobody }}"},
@@ -70,7 +85,7 @@ def test_variables(tmp_path: Path, variables: dict[str, object], errors: list[st
     assert len(said) == len(errors), found
     for sentence, start in zip(said, errors, strict=True):
         assert sentence.startswith(start)
-    assert found.get("msg") == (found["errors"][0] if errors else None)
+    assert found.get("msg") == ("\n".join(found["errors"]) if errors else None)
     assert SECRET not in json.dumps(found)
 
 
@@ -78,3 +93,31 @@ def test_group_without_hosts(tmp_path: Path) -> None:
     assert check(tmp_path, GOOD, "[database]\nlocalhost\n")["msg"] == (
         "The inventory's group backend has no host: add one in hosts.yml."
     )
+
+
+def test_what_the_wiring_overrides_is_refused_with_its_place_and_the_operators_name(tmp_path: Path) -> None:
+    variables = tmp_path / "group_vars" / "all.yml"
+    variables.parent.mkdir()
+    variables.write_text("app_stop_timeout: 50\nbackend_stop_timeout: 60\npostgres_created: true\nmine: 1\n")
+    (tmp_path / "group_vars" / "backend.yml").write_text("backend_memory: 1G\n")  # wins, and so is none of these
+    inventory = f"{INVENTORY}[all:vars]\npostgres_version=16\n"
+    assert check(tmp_path, GOOD, inventory, known=["app_stop_timeout", "database_version", "database_image"])[
+        "errors"
+    ] == [
+        f"Variable backend_stop_timeout in {variables}:2 would have no effect, since Slipway derives it from "
+        "app_stop_timeout: set that instead.",
+        f"Variable postgres_created in {variables}:3 would have no effect, since Slipway sets it itself: remove it.",
+        f"Variable postgres_version in {tmp_path}/hosts:6 would have no effect, since Slipway derives it from "
+        "database_version: set that instead.",
+    ]
+
+
+def test_all_that_is_missing_is_said_at_once_and_where_to_set_it(tmp_path: Path) -> None:
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars" / "all.yml").write_text("a: 1\n")
+    del (good := {**GOOD})["app_port"]
+    where = f": set it in {tmp_path}/group_vars/all.yml or with -e."
+    assert check(tmp_path, good, required=["app_name"])["msg"].splitlines() == [
+        f"Variable app_port is not set and is required{where}",
+        f"Variable app_name is not set and is required{where}",
+    ]

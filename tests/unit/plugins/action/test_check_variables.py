@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 from ansible_collections.slipway.deploy.plugins.action.check_variables import (
     group_errors,
+    operator_names,
+    overridden_errors,
     role_errors,
     secret_errors,
     variable_errors,
     vault_errors,
+    why_required,
 )
 
 OPERATOR: dict[str, dict[str, object]] = {
@@ -27,7 +30,6 @@ WHERE = ": correct it in the inventory's group_vars or with -e."
     [
         ({"app_port": 8080}, []),
         ({"app_port": "8080", "app_runtime": "process", "seeding": "yes"}, []),
-        ({}, ["app_port is not set"]),
         ({"app_port": "http"}, ["app_port is 'http' and must be of type int"]),
         ({"app_port": 1, "app_runtime": "vm"}, ["app_runtime is 'vm' and must be one of container, process"]),
         ({"app_port": 1, "seeding": "perhaps"}, ["seeding is 'perhaps' and must be of type bool"]),
@@ -39,6 +41,88 @@ WHERE = ": correct it in the inventory's group_vars or with -e."
 )
 def test_variable_errors(variables: dict[str, object], errors: list[str]) -> None:
     assert variable_errors(OPERATOR, variables) == [f"Variable {error}{WHERE}" for error in errors]
+
+
+CASES = [{"app_runtime": "process"}, {"app_image": None}]
+
+
+@pytest.mark.parametrize(
+    ("required", "variables", "why"),
+    [
+        (True, {}, ""),
+        (False, {}, None),
+        (CASES, {"app_runtime": "process", "app_image": "x"}, ", since app_runtime is process"),
+        (CASES, {"app_runtime": "container"}, ", since app_image is not set"),
+        (CASES, {"app_runtime": "container", "app_image": "x"}, None),
+        ([{"a": 1, "b": 2}], {"a": 1, "b": 2}, ", since a is 1 and b is 2"),
+        ([{"a": 1, "b": 2}], {"a": 1, "b": 3}, None),
+    ],
+)
+def test_what_is_required(required: bool | list[dict[str, object]], variables: dict[str, object], why: str) -> None:
+    assert why_required(required, variables) == why
+    spec: dict[str, dict[str, object]] = {"app_source": {"required": required}}
+    expected = f"Variable app_source is not set and is required{why}: set it in /i/group_vars/all.yml or with -e."
+    assert variable_errors(spec, variables, home="/i/group_vars/all.yml") == ([] if why is None else [expected])
+
+
+def test_a_wrong_variable_is_named_with_its_place() -> None:
+    assert variable_errors(OPERATOR, {"app_port": "x"}, {"app_port": "/i/all.yml:3"}) == [
+        "Variable app_port is 'x' and must be of type int: correct it in /i/all.yml:3 or with -e."
+    ]
+
+
+@pytest.mark.parametrize(("path", "fine"), [("/a", True), ("~/a", True), ("", True), ("a/b", False), ("./a", False)])
+def test_a_path_is_absolute(path: str, fine: bool) -> None:
+    wrong = (
+        f"Variable app_source is {path!r} and must be an absolute path, which may begin with {{{{ inventory_dir }}}}"
+    )
+    assert variable_errors({"app_source": {"type": "path"}}, {"app_source": path}) == ([] if fine else [wrong + WHERE])
+
+
+WIRING = {
+    "backend_memory": "{{ app_memory | default('512M') }}",
+    "database_owner": "{{ app_database }}_owner",
+    "app_database": "{{ database_name | default(app_name) }}",
+    "docker_engine_ready": True,
+    "circle": "{{ circle }}",
+    "preflight_roles": ["seed"],
+}
+KNOWN: dict[str, dict[str, object]] = {"app_memory": {}, "app_name": {}, "database_name": {}, "backup_keep": {}}
+
+
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [
+        ("backend_memory", ["app_memory"]),
+        ("database_owner", ["database_name", "app_name"]),
+        ("docker_engine_ready", []),
+        ("circle", []),
+        ("nothing", []),
+    ],
+)
+def test_operator_names(name: str, names: list[str]) -> None:
+    assert operator_names(name, WIRING, KNOWN) == names
+
+
+@pytest.mark.parametrize(
+    ("places", "errors"),
+    [
+        ({"app_memory": "/i:1", "of_the_application": "/i:2", "backup_keep": "/i:3"}, []),
+        ({"backend_memory": "/i:1"}, ["backend_memory in /i:1 ... derives it from app_memory: set that instead"]),
+        (
+            {"database_owner": ""},
+            ["database_owner in the inventory ... derives it from database_name, app_name: set that instead"],
+        ),
+        (
+            {"preflight_roles": "/i:9", "docker_engine_ready": "/i:3"},
+            ["docker_engine_ready in /i:3 ... sets it itself: remove it",
+             "preflight_roles in /i:9 ... sets it itself: remove it"],
+        ),
+    ],
+)  # fmt: skip
+def test_overridden_errors(places: dict[str, str], errors: list[str]) -> None:
+    told = [error.replace("...", "would have no effect, since Slipway") for error in errors]
+    assert overridden_errors(places, WIRING, KNOWN) == [f"Variable {error}." for error in told]
 
 
 @pytest.mark.parametrize(
@@ -57,13 +141,15 @@ def test_role_errors(variables: dict[str, object], error: str | None) -> None:
         "x_count": {"type": "int", "description": ["How many."]},
         "x_kind": {"type": "str", "choices": ["a", "b"]},
     }
-    found = [message.replace("<class 'str'>", "str") for message in role_errors("x", spec, variables)]
+    wiring = {"x_count": "{{ app_memory }}"}
+    found = [message.replace("<class 'str'>", "str") for message in role_errors("x", spec, variables, wiring, KNOWN)]
     if error is None:
         assert found == []
     else:
         assert len(found) == 1
         assert found[0].startswith(f"Variable of role x is wrong: {error}")
-        assert found[0].endswith("; correct it in the inventory's group_vars or with -e.")
+        what = "app_memory" if "x_count" in error else "it"
+        assert found[0].endswith(f"; correct {what} in the inventory's group_vars or with -e.")
     assert spec["x_path"]["description"] == "Where."
 
 
@@ -88,6 +174,12 @@ def test_secret_errors(secret: str, reason: str | None) -> None:
     else:
         remedy = "set it with `ansible-vault edit` in the inventory's vault.yml"
         assert found == [f"Secret owner_password {reason}: {remedy}."]
+
+
+def test_a_secrets_vault_is_named() -> None:
+    assert secret_errors({"owner_password": ""}, "/i/vault.yml") == [
+        "Secret owner_password has 0 characters and needs 12: set it with `ansible-vault edit /i/vault.yml`."
+    ]
 
 
 def test_vault_errors(tmp_path: Path) -> None:

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every knob of a role is derived from an operator's variable of one name, with the role's own default."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[3]
+FILE = ROOT / "playbooks" / "group_vars" / "all.yml"
+WIRING: dict[str, Any] = yaml.safe_load(FILE.read_text())
+OPERATOR: dict[str, dict[str, Any]] = WIRING["preflight_variables"]
+# What a play gives to a role, or only another caller of the role than Slipway's playbooks.
+OF_THE_PLAY = {
+    "backup_container_socket_dir", "backup_needed", "backup_scratch_db", "backup_verify", "deployment_phase",
+    "deployment_role", "deployment_tasks", "deployment_verb", "migrations_schema", "preflight_deed", "verify_schema",
+}  # fmt: skip
+# These have another default for the application than for the role by itself.
+OWN_DEFAULT = {"app_ready_path", "app_stop_timeout"}
+
+spec = importlib.util.spec_from_file_location("make_variables", ROOT / "docs" / "make_variables.py")
+assert spec is not None
+assert spec.loader is not None
+make_variables = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(make_variables)
+
+
+ROLES: dict[str, dict[str, Any]] = {
+    name: {**option}
+    for role in (ROOT / "roles").iterdir()
+    for name, option in make_variables.options(role.name).items()
+}
+
+
+def test_every_variable_of_a_role_is_wired_or_an_operators_own() -> None:
+    """A new one gets a line in the wiring, and in preflight_variables where an operator may want to set it."""
+    assert sorted(ROLES.keys() - WIRING.keys() - OPERATOR.keys() - OF_THE_PLAY) == []
+
+
+def test_no_operators_variable_is_defined_by_the_wiring() -> None:
+    assert sorted(OPERATOR.keys() & WIRING.keys()) == []
+
+
+@pytest.mark.parametrize(("name", "option"), OPERATOR.items(), ids=OPERATOR.keys())
+def test_an_operators_variable_is_described_and_has_the_roles_type(name: str, option: dict[str, Any]) -> None:
+    assert make_variables.described(option)
+    if "role" in option:
+        of_role = ROLES[option["role"]]
+        assert {option.get("type", "str"), of_role.get("type", "str")} in ({option.get("type", "str")}, {"path", "str"})
+        if name not in OWN_DEFAULT and "default" in of_role and "{{" not in str(of_role["default"]):
+            assert option["default"] in (of_role["default"], "see the role frontend")
+
+
+def test_the_wirings_defaults_are_those_that_are_told() -> None:
+    """``{{ app_memory | default('512M') }}``: the literal is the one in preflight_variables."""
+    text = FILE.read_text()
+    for name, option in OPERATOR.items():
+        told = option.get("default")
+        for literal in re.findall(rf"(?<![\w.]){name} \| default\(('[^']*'|[\d.]+|true|false|\[\]|{{}})[,)]", text):
+            value = yaml.safe_load(literal)
+            # Where a sentence tells of the default there are several of them, or one that is computed.
+            assert value in (told, "x") or not (value or told) or (isinstance(told, str) and " " in told), name
+
+
+def test_nothing_optional_is_used_without_a_default() -> None:
+    """A variable that need not be set always goes with ``default`` or ``is defined``, here and in the playbooks."""
+    optional = {name for name, option in OPERATOR.items() if option.get("required") is not True}
+    conditional = {name for name, option in OPERATOR.items() if isinstance(option.get("required"), list)}
+    text = re.sub(r"preflight_variables:\n(?:  .*\n)+", "", FILE.read_text())
+    text = re.sub(r"'[^'\n]*'", "''", text)
+    texts = [text, *(file.read_text() for file in (ROOT / "playbooks").glob("*.yml"))]
+    expressions = [found for each in texts for found in re.findall(r"\{\{(.*?)\}\}", each, re.DOTALL)]
+    bare = {
+        name
+        for expression in expressions
+        for name in optional - conditional
+        for _ in re.finditer(rf"(?<![\w.'-]){name}(?![\w'=]|:| \| default\(| is defined| is not defined)", expression)
+        if f"{name} is defined" not in expression and f"{name} | default(" not in expression
+    }
+    assert bare == set()
+
+
+def test_the_page_of_the_variables_is_current() -> None:
+    assert make_variables.PAGE.read_text() == make_variables.page(), "run `make docs`"
