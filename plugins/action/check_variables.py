@@ -191,7 +191,9 @@ class ActionModule(ActionBase):
     def check_operator(self, spec: Spec, variables: Mapping[str, Any]) -> list[str]:
         """Errors in the variables that the operator sets in the inventory and with -e."""
         templar = self._templar.copy_with_new_env(available_variables=variables)
-        values, unreadable, undefined = {}, [], []
+        values: dict[str, Any] = {}
+        unreadable: list[str] = []
+        undefined: list[str] = []
         for name in spec:
             if name in variables:
                 try:
