@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import getpass
 import hashlib
 import os
 import socket
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.deploy.plugins.module_utils._deployment import Run
+from ansible_collections.slipway.deploy.plugins.module_utils._secrets import masked, of_environment
 
 
 def started_ticks(pid: int) -> int:
@@ -73,6 +77,15 @@ def is_dead(holder: Run, observer: Run) -> bool:
     return holder.machine != "" and (holder.machine, holder.controller) == (observer.machine, observer.controller)
 
 
+def without(secrets: Collection[str], value: Any) -> Any:
+    """A record, or a part of it, with the secrets masked in its texts."""
+    if isinstance(value, Mapping):
+        return {key: without(secrets, item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without(secrets, item) for item in value]
+    return masked(value, secrets) if isinstance(value, str) else value
+
+
 class ActionModule(ActionBase):
     _supports_check_mode = True
 
@@ -83,6 +96,9 @@ class ActionModule(ActionBase):
             arguments.get("application", ""), arguments.get("environment_name", ""), arguments.get("verb", "deploy")
         )
         arguments["run"] = asdict(run)
+        secrets = self.secrets(arguments.pop("secrets", []), task_vars or {})
+        if arguments.get("record"):
+            arguments["record"] = without(secrets, arguments["record"])
 
         def execute() -> dict[str, Any]:
             result: dict[str, Any] = self._execute_module(
@@ -95,3 +111,17 @@ class ActionModule(ActionBase):
             arguments["take_over"] = result["holder"]
             result = execute()
         return result
+
+    def secrets(self, names: list[str], task_vars: Mapping[str, Any]) -> frozenset[str]:
+        """The secrets in the variables of these names: texts, or environments of commands.
+
+        One that can't be read is passed over: the record of a failure must be written whatever it was that failed.
+        """
+        # As in check mode, in which a secret that is missing is not generated.
+        templar = self._templar.copy_with_new_env(available_variables={**task_vars, "ansible_check_mode": True})
+        found: set[str] = set()
+        for name in names:
+            with contextlib.suppress(AnsibleError):
+                value = templar.template(task_vars.get(name, ""))
+                found |= of_environment(value, guess=False) if isinstance(value, Mapping) else {str(value)}
+        return frozenset(found)

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Mapping
 from typing import IO
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._secrets import masked, of_environment
 
 
 def run(
@@ -61,6 +63,17 @@ def found(kind: str, name: str, template: str) -> str | None:
     )
 
 
+def secrets(container: str) -> frozenset[str]:
+    """The secrets in a container's environment; what its image already says is none. Nothing when there is no such."""
+    own = found("container", container, "{{json .Config.Env}}")
+    if own is None:
+        return frozenset()
+    image = found("container", container, "{{.Image}}") or ""
+    public = json.loads(found("image", image, "{{json .Config.Env}}") or "null") or []
+    given = (entry.partition("=") for entry in json.loads(own) or [] if entry not in public)
+    return of_environment({name: value for name, _equals, value in given})
+
+
 def log_end(container: str, lines: int = 30) -> str:
-    """The last lines that a container wrote."""
-    return run("logs", "--tail", str(lines), container)[1].strip()
+    """The last lines that a container wrote, with the secrets of its environment masked."""
+    return masked(run("logs", "--tail", str(lines), container)[1].strip(), secrets(container))

@@ -9,6 +9,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, sentence
 from ansible_collections.slipway.deploy.plugins.module_utils._fence import fenced
+from ansible_collections.slipway.deploy.plugins.module_utils._secrets import of_environment
 
 
 def run(module: AnsibleModule, work: Callable[[AnsibleModule], dict[str, Any]], *, bookkeeping: bool = False) -> None:
@@ -24,3 +25,16 @@ def run(module: AnsibleModule, work: Callable[[AnsibleModule], dict[str, Any]], 
     except OSError as error:  # what no module expected: a disk that is full or read-only, a right that is missing
         module.fail_json(msg=sentence(error))
     module.exit_json(**result)
+
+
+def take_environment(module: AnsibleModule, name: str = "env") -> tuple[dict[str, str], frozenset[str]]:
+    """The environment for a command from a parameter with no_log, and the secrets in it.
+
+    Ansible would mask every value in the result, so that a setting of "1" spoils each sentence with a 1 in it. Instead
+    the parameter leaves the result as a whole, and the secrets alone are masked.
+    """
+    environment = {key: str(value) for key, value in module.params[name].items()}
+    module.params[name] = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
+    secrets = of_environment(environment)
+    module.no_log_values = set(secrets)
+    return environment, secrets

@@ -12,7 +12,7 @@ author: The Slipway contributors
 description:
   - The gate before a new release takes requests. Waits until the container's health check passes.
   - When it does not, or can't any more because the process keeps ending, the task fails with what the health check said
-    and with the end of the container's log.
+    and with the end of the container's log. Secrets in the container's environment are masked in both.
 options:
   name:
     description: Name of the container.
@@ -71,6 +71,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._container_health i
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._host import wait_until
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._secrets import masked
 
 
 def look(name: str) -> Health:
@@ -97,7 +98,7 @@ def ensure(module: AnsibleModule) -> dict[str, Any]:
         return {"changed": False, "healthy": health.healthy, "seconds": seconds}
 
     why = health.hopeless(first.restarts) or f"after {timeout} s it is {health.health}"
-    said = f" (the health check said: {health.said})" if health.said else ""
+    said = f" (the health check said: {masked(health.said, _docker.secrets(name))})" if health.said else ""
     log = _docker.log_end(name)
     if module.params["remove"]:
         _docker.must("rm", "--force", "--volumes", name)

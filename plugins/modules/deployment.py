@@ -65,6 +65,13 @@ options:
   record:
     description: What the run did; the run's own facts are added.
     type: dict
+  secrets:
+    description:
+      - Names of variables with secrets, each a text or the environment of a command. Their values are masked in
+        O(record) before it leaves the controller.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -172,6 +179,7 @@ def main() -> None:
             "force": {"type": "bool", "default": False},
             "fence": {"type": "int"},
             "record": {"type": "dict"},
+            "secrets": {"type": "list", "elements": "str", "default": [], "no_log": False},  # names of variables
             # Both from the action plugin.
             "run": {"type": "dict", "required": True},
             "take_over": {"type": "dict"},

@@ -137,6 +137,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils import _docker, _image
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._secrets import masked, of_environment
 
 
 def ensure(module: AnsibleModule) -> dict[str, Any]:
@@ -151,6 +152,8 @@ def ensure(module: AnsibleModule) -> dict[str, Any]:
         labels={name: str(value) for name, value in params["labels"].items()},
         pull=params["pull"],
     )
+    secrets = of_environment(build.build_args, guess=False)
+    module.no_log_values |= secrets
     image = {"ref": build.ref, "id": _docker.found("image", build.ref, "{{.Id}}") or "", "digest": build.digest}
     if image["id"]:
         return {"changed": False, "image": image, "actions": []}
@@ -163,10 +166,11 @@ def ensure(module: AnsibleModule) -> dict[str, Any]:
             *build.command(), stdin=context, environment=build.build_args, timeout=params["timeout"]
         )
     if status:
+        end = masked(_image.tail(log), secrets)
         raise SlipwayError(
             f"{build.ref} could not be built from {params['src']}: {build.dockerfile} failed as the end of the log "
-            f"below shows; correct it and run again.\n{_image.tail(log)}",
-            log=_image.tail(log),
+            f"below shows; correct it and run again.\n{end}",
+            log=end,
         )
     image["id"] = _docker.found("image", build.ref, "{{.Id}}") or ""
     return {

@@ -71,6 +71,12 @@ options:
     description: Label, with or without a value, of the application's containers. Empty to stop none.
     type: str
     default: ""
+  leftover_label:
+    description:
+      - Label of containers that work for one run and end with it; those that are still there were left by a dead run,
+        and are removed. Empty to look for none.
+    type: str
+    default: ""
   keep:
     description: How many stopped containers of earlier releases stay, for a rollback.
     type: int
@@ -131,6 +137,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._host import (
     wait_until,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._secrets import masked
 
 
 class Switch:
@@ -164,9 +171,12 @@ class Switch:
         if reload_needed and not self.module.check_mode:
             self.switch(content)
         retirement = self.retirement()
+        leftovers = self.leftovers()
         if not self.module.check_mode:
             self.retire(retirement)
-        actions += retirement.actions
+            if leftovers:
+                _docker.must("rm", "--force", "--volumes", *leftovers)
+        actions += [*retirement.actions, *(f"Removed container {name}, which a run left." for name in leftovers)]
         return {
             "changed": bool(actions),
             "pending": False,
@@ -196,7 +206,7 @@ class Switch:
         self.nginx("-s", "reload")
         if not wait_until(lambda: not self.wrong_answer(), self.params["verify_timeout"]):
             wrong = self.wrong_answer()
-            log = _docker.log_end(self.container)
+            log = masked(_docker.log_end(self.container), _docker.secrets(self.params["upstream"]))
             self.put_back(reload=True)
             raise SlipwayError(
                 f"Through nginx the new release does not answer: {wrong}; the old configuration was put back and "
@@ -232,6 +242,11 @@ class Switch:
             return _nginx.Retirement()
         listing = _docker.must("ps", "--all", "--no-trunc", f"--filter=label={label}", "--format={{json .}}")
         return _nginx.retire(_nginx.containers(listing), self.params["upstream"], self.before, self.params["keep"])
+
+    def leftovers(self) -> list[str]:
+        """Containers that nobody waits for any more, since the run that started them is dead."""
+        label = self.params["leftover_label"]
+        return _docker.must("ps", "--all", f"--filter=label={label}", "--format={{.Names}}").split() if label else []
 
     def retire(self, retirement: _nginx.Retirement) -> None:
         if retirement.stop:
@@ -275,6 +290,7 @@ def main() -> None:
             "drain_timeout": {"type": "int", "default": 30},
             "upstream": {"type": "str", "default": ""},
             "upstream_label": {"type": "str", "default": ""},
+            "leftover_label": {"type": "str", "default": ""},
             "keep": {"type": "int", "default": 1},
         },
         supports_check_mode=True,

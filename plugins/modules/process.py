@@ -128,8 +128,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils import _process_host as host
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._host import wait_until
-from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._module import run, take_environment
 from ansible_collections.slipway.deploy.plugins.module_utils._process import Process, Record, Spec, address_of
+from ansible_collections.slipway.deploy.plugins.module_utils._secrets import masked
 
 
 def ensure(module: AnsibleModule) -> dict[str, Any]:
@@ -163,7 +164,8 @@ def absent(module: AnsibleModule, service: host.Service) -> dict[str, Any]:
 
 def present(module: AnsibleModule, service: host.Service) -> dict[str, Any]:
     params = module.params
-    spec = Spec(params["argv"], {name: str(value) for name, value in params["env"].items()}, params["cwd"])
+    environment, secret = take_environment(module)
+    spec = Spec(params["argv"], environment, params["cwd"])
     old = service.record
     address = address_of(params["host"], params["port"])
     door = old.door if host.alive(old.door) and old.address == address else None
@@ -189,7 +191,7 @@ def present(module: AnsibleModule, service: host.Service) -> dict[str, Any]:
     os.makedirs(params["directory"], mode=0o700, exist_ok=True)
     retire(service, params)  # what an interrupted run left
     begun = time.monotonic()
-    candidate = start_candidate(service, spec, params)
+    candidate = start_candidate(service, spec, params, secret)
     healthy = time.monotonic()
     salt = secrets.token_hex(16)
     spare = tuple(item for item in (old.app, None if door else old.door) if item)
@@ -202,7 +204,7 @@ def present(module: AnsibleModule, service: host.Service) -> dict[str, Any]:
     return outcome(True, service, actions, timings=timings)
 
 
-def start_candidate(service: host.Service, spec: Spec, params: dict[str, Any]) -> Process:
+def start_candidate(service: host.Service, spec: Spec, params: dict[str, Any], secret: frozenset[str]) -> Process:
     """Start ``spec`` on a private port and wait until it is healthy; on failure leave nothing of it but its log."""
     port = host.free_port()
     offset = os.path.getsize(service.log) if os.path.exists(service.log) else 0
@@ -223,7 +225,7 @@ def start_candidate(service: host.Service, spec: Spec, params: dict[str, Any]) -
     why = f"{trouble} within {params['start_timeout']} s" if host.alive(process) else "it ended at once"
     host.stop(process, params["stop_timeout"])
     service.save(before)
-    log = host.log_end(service.log, offset)
+    log = masked(host.log_end(service.log, offset), secret)
     still = "the old one still serves" if host.alive(before.app) else "nothing serves"
     raise SlipwayError(
         f"The new process did not get healthy: {why}; {still}. Correct what the end of its log shows and run "

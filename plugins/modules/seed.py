@@ -7,39 +7,66 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: seed
 author: The Slipway contributors
-short_description: Run the application's seed command, with secrets in its environment
+short_description: Run the application's seed command, as a process or in a container
 description:
   - Runs a command once and waits until it ends. Its environment is handed over directly, so that no process list shows
     the secrets in it, as it would with a task's C(environment).
-  - A failure shows the end of the command's output. Values of O(env), and the password of a URL in it, are
-    masked there.
+  - A failure shows the end of the command's output, in which the secrets of O(env) are masked in whatever form they
+    stand there.
+  - A container is removed when its command has ended, also when nobody waits for it any more. One that an earlier run
+    left is removed first, since two must not fill one database.
+  - A process ends with this module, also when that is killed.
   - Whether there is anything to seed is for the caller to know.
 extends_documentation_fragment: slipway.deploy.attributes
 attributes:
   check_mode:
     support: full
-    details: Does not run the command.
+    details: Neither runs the command nor removes a container.
   diff_mode:
     support: none
     details: Does not know what the command writes.
   idempotent:
-    support: none
-    details: Runs the command each time.
+    support: partial
+    details: Runs the command each time; removes a container once.
 options:
+  state:
+    description: V(done) runs the command; V(absent) removes the containers that earlier runs left.
+    type: str
+    choices: [done, absent]
+    default: done
   argv:
-    description: The command and its arguments.
+    description: The command and its arguments. Required to run one.
     type: list
     elements: str
-    required: true
   env:
     description:
-      - Environment of the command. Besides it the command inherits C(HOME), C(LANG), C(LC_ALL), C(LOGNAME), C(PATH),
-        C(TMPDIR), C(TZ) and C(USER), as does a release that M(slipway.deploy.process) runs.
+      - Environment of the command. A process inherits C(HOME), C(LANG), C(LC_ALL), C(LOGNAME), C(PATH), C(TMPDIR),
+        C(TZ) and C(USER) besides, as does a release that M(slipway.deploy.process) runs.
     type: dict
     default: {}
   cwd:
-    description: Directory in which the command runs; by default the one in which Ansible works.
+    description: Directory in which a process runs; by default the one in which Ansible works.
     type: path
+  image:
+    description: Image of the container in which the command runs, without capabilities. By default it is a process.
+    type: str
+    default: ""
+  network:
+    description: Network of the container.
+    type: str
+    default: bridge
+  label:
+    description: Value of the containers' label C(slipway.seed), and the first part of their name.
+    type: str
+    default: ""
+  memory:
+    description: Memory that the container may use.
+    type: str
+    default: 512M
+  pids:
+    description: How many processes and threads the container may have.
+    type: int
+    default: 512
 """
 
 EXAMPLES = r"""
@@ -48,6 +75,15 @@ EXAMPLES = r"""
     argv: [/home/me/shop/.venv/bin/python, -m, shop.seed]
     env:
       DATABASE_URL: "{{ database_url }}"
+
+- name: Seed with the release's image
+  slipway.deploy.seed:
+    argv: [python, -m, shop.seed]
+    env:
+      DATABASE_URL: "{{ database_url }}"
+    image: shop-backend:3f1d0c9a4b7e
+    network: shop-test
+    label: shop-test
 """
 
 RETURN = r"""
@@ -58,63 +94,127 @@ actions:
   returned: success
 """
 
+import collections
+import contextlib
+import ctypes
+import os
+import signal
 import subprocess
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.deploy.plugins.module_utils import _docker, _seed
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
 from ansible_collections.slipway.deploy.plugins.module_utils._fence import mark
-from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._module import run, take_environment
 from ansible_collections.slipway.deploy.plugins.module_utils._process_host import inherited
+from ansible_collections.slipway.deploy.plugins.module_utils._secrets import embedded, masked
 
 LINES = 30
+PR_SET_PDEATHSIG = 1  # prctl(2)
+NOT_STARTED = (125, 126, 127)  # docker-run(1): the engine, or the command in the container
 
 
-def url_passwords(value: str) -> set[str]:
-    """The password in a URL, as it stands there and as it is meant; nothing where there is none."""
+def die_with_parent() -> None:
+    """Have the kernel end this process when its parent has ended, however that came."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def finish(command: list[str], *, stdin: str = "", **options: Any) -> tuple[int, str]:
+    """Run a command to its end; return its exit status and the last lines that it wrote."""
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options
+    ) as child:
+        assert child.stdin
+        assert child.stdout
+        try:
+            with contextlib.suppress(BrokenPipeError):  # it ended without reading
+                child.stdin.write(stdin.encode(errors="surrogateescape"))
+                child.stdin.close()
+            last = collections.deque(child.stdout, maxlen=LINES)
+        except BaseException:
+            child.kill()
+            raise
+    return child.returncode, b"".join(last).decode(errors="replace").strip()
+
+
+def remove_leftovers(module: AnsibleModule) -> list[str]:
+    """Remove the containers of earlier runs, and say so."""
+    label = module.params["label"]
+    listing = (
+        _docker.must("ps", "--all", f"--filter=label={_seed.LABEL}={label}", "--format={{.ID}} {{.Names}}")
+        if label
+        else ""
+    )
+    found = [line.split(maxsplit=1) for line in listing.splitlines()]
+    if found and not module.check_mode:
+        _docker.must("rm", "--force", "--volumes", *(number for number, _name in found))
+    return [f"Removed container {name}, which an earlier run left." for _number, name in found]
+
+
+def in_container(module: AnsibleModule, environment: dict[str, str]) -> tuple[int, str]:
+    params = module.params
+    container = _seed.Container(params["image"], params["network"], params["label"], params["memory"], params["pids"])
     try:
-        password = urlsplit(value).password
-    except ValueError:
-        return set()
-    return {password, unquote(password)} if password else set()
+        return finish(
+            ["docker", *container.command(params["argv"], environment)],
+            stdin=_seed.environment_file(environment),
+            env={**os.environ, **_seed.by_name(environment)},
+        )
+    except BaseException:
+        _docker.run("rm", "--force", "--volumes", container.name)
+        raise
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
-    argv: list[str] = module.params["argv"]
-    env = {name: str(value) for name, value in module.params["env"].items()}
-    for value in env.values():
-        module.no_log_values |= url_passwords(value)
+    params = module.params
+    environment, secrets = take_environment(module)
+    actions = remove_leftovers(module)
+    if params["state"] == "absent":
+        return {"changed": bool(actions), "actions": actions}
+
+    argv: list[str] = params["argv"]
+    secrets |= {secret for argument in argv for secret in embedded(argument)}
+    module.no_log_values |= secrets
     if not module.check_mode:
-        command = " ".join(argv)
+        command = masked(" ".join(argv), secrets)
         try:
-            done = subprocess.run(
-                argv,
-                env={**inherited(), **mark(), **env},
-                cwd=module.params["cwd"],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                check=False,
-            )
+            if params["image"]:
+                status, output = in_container(module, environment)
+            else:
+                status, output = finish(
+                    argv, env={**inherited(), **mark(), **environment}, cwd=params["cwd"], preexec_fn=die_with_parent
+                )
         except OSError as error:
             raise SlipwayError(f"The seed command {command} can't be started: {plain(error)}; correct it.") from error
-        if done.returncode:
-            output = done.stdout.decode(errors="replace").splitlines()[-LINES:]
+        output = masked(output, secrets)
+        if status in NOT_STARTED and output.startswith("docker: "):
             raise SlipwayError(
-                f"The seed command {command} ended with {done.returncode}; correct what the end of its output shows:\n"
-                + "\n".join(output)
+                f"The seed command {command} can't be started in a container of {params['image']}: "
+                f"{output.splitlines()[0]} Correct the command, or start the engine."
             )
-    return {"changed": True, "actions": [f"Ran {argv[0]}."]}
+        if status:
+            raise SlipwayError(
+                f"The seed command {command} ended with {status}; correct what the end of its output shows, and run "
+                f"again:\n{output}"
+            )
+    return {"changed": True, "actions": [*actions, f"Ran {argv[0]}."]}
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "argv": {"type": "list", "elements": "str", "required": True},
+            "state": {"type": "str", "choices": ["done", "absent"], "default": "done"},
+            "argv": {"type": "list", "elements": "str"},
             "env": {"type": "dict", "default": {}, "no_log": True},
             "cwd": {"type": "path"},
+            "image": {"type": "str", "default": ""},
+            "network": {"type": "str", "default": "bridge"},
+            "label": {"type": "str", "default": ""},
+            "memory": {"type": "str", "default": "512M"},
+            "pids": {"type": "int", "default": 512},
         },
+        required_if=[("state", "done", ["argv"]), ("state", "absent", ["label"])],
         supports_check_mode=True,
     )
     run(module, work)

@@ -17,7 +17,7 @@ from release_support import ansible, free_port
 
 HERE = Path(__file__).parent
 SERVE = [sys.executable, "-m", "http.server", "--bind", "{host}", "{port}"]
-CRASH = [sys.executable, "-c", "raise SystemExit('the cellar is flooded')"]
+CRASH = [sys.executable, "-c", "raise SystemExit('the cellar is flooded: of hunter2-secret')"]
 
 
 @dataclass
@@ -52,6 +52,11 @@ class Site:
             "deployment_directory": str(self.state),
             "deployment_application": "shop",
             "deployment_environment": "test",
+            # One that can't be read keeps no record from being written.
+            "deployment_secrets": ["shop_environment", "shop_password", "shop_lost", "shop_missing"],
+            "shop_environment": {"SHOP_URL": "https://me:{{ shop_password }}@shop.example.com/"},
+            "shop_password": "hunter2-secret",
+            "shop_lost": "{{ there_is_no_such }}",
             "deployment_facts": {"ledger": "of {{ inventory_hostname }}"},
         }
         inventory = self.home / "hosts.json"
@@ -85,6 +90,7 @@ def test_run_of_several_hosts(site: Site) -> None:
     assert record["error"].startswith("two: The new process did not get healthy")
     assert "the cellar is flooded" in record["error"]
     assert "one:" not in record["error"]
+    assert "hunter2" not in (site.state / "deployments.jsonl").read_text()
     assert record["facts"] == {"ledger": "of db"}
     assert statuses(record) == {"one": "stopped", "two": "failed"}
     assert not (site.state / "lock.json").exists()

@@ -101,14 +101,14 @@ def test_a_release_is_swapped_in_without_a_failed_request(run: Run, home: Path, 
     ("fault", "why", "log"),
     [
         ("CRASH", "it ended at once", "no such setting: CRASH"),
-        ("BROKEN", "/healthz answers 503 within 3 s", "the cellar is flooded"),
+        ("BROKEN", "/healthz answers 503 within 3 s", "the cellar is flooded at postgresql://app:********@db/1"),
     ],
 )
 def test_a_release_that_does_not_get_healthy_is_not_served(
     run: Run, home: Path, port: int, fault: str, why: str, log: str
 ) -> None:
     before = record(home)
-    result = run("three", env={fault: "1"})
+    result = run("three", env={fault: "1", "DATABASE_URL": f"postgresql://app:{SECRET}@db/1"})
     assert "The new process did not get healthy: " in result["msg"]
     assert f"{why}; the old one still serves. Correct what the end of its log shows" in result["msg"]
     assert result["log"] == log

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The smallest release: ``serve.py HOST PORT``; answers every GET with what RELEASE says."""
+"""The smallest release: ``serve.py HOST PORT``; answers every GET with what RELEASE says.
+
+BROKEN has it answer 503 and log what it was given as DATABASE_URL.
+"""
 
 from __future__ import annotations
 
@@ -34,5 +37,5 @@ class Server(ThreadingHTTPServer):
 if os.environ.get("CRASH"):
     sys.exit("no such setting: CRASH")
 if os.environ.get("BROKEN"):
-    print("the cellar is flooded", flush=True)
+    print("the cellar is flooded at", os.environ.get("DATABASE_URL"), flush=True)
 Server((sys.argv[1], int(sys.argv[2])), Handler).serve_forever()
