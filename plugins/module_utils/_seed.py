@@ -1,10 +1,29 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The container in which a seed command runs: its command line as data."""
+"""Whether a database is to be seeded, and the container in which the seed command runs.
+
+A database without rows may be seeded, and so may one whose rows are those that its migrations wrote. Nobody but them
+has written to a new database until a deploy has succeeded; it carries a mark, a line of its comment, which is in no
+dump and in no copy. Just before the seed command starts, the mark becomes a digest of the numbers of rows. While it
+still is that, the command of an earlier run has written nothing; when it is not, the database was seeded.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import one_row
+from ansible_collections.slipway.deploy.plugins.module_utils._schema import Table
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
+
+MARK = "slipway.seed"
+NEW = "new"
 
 LABEL = "slipway.seed"
 # The engine's client reads a line of an environment file into a buffer of 64 KiB.
@@ -60,3 +79,49 @@ def environment_file(environment: Mapping[str, str]) -> str:
     """All other variables, one a line, which the client takes as they are."""
     apart = by_name(environment)
     return "".join(f"{name}={value}\n" for name, value in sorted(environment.items()) if name not in apart)
+
+
+def oid(cursor: Cursor) -> int:
+    """What tells the current database from a copy of it under the same name."""
+    cursor.execute("SELECT oid::bigint FROM pg_catalog.pg_database WHERE datname = current_database()")
+    return int(one_row(cursor)[0])
+
+
+def find_mark(comment: str, oid: int) -> str:
+    """The mark in the comment of the database with this oid, or ''. One that was copied from another is none."""
+    found = re.search(rf"^{MARK}={oid}:(\S+)$", comment, re.MULTILINE)
+    return found.group(1) if found else ""
+
+
+def set_mark(comment: str, oid: int, mark: str) -> str:
+    """The comment with this mark in place of any, or with '' without one; what else is there stays."""
+    lines = [line for line in comment.splitlines() if not line.startswith(f"{MARK}=")]
+    return "\n".join([*lines, *([f"{MARK}={oid}:{mark}"] if mark else [])])
+
+
+def digest(tables: Collection[Table]) -> str:
+    """A digest of the numbers of rows. No table more or less without rows changes it."""
+    rows = sorted((table.schema, table.name, table.rows) for table in tables if table.rows != 0)
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether to seed, and why or why not: the second half of a sentence. ``over``: the mark has had its day."""
+
+    due: bool
+    why: str
+    over: bool = False
+
+
+def decide(tables: Collection[Table], mark: str) -> Decision:
+    """Whether a database with these tables and this mark is to be seeded."""
+    full = [table for table in tables if table.rows != 0]  # also one that could not be counted
+    if not full:
+        return Decision(True, "no table holds a row")
+    if mark in (NEW, digest(tables)):
+        return Decision(True, "its rows are those that its migrations wrote")
+    listed = ", ".join(f"{table.schema}.{table.name} ({table.rows})" for table in full[:5])
+    more = f" and {len(full) - 5} more" if len(full) > 5 else ""
+    earlier = "an earlier run has seeded it: " if mark else ""
+    return Decision(False, f"{earlier}these tables hold rows: {listed}{more}", over=bool(mark))

@@ -74,6 +74,10 @@ options:
     description: File on the host that remembers the server's system identifier.
     type: path
     required: true
+  seedable:
+    description: Whether to mark a database that this call creates as new, for M(slipway.deploy.seed_mark).
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -118,7 +122,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils import _access, _adoption, _login_roles
+from ansible_collections.slipway.deploy.plugins.module_utils import _access, _adoption, _login_roles, _seed
 from ansible_collections.slipway.deploy.plugins.module_utils import _backup_database as databases
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
     CONNECTION_SPEC,
@@ -189,6 +193,9 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             granted = [statement for statement in granted if statement not in statements]  # check mode plans twice
             send(cursor, granted)
             statements += granted
+            if created and params["seedable"]:
+                marked = _seed.set_mark(_access.comment(cursor), _seed.oid(cursor), _seed.NEW)
+                cursor.execute(f"COMMENT ON DATABASE {_access.quote(server.database)} IS {_access.literal(marked)}")
     actions = [*opened_up, *(statement.done for statement in statements)]
     if first:
         actions.append(f"Noted the server's identity in {file}.")
@@ -217,6 +224,7 @@ def main() -> None:
             "schemas": {"type": "list", "elements": "str", "default": ["public"]},
             "environment_name": {"type": "str", "required": True},
             "identity_file": {"type": "path", "required": True},
+            "seedable": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
