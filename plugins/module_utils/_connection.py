@@ -9,12 +9,22 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._interruption import statement
 
 try:
     import psycopg2
     import psycopg2.extensions
 except ImportError:  # the target lacks it; connect() says so
     psycopg2 = None  # type: ignore[assignment]
+else:
+
+    class _Cursor(psycopg2.extensions.cursor):
+        """A cursor whose statements are cancelled when the module is told to stop."""
+
+        def execute(self, query: Any, vars: Any = None) -> None:
+            with statement(self.connection):
+                super().execute(query, vars)
+
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection
@@ -119,6 +129,7 @@ def connect(server: Server, application_name: str = "slipway", **options: str) -
             sslrootcert=server.ca_cert,
             connect_timeout=server.connect_timeout,
             application_name=application_name,
+            cursor_factory=_Cursor,
             keepalives_idle=30,
             keepalives_interval=10,
             keepalives_count=3,
@@ -176,6 +187,12 @@ def batches(names: Sequence[str]) -> Iterator[Sequence[str]]:
     """
     for start in range(0, len(names), BATCH):
         yield names[start : start + BATCH]
+
+
+def roll_back(cursor: Cursor) -> None:
+    """End an open transaction, whatever its state, without keeping anything of it."""
+    if cursor.connection.info.transaction_status != psycopg2.extensions.TRANSACTION_STATUS_IDLE:
+        cursor.execute("ROLLBACK")
 
 
 def one_row(cursor: Cursor) -> tuple[Any, ...]:

@@ -18,6 +18,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration_run impo
     Files,
     Outcome,
     nothing_around,
+    telling,
     working,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_session import Session, StatementError
@@ -80,26 +81,27 @@ def undo(
         plan, found = wanted()
         if check or not found:
             return found, Outcome(plan.result(), [f"Would undo {name}." for name in found], [])
-        with held(cursor, lock_wait), around(cursor, files.schema):
-            session = Session(cursor)
-            names = wanted()[1]
-            scripts = [files.payload.scripts[f"{name}/down"] for name in names]
-            course = extent(scripts) if rehearsal else Extent(len(names))
+        before = table.read(cursor).applied
+        with held(cursor, lock_wait), telling(cursor, files, before), around(cursor, files.schema):
+            with Session(cursor) as session:
+                names = wanted()[1]
+                scripts = [files.payload.scripts[f"{name}/down"] for name in names]
+                course = extent(scripts) if rehearsal else Extent(len(names))
 
-            def undo_one(name: str, again: str = "") -> None:
-                began = time.monotonic()
-                _undo(session, table, files.payload, name, _live(table.read(cursor).rows or (), name))
-                undone.append(name)
-                actions.append(f"Undid {name}{again} in {time.monotonic() - began:.3f} s.")
+                def undo_one(name: str, again: str = "") -> None:
+                    began = time.monotonic()
+                    _undo(session, table, files.payload, name, _live(table.read(cursor).rows or (), name))
+                    undone.append(name)
+                    actions.append(f"Undid {name}{again} in {time.monotonic() - began:.3f} s.")
 
-            for name in names[: course.kept]:
-                undo_one(name)
-            if course.undone:
-                with session.undone():
-                    for name in names[course.kept : course.kept + course.undone]:
-                        undo_one(name, f", and took that back since the server is to stay as it is ({course.why}),")
-            if len(undone) < len(names):
-                warnings.append(not_rehearsed(f"The way back from {names[len(undone)]!r}", course.stop))
+                for name in names[: course.kept]:
+                    undo_one(name)
+                if course.undone:
+                    with session.undone():
+                        for name in names[course.kept : course.kept + course.undone]:
+                            undo_one(name, f", and took that back since the server is to stay as it is ({course.why}),")
+                if len(undone) < len(names):
+                    warnings.append(not_rehearsed(f"The way back from {names[len(undone)]!r}", course.stop))
             plan = files.compare(cursor)[0]
     return undone, Outcome(plan.result(), actions, warnings)
 

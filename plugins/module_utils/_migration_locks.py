@@ -11,12 +11,16 @@ from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server, connection, one_row
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
+    Server,
+    connection,
+    one_row,
+    roll_back,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 
 with contextlib.suppress(ImportError):  # connect() says so
     import psycopg2
-    import psycopg2.extensions
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -97,8 +101,7 @@ def acquire(cursor: Cursor, key: int, wait: float) -> None:
 def release(cursor: Cursor, key: int) -> None:
     """Give a session's advisory lock back, also out of a failed transaction. A lost connection has done so already."""
     if not cursor.connection.closed:
-        if cursor.connection.info.transaction_status != psycopg2.extensions.TRANSACTION_STATUS_IDLE:
-            cursor.execute("ROLLBACK")
+        roll_back(cursor)
         cursor.execute("SELECT pg_advisory_unlock(%s)", (key,))
 
 

@@ -5,12 +5,18 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server, connection, one_row
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
+    Server,
+    connection,
+    one_row,
+    roll_back,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._interruption import Interrupted
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_apply import (
     AT_ONCE,
@@ -147,7 +153,7 @@ def migrate(
                 scripts = [files.payload.scripts.get(each.name) for each in plan.pending]
                 course = extent(scripts) if rehearsal else Extent(len(scripts))
                 if course.kept or course.undone:
-                    with around(cursor, files.schema):
+                    with telling(cursor, files, plan.applied), around(cursor, files.schema):
                         applied = _apply(server, cursor, files, plan, verdict, patience, course, at_end)
                 if len(applied) < len(scripts):
                     stopped = not_rehearsed(f"The migration {plan.pending[len(applied)].name!r}", course.stop)
@@ -160,6 +166,33 @@ def _told(applied: Applied, course: Extent) -> str:
     if applied.rolled_back:
         return f"Applied {applied.name}, and rolled it back since the server is to stay as it is ({course.why}),"
     return f"Applied {applied.name}"
+
+
+@contextlib.contextmanager
+def telling(cursor: Cursor, files: Files, before: Sequence[str]) -> Iterator[None]:
+    """Have an interruption say what the history of migrations holds then, compared with what was applied ``before``."""
+    try:
+        yield
+    except Interrupted as stop:
+        with contextlib.suppress(SlipwayError, psycopg2.Error):
+            roll_back(cursor)
+            plan = files.compare(cursor)[0]
+            stop.outcome = _outcome(before, plan)
+            stop.details["migrations"] = plan.result()
+        raise
+
+
+def _outcome(before: Sequence[str], plan: Plan) -> str:
+    """What an interrupted run has done, as a clause, from what was applied before it and the plan after it."""
+    told = []
+    for verb, names in (
+        ("applied", [name for name in plan.applied if name not in before]),
+        ("undone", [name for name in before if name not in plan.applied]),
+    ):
+        if names:
+            told.append(f"{', '.join(names)} {'was' if len(names) == 1 else 'were'} {verb}")
+    told += [f"{name} was begun and is applied in part" for name in plan.begun]
+    return f"{', '.join([*told, 'nothing else was kept' if told else 'nothing was kept'])}; run again to go on"
 
 
 def _check(plan: Plan, verdict: Verdict) -> None:
@@ -233,8 +266,7 @@ def _apply(
 ) -> list[Applied]:
     applied: list[Applied] = []
     table = HistoryTable(files.schema)
-    with Watch(server, cursor.connection.get_backend_pid()) as watch:
-        session = Session(cursor, watch)
+    with Watch(server, cursor.connection.get_backend_pid()) as watch, Session(cursor, watch) as session:
         _prepare(cursor, table, plan.managed)
         for waiver in verdict.waived:
             record(cursor, waiver.migration, waiver.decision)
@@ -253,8 +285,6 @@ def _apply(
         except SlipwayError as error:
             error.details["migrations"] = report(plan, applied)
             raise
-        finally:
-            session.flush()
     return applied
 
 

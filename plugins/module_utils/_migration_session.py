@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import roll_back
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Script, excerpt, locate
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import Watch
 
@@ -65,7 +67,10 @@ class StatementError(Exception):
 
 
 class Session:
-    """An autocommit connection's cursor. Whatever a script sets, it is as at its start before anything else is sent."""
+    """An autocommit connection's cursor. Whatever a script sets, it is as at its start before anything else is sent.
+
+    As a context, whatever ends it: a transaction that is open then is undone, and all before it is on the disk.
+    """
 
     def __init__(self, cursor: Cursor, watch: Watch | None = None) -> None:
         self.cursor = cursor
@@ -75,6 +80,17 @@ class Session:
         if cursor.connection.server_version >= 140000:  # so that a statement ends with the process that sent it
             self._restore += "; SET client_connection_check_interval = '1s'"
         self.restore()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self.lost:
+            with contextlib.suppress(*[psycopg2.Error] if kind else []):  # what ended it is worth more
+                roll_back(self.cursor)
+                self.flush()
 
     @property
     def lost(self) -> bool:
@@ -118,8 +134,7 @@ class Session:
 
     def flush(self) -> None:
         """Wait until all that was committed is on the disk, and on the standbys that have to have it."""
-        if not self.lost:
-            self.execute("BEGIN; SET LOCAL synchronous_commit = on; SELECT txid_current(); COMMIT")
+        self.execute("BEGIN; SET LOCAL synchronous_commit = on; SELECT txid_current(); COMMIT")
 
     @contextlib.contextmanager
     def failing(self, script: Script, number: int | None, shift: int = 0) -> Iterator[None]:
@@ -131,7 +146,10 @@ class Session:
             yield
         except psycopg2.Error as error:
             if not self.lost:
-                self.execute("ROLLBACK TO SAVEPOINT slipway" if self.undoing else "ROLLBACK")
+                if self.undoing:
+                    self.execute("ROLLBACK TO SAVEPOINT slipway")
+                else:
+                    roll_back(self.cursor)
                 self.execute(f"{self._restore}; {_DISCARD}")
             raise StatementError(script, number, error, self.lost, shift) from error
 

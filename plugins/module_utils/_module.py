@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, sentence
 from ansible_collections.slipway.deploy.plugins.module_utils._fence import fenced
+from ansible_collections.slipway.deploy.plugins.module_utils._interruption import Interrupted, interruptible
 from ansible_collections.slipway.deploy.plugins.module_utils._secrets import of_environment
 
 
@@ -16,15 +19,23 @@ def run(module: AnsibleModule, work: Callable[[AnsibleModule], dict[str, Any]], 
     """Run ``work`` and exit with the result that it returns, or fail with the one sentence that it raises.
 
     Only while the run is in charge of the host; ``bookkeeping`` is about the runs themselves and always allowed.
+    A signal that tells it to stop, or the loss of whoever reads the result, ends it at once and in order.
     """
-    try:
-        with fenced(exempt=bookkeeping or module.check_mode):
-            result = work(module)
-    except SlipwayError as error:
-        module.fail_json(msg=str(error), **error.details)
-    except OSError as error:  # what no module expected: a disk that is full or read-only, a right that is missing
-        module.fail_json(msg=sentence(error))
-    module.exit_json(**result)
+    with interruptible():
+        try:
+            try:
+                with fenced(exempt=bookkeeping or module.check_mode):
+                    result = work(module)
+            except SlipwayError as error:
+                module.fail_json(msg=str(error), **error.details)
+            except OSError as error:  # what no module expected: a disk that is full or read-only, a missing right
+                module.fail_json(msg=sentence(error))
+            module.exit_json(**result)
+        except Interrupted as stop:
+            module.log(str(stop))  # there may be nobody who reads the result
+            with contextlib.suppress(OSError):
+                module.fail_json(msg=str(stop), **stop.details)
+            os._exit(1)  # at its end, Python would complain of the output that it can't write
 
 
 def take_environment(module: AnsibleModule, name: str = "env") -> tuple[dict[str, str], frozenset[str]]:

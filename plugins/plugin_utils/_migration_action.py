@@ -7,6 +7,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_files import MigrationFiles, from_task
+from ansible_collections.slipway.deploy.plugins.plugin_utils._stopping import stopped_with
 
 
 class MigrationAction(ActionBase):
@@ -27,7 +28,7 @@ class MigrationAction(ActionBase):
         linted = self.linted and not (isinstance(policy, dict) and policy.get("lint") == "allow")
         files = from_task(self._loader, arguments.get("path"), self.beside, linted)
         arguments["_payload"] = files.payload.dump()
-        result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
+        result.update(stopped_with(lambda: self._execute_module(module_args=arguments, task_vars=task_vars)))
         return self.complete(result, files)
 
     def complete(self, result: dict[str, Any], files: MigrationFiles) -> dict[str, Any]:

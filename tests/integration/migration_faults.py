@@ -4,22 +4,30 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import random
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import ClassVar
 
 import psycopg2
+import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._interruption import Interrupted, interruptible
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_apply import Patience
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_down import undo
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import DEFAULTS, Policy
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import Files, migrate
 
@@ -50,10 +58,26 @@ KINDS = [
 ]
 
 
+# What each migration does to the data besides: its primes in the number tell how often its first and last part ran.
+PRIMES = [(2, 3), (5, 7), (11, 13), (17, 19), (23, 29)]
+COUNTER = "CREATE TABLE counter (n numeric); INSERT INTO counter VALUES (1)"
+FIRST = "UPDATE counter SET n = n * {}; SELECT pg_sleep(0.005); "
+LAST = "; SELECT pg_sleep(0.005); UPDATE counter SET n = n * {}"
+DOWN = "UPDATE counter SET n = n / {}; SELECT pg_sleep(0.01); UPDATE counter SET n = n / {}; SELECT pg_sleep(0.01)"
+
+
 def history(chance: random.Random) -> dict[str, tuple[str, str]]:
     """Some migrations by name, each as its SQL and the last thing that it makes."""
     chosen = [chance.choice(KINDS) for _ in range(chance.randint(2, 5))]
-    return {f"{n}_m": (sql.format(n=n), last.format(n=n)) for n, (sql, last) in enumerate(chosen)}
+    return {
+        f"{n}_m": (FIRST.format(PRIMES[n][0]) + sql.format(n=n) + LAST.format(PRIMES[n][1]), last.format(n=n))
+        for n, (sql, last) in enumerate(chosen)
+    }
+
+
+def times(number: int, prime: int) -> int:
+    """How often a number can be divided by a prime."""
+    return next(count for count in itertools.count() if number % prime ** (count + 1))
 
 
 class Proxy:
@@ -102,18 +126,27 @@ class Proxy:
         self._listener.close()
 
 
-def attempt(server: Server, payload: str, begun: Event) -> None:
-    """One run in a process of its own; that it fails is the point of it."""
+def attempt(server: Server, payload: str, begun: Event, output: Connection, way: str, last: int) -> None:
+    """One run in a process of its own, which undoes the ``last`` or migrates; that it fails is the point of it."""
     files = Files("m", "public", Payload.load(payload), Policy(DEFAULTS))
-    begun.set()
-    with contextlib.suppress(SlipwayError, psycopg2.Error):
-        migrate(server, files, Patience(30, 30), lock_timeout="5s")
+    os.dup2(output.fileno(), 1)
+    output.close()
+    # Without what a module has for them, a signal is what any other exception is.
+    context = contextlib.nullcontext() if way == "KeyboardInterrupt" else interruptible()
+    with contextlib.suppress(SlipwayError, psycopg2.Error, Interrupted, KeyboardInterrupt), context:
+        begun.set()
+        if last:
+            undo(server, files, [], last, 30, False, lock_timeout="5s")
+        else:
+            migrate(server, files, Patience(30, 30), lock_timeout="5s")
     os._exit(0)
 
 
 @dataclass
 class Saboteur:
-    """Starts runs and ends them at some moment, in one of three ways."""
+    """Starts runs and ends them at some moment, in one of these ways."""
+
+    WAYS: ClassVar = ["kill", "terminate", "cut", "unread", "KeyboardInterrupt", "SIGINT", "SIGTERM", "SIGHUP"]
 
     server: Server
     proxy: Proxy
@@ -123,14 +156,20 @@ class Saboteur:
     def __post_init__(self) -> None:
         self._processes = multiprocessing.get_context("forkserver")
         self._processes.set_forkserver_preload(["integration.migration_faults"])
+        # Where to find it, which some versions of Python do not tell the server: each process would import all anew.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+            forkserver.ensure_running()
 
-    def strike(self, payload: str, within: float) -> str:
+    def strike(self, payload: str, within: float, last: int = 0) -> str:
         """Begin a run and let a fault strike within so many seconds; return which it was."""
-        way = self.chance.choice(["kill", "terminate", "cut"])
+        way = self.chance.choice(self.WAYS)
         server = replace(self.server, socket_dir=str(self.proxy.directory)) if way == "cut" else self.server
         begun = self._processes.Event()
-        process = self._processes.Process(target=attempt, args=(server, payload, begun))
+        reading, writing = self._processes.Pipe(duplex=False)
+        process = self._processes.Process(target=attempt, args=(server, payload, begun, writing, way, last))
         process.start()
+        writing.close()
         assert begun.wait(60)
         process.join(self.chance.uniform(0, within))
         if way == "kill" and process.pid and process.is_alive():
@@ -141,6 +180,11 @@ class Saboteur:
             )
         elif way == "cut":
             self.proxy.cut()
-        process.join(60)
-        assert not process.is_alive()
+        elif way == "unread":
+            reading.close()
+        elif process.pid and process.is_alive():
+            os.kill(process.pid, signal.SIGINT if way == "KeyboardInterrupt" else signal.Signals[way])
+        process.join(10)
+        assert not process.is_alive(), way
+        reading.close()
         return way
