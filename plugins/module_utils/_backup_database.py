@@ -26,6 +26,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._connection import 
     one_row,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._fence import insist
 from ansible_collections.slipway.deploy.plugins.module_utils._identity import identify
 
 try:
@@ -136,6 +137,7 @@ def drop(cursor: Cursor, database: str) -> bool:
     """Drop a marked database, with the sessions that are in it; false when there is none."""
     if not exists(cursor, database):
         return False
+    insist()
     statement = sql.SQL("DROP DATABASE {}").format(sql.Identifier(database))
     try:
         cursor.execute(statement + sql.SQL(" WITH (FORCE)"))
@@ -217,6 +219,7 @@ def swap(server: Server, current: str, restored: str, kept: str) -> None:
     those wait until the transaction has ended, and the sessions that are there already are ended meanwhile. Whatever
     ends this run leaves either the former database or the restored one, open.
     """
+    insist()
     deadline = time.monotonic() + ENDED_WITHIN
     # A client that vanishes must not keep the lock.
     bounds = {"statement_timeout": "60s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "10s"}

@@ -14,6 +14,7 @@ from typing import IO
 
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import Manifest, human
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, advice
+from ansible_collections.slipway.deploy.plugins.module_utils._fence import insist
 
 PARTIAL = ".partial"
 
@@ -67,6 +68,7 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
 
 def publish(directory: Path, manifest: Manifest) -> None:
     """Give dump and manifest their final names, the manifest last: only with it the dump is a backup."""
+    insist()
     with file_errors(directory):
         partial = directory / f"{manifest.name}.json{PARTIAL}"
         with new_file(partial) as opened:
@@ -96,6 +98,7 @@ def remove_partial(directory: Path) -> list[str]:
 
 def remove(directory: Path, manifest: Manifest) -> None:
     """Remove a backup: the dump first, so that no manifest is missed when this is cut short."""
+    insist()
     with file_errors(directory):
         for name in (manifest.dump, f"{manifest.name}.json"):
             with contextlib.suppress(FileNotFoundError):

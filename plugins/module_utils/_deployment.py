@@ -97,6 +97,16 @@ class Ledger:
                 f"The lock {self.lock} can't be read ({error}): see that no run works, delete it and run again."
             ) from error
 
+    def check_environment(self, run: Run) -> None:
+        """Raise SlipwayError when the lock is of another application or environment, whose directory this then is."""
+        holder = self.holder() if self.lock.exists() else None
+        if holder and (holder.application, holder.environment) != (run.application, run.environment):
+            raise SlipwayError(
+                f"{self.directory} is of {holder.application}/{holder.environment}, as its lock says, but this "
+                f"inventory is {run.application}/{run.environment}: nothing was changed; use the right inventory, or "
+                "the right state_dir in this one."
+            )
+
     def refuse_other(self, run: Run, dead: Run | None = None) -> Run | None:
         """Return who holds the lock, if anybody; raise LockedError when that is neither ``run`` nor ``dead``."""
         holder = self.holder()

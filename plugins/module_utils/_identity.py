@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which server an environment lives on, and the file on the host that remembers it."""
+"""Which server an environment lives on, whose environment that is, and the file on the host that remembers both."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
+
+FILE = "database.json"  # in the state directory
 
 
 def identify(cursor: Cursor) -> dict[str, str]:
@@ -29,27 +31,43 @@ def identify(cursor: Cursor) -> dict[str, str]:
 
 
 def remembered(file: Path) -> dict[str, Any]:
-    """What ``identify`` said when ``file`` was written; empty when there is none."""
+    """What ``identify`` said when ``file`` was written, and the environment; empty when there is no such file."""
     if not file.exists():
         return {}
     try:
         found: dict[str, Any] = json.loads(file.read_text())
-        return {"server_version": "", "system_identifier": found["system_identifier"], **found}
+        known = {"server_version": "", "system_identifier": found["system_identifier"], "environment": ""}
+        return {**known, **found}
     except (KeyError, TypeError, ValueError) as error:
         raise SlipwayError(
             f"{file} can't be read ({error}): see that the server is this environment's, delete the file and run again."
         ) from error
 
 
-def check_identity(file: Path, identifier: str) -> bool:
-    """Whether ``file`` must be written; raises SlipwayError when it remembers another server."""
+def check_environment(file: Path, environment: str) -> str:
+    """The environment that ``file`` remembers, '' where it does not say; SlipwayError when it is another one.
+
+    It is known while the server does not run, too.
+    """
+    found: str = remembered(file).get("environment", "")
+    if found not in ("", environment):
+        raise SlipwayError(
+            f"{file} says that the database belongs to environment {found!r} but this inventory is {environment!r}: "
+            "nothing was changed; use the right inventory, or the right state_dir in this one."
+        )
+    return found
+
+
+def check_identity(file: Path, identifier: str, environment: str) -> bool:
+    """Whether ``file`` must be written; raises SlipwayError when it remembers another server or environment."""
+    known = check_environment(file, environment)
     found = remembered(file).get("system_identifier")
     if found and found != identifier:
         raise SlipwayError(
             f"The server has system identifier {identifier or 'unknown'} but this environment lives on {found}: "
             f"its data may be missing (an empty or another volume); mend that, or delete {file} if the move is meant."
         )
-    return bool(found != identifier)
+    return bool(found != identifier or not known)
 
 
 def check_start(file: Path, version: int, data: str, exists: bool) -> None:

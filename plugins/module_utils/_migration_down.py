@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._fence import insist
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import BEGUN, HistoryTable, Row
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import held
@@ -107,6 +108,7 @@ def undo(
 
 
 def _undo(session: Session, table: HistoryTable, payload: Payload, name: str, rows: Sequence[Row]) -> None:
+    insist()
     script = payload.scripts[f"{name}/down"]
     try:
         session.begin(script, 0, len(script.statements))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._fence import insist
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Migration, Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_decisions import Decision, record
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import BEGUN, HistoryTable, Row
@@ -88,6 +89,7 @@ def resolve(
         with held(cursor, lock_wait):
             planned, exists = _plan(cursor, table, payload, names, state)
             if planned:
+                insist()
                 cursor.execute("BEGIN")
                 if not exists:
                     table.create(cursor)

@@ -16,6 +16,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._connection import 
     roll_back,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._fence import insist
 from ansible_collections.slipway.deploy.plugins.module_utils._interruption import Interrupted
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_apply import (
@@ -273,6 +274,7 @@ def _apply(
         try:
             works = [Application(session, table, each, files.payload.scripts, watch, patience) for each in plan.pending]
             while len(applied) < course.kept:
+                insist()
                 work, *others = works[len(applied) : min(len(applied) + AT_ONCE, course.kept)]
                 if work.migration.name in plan.begun:
                     work.resume(*plan.begun[work.migration.name])

@@ -69,6 +69,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils import _docker
 from ansible_collections.slipway.deploy.plugins.module_utils._container_health import TEMPLATE, Health
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._fence import insist
 from ansible_collections.slipway.deploy.plugins.module_utils._host import wait_until
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._secrets import masked
@@ -101,6 +102,7 @@ def ensure(module: AnsibleModule) -> dict[str, Any]:
     said = f" (the health check said: {masked(health.said, _docker.secrets(name))})" if health.said else ""
     log = _docker.log_end(name)
     if module.params["remove"]:
+        insist()
         _docker.must("rm", "--force", "--volumes", name)
     gone = "It was removed; what" if module.params["remove"] else "What"
     raise SlipwayError(

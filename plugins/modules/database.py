@@ -170,7 +170,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     doing = f"Making database {server.database!r} and its roles as role {server.user!r}"
     with telling_of_the_password(server), sql_errors(doing), autocommit(server.on(params["maintenance_db"])) as cursor:
         facts = identify(cursor)
-        first = check_identity(file, facts["system_identifier"])
+        first = check_identity(file, facts["system_identifier"], params["environment_name"])
         opened_up = databases.recover(cursor, server.database, check_mode=module.check_mode)
         found = _access.find_stamp(_access.comment(cursor, server.database))
         _access.check_stamp(found, params["environment_name"], server.database)
@@ -198,10 +198,10 @@ def work(module: AnsibleModule) -> dict[str, Any]:
                 cursor.execute(f"COMMENT ON DATABASE {_access.quote(server.database)} IS {_access.literal(marked)}")
     actions = [*opened_up, *(statement.done for statement in statements)]
     if first:
-        actions.append(f"Noted the server's identity in {file}.")
+        actions.append(f"Noted the server's identity and environment in {file}.")
     if first and not module.check_mode:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        replace_file(str(file), json.dumps(facts) + "\n")
+        replace_file(str(file), json.dumps({**facts, "environment": params["environment_name"]}) + "\n")
     return {
         "changed": bool(actions),
         "actions": actions,

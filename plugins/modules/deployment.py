@@ -12,6 +12,7 @@ description:
   - Takes and releases the lock that keeps two runs apart, and appends the record of a run to the ledger.
   - The lock names its holder. A lock left by a dead process of this very controller is taken over; any other is
     refused with the holder's name.
+  - A lock is neither taken nor broken where the state directory is another environment's.
   - A run is in charge of a host under a number that only grows. What an earlier run left at work there is ended before
     the number is raised, with SIGTERM and after 10 seconds with SIGKILL. The task fails and names the process when it
     has not ended after 30 seconds. Modules of the collection that are told the number (environment variable
@@ -108,6 +109,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._deployment import Ledger, Run, Taken
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
 from ansible_collections.slipway.deploy.plugins.module_utils._fence import Fence
+from ansible_collections.slipway.deploy.plugins.module_utils._identity import FILE, check_environment
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run as run_module
 
 
@@ -128,6 +130,9 @@ def keep(module: AnsibleModule) -> dict[str, Any]:
     dead = Run(**params["take_over"]) if params["take_over"] else None
     last, current = ledger.newest(), ledger.newest(verb="deploy", status="succeeded")
     actions, taken = [], Taken(0)
+    if params["state"] in ("locked", "broken"):
+        check_environment(ledger.directory / FILE, run.environment)
+        ledger.check_environment(run)
     if params["state"] == "locked":
         if module.check_mode:
             ledger.refuse_other(run, dead)

@@ -101,6 +101,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._embedded import Cluster
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
+from ansible_collections.slipway.deploy.plugins.module_utils._fence import insist
 from ansible_collections.slipway.deploy.plugins.module_utils._identity import check_start
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 
@@ -156,6 +157,7 @@ def manage(module: AnsibleModule) -> dict[str, Any]:
     for step in steps:
         sentence, action = perform[step]
         if not module.check_mode:
+            insist()
             action()
         actions.append(sentence.format(cluster.directory))
     return {

@@ -129,6 +129,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils import _docker, _nginx
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
+from ansible_collections.slipway.deploy.plugins.module_utils._fence import insist
 from ansible_collections.slipway.deploy.plugins.module_utils._host import (
     answers,
     read,
@@ -203,6 +204,7 @@ class Switch:
                 f"correct the configuration:\n{words.strip()}"
             )
         old_workers = self.workers()
+        insist()
         self.nginx("-s", "reload")
         if not wait_until(lambda: not self.wrong_answer(), self.params["verify_timeout"]):
             wrong = self.wrong_answer()
@@ -249,9 +251,11 @@ class Switch:
         return _docker.must("ps", "--all", f"--filter=label={label}", "--format={{.Names}}").split() if label else []
 
     def retire(self, retirement: _nginx.Retirement) -> None:
+        insist()
         if retirement.stop:
             _docker.must("stop", *retirement.stop, timeout=600)  # each by its own signal and within its own time
         if retirement.remove:
+            insist()  # stopping took its time
             _docker.must("rm", "--volumes", *retirement.remove)
         self.took("retire")
 

@@ -127,6 +127,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils import _process_host as host
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._fence import insist
 from ansible_collections.slipway.deploy.plugins.module_utils._host import wait_until
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run, take_environment
 from ansible_collections.slipway.deploy.plugins.module_utils._process import Process, Record, Spec, address_of
@@ -156,6 +157,7 @@ def absent(module: AnsibleModule, service: host.Service) -> dict[str, Any]:
     actions = [f"Stopped process {item.pid}." for item in running]
     if changed and not module.check_mode:
         for item in running:
+            insist()
             host.stop(item, module.params["stop_timeout"])
         os.remove(service.state)
         service.record = Record()
@@ -195,6 +197,7 @@ def present(module: AnsibleModule, service: host.Service) -> dict[str, Any]:
     healthy = time.monotonic()
     salt = secrets.token_hex(16)
     spare = tuple(item for item in (old.app, None if door else old.door) if item)
+    insist()
     service.save(Record(salt, spec.digest(salt), address, candidate, door, spare))  # the switch
     if door is None:
         opened = host.start_door(params["host"], params["port"], service.state, f"{service.log}.door")
@@ -238,6 +241,7 @@ def retire(service: host.Service, params: dict[str, Any]) -> None:
     """Drain and stop what does not serve any more."""
     for item in service.record.spare:
         host.drain(item, params["drain_timeout"])
+        insist()
         host.stop(item, params["stop_timeout"])
     if service.record.spare:
         service.save(replace(service.record, spare=()))

@@ -70,7 +70,7 @@ def test_four_runs(site: Site) -> None:
                 ],
             ]
         ],
-        f"Noted the server's identity in {site.identity_file}.",
+        f"Noted the server's identity and environment in {site.identity_file}.",
     ]  # fmt: skip
     assert first["diff"] == check["diff"]
     assert f"ALTER DEFAULT PRIVILEGES FOR ROLE {quote(owner)} IN SCHEMA" in first["diff"]["after"]
@@ -81,7 +81,8 @@ def test_four_runs(site: Site) -> None:
         "server_version": first["database"]["server_version"],
         "system_identifier": identifier,
     }
-    assert json.loads(site.identity_file.read_text())["system_identifier"] == identifier
+    noted = json.loads(site.identity_file.read_text())
+    assert (noted["system_identifier"], noted["environment"]) == (identifier, "test")
     assert [path.name for path in site.identity_file.parent.iterdir()] == ["database.json"]
 
     after = rights(site)

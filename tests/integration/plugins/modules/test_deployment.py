@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -135,6 +138,52 @@ def test_state_directory_that_cannot_be(host: Host) -> None:
     assert host.run("locked")["msg"] == (
         f"The state directory {host.state} can't be used: File exists: '{host.state}'; mend that, or set state_dir."
     )
+
+
+@pytest.mark.parametrize("state", ["locked", "broken"])
+def test_directory_of_another_environment(host: Host, state: str) -> None:
+    """Its lock, or what it remembers of its database, says whose it is; not even by force it is taken."""
+    host.lock(replace(DEAD, environment="prod"))
+    before = host.holder()
+    for check in (True, False):
+        assert host.run(state, check=check, force=True)["msg"] == (
+            f"{host.state} is of autotest/prod, as its lock says, but this inventory is autotest/test: nothing was "
+            "changed; use the right inventory, or the right state_dir in this one."
+        )
+    assert host.holder() == before
+    (host.state / "lock.json").unlink()
+    (host.state / "database.json").write_text('{"system_identifier": "1", "environment": "prod"}')
+    for check in (True, False):
+        assert host.run(state, check=check, force=True)["msg"] == (
+            f"{host.state}/database.json says that the database belongs to environment 'prod' but this inventory is "
+            "'test': nothing was changed; use the right inventory, or the right state_dir in this one."
+        )
+    assert [path.name for path in host.state.iterdir()] == ["database.json"]
+
+
+def test_run_joins_another_host(host: Host) -> None:
+    assert host.run("joined", fence=7, check=True)["deployment"]["fence"] == 0
+    assert not host.state.exists()
+    found = host.run("joined", fence=7)
+    assert (found["deployment"]["fence"], found["actions"], in_charge(host.state)) == (7, [], 7)
+    assert host.run("joined", fence=7)["actions"] == []
+    assert "run 7 is in charge" in host.run("joined", fence=6)["msg"]
+    assert host.holder() is None
+
+
+@pytest.mark.parametrize("state", ["locked", "broken", "joined"])
+def test_what_a_dead_run_left_at_work_is_ended(host: Host, state: str) -> None:
+    host.lock(DEAD)
+    program = "import os, time; os.close(1); time.sleep(60)"
+    mark = {"SLIPWAY_FENCE": f"1 {host.state}"}
+    with subprocess.Popen([sys.executable, "-c", program], env=mark, stdout=subprocess.PIPE) as orphan:
+        assert orphan.stdout
+        orphan.stdout.read()  # until it runs
+        more = {"fence": 2} if state == "joined" else {"take_over": asdict(DEAD)}
+        found = host.run(state, **more)
+        said = f"Ended process {orphan.pid}, which an earlier run left at work: {os.path.basename(sys.executable)}."
+        assert found["actions"][-1] == said
+        assert orphan.wait(10) == -signal.SIGTERM
 
 
 def test_live_holder_is_named(host: Host) -> None:

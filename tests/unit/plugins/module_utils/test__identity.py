@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._identity import check_identity, check_start
+from ansible_collections.slipway.deploy.plugins.module_utils._identity import (
+    check_environment,
+    check_identity,
+    check_start,
+)
 
 NO_FILE = None
 
@@ -64,7 +68,25 @@ def test_a_file_that_can_not_be_read(file: Path, text: str) -> None:
 
 
 def test_identity(file: Path) -> None:
-    assert check_identity(file, "1")
-    file.write_text('{"server_version": "15.1", "system_identifier": ""}')  # the server hid it then
-    assert check_identity(file, "1")
-    assert not check_identity(file, "")
+    assert check_identity(file, "1", "test")
+    file.write_text(
+        '{"server_version": "15.1", "system_identifier": "", "environment": "test"}'
+    )  # the server hid it then
+    assert check_identity(file, "1", "test")
+    assert not check_identity(file, "", "test")
+
+
+def test_environment(file: Path) -> None:
+    assert check_environment(file, "test") == ""
+    file.write_text('{"system_identifier": "1"}')  # of a version that did not note it
+    assert check_environment(file, "test") == ""
+    assert check_identity(file, "1", "test")
+    file.write_text('{"system_identifier": "1", "environment": "prod"}')
+    assert check_environment(file, "prod") == "prod"
+    for check in (check_environment, lambda file, name: check_identity(file, "1", name)):
+        with pytest.raises(SlipwayError) as caught:
+            check(file, "test")
+        assert str(caught.value) == (
+            f"{file} says that the database belongs to environment 'prod' but this inventory is 'test': nothing was "
+            "changed; use the right inventory, or the right state_dir in this one."
+        )

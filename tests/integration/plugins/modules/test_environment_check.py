@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whose a database is, told by its mark, by what the host remembers, or by the operator, and never assumed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Postgres
+from modules import run_module
+
+OTHER = (
+    "Database {0} belongs to environment prod but this inventory is local: nothing was changed; use the right "
+    "inventory, or the right server in this one."
+)
+REMEMBERED = (
+    "{1}/database.json says that the database belongs to environment 'prod' but this inventory is 'local': nothing was "
+    "changed; use the right inventory, or the right state_dir in this one."
+)
+UNKNOWN = (
+    "Which environment database {0} belongs to is not known, since {1}/database.json does not say and the database "
+    "can't ({2}): nothing was changed; start its server by a deploy, or confirm by -e confirm=local that it is of "
+    "local."
+)
+UNMARKED = "it carries no environment's name"
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["must run", "may be stopped"])
+@pytest.mark.parametrize(
+    ("mark", "remembered", "message"),
+    [
+        ("local", "local", ""),
+        ("local", "", ""),
+        ("local", None, ""),
+        ("", "local", ""),
+        ("prod", "local", OTHER),
+        ("prod", None, OTHER),
+        ("local", "prod", REMEMBERED),
+    ],
+)
+def test_server_that_runs(
+    postgres: Postgres, tmp_path: Path, mark: str, remembered: str | None, message: str, stopped: bool
+) -> None:
+    database = postgres.database()
+    if mark:
+        postgres.execute(f"COMMENT ON DATABASE {database} IS 'the shop\nslipway.environment={mark}'")
+    found = check(postgres.login(database), tmp_path, remembered, stopped=stopped)
+    if message:
+        assert found["msg"] == message.format(database, tmp_path)
+    else:
+        assert (found["changed"], found["environment"]) == (False, "local")
+
+
+def test_database_without_a_mark(postgres: Postgres, tmp_path: Path) -> None:
+    """One that is adopted has none yet; where it would be deleted, it has to be named."""
+    database = postgres.database()
+    login = postgres.login(database)
+    assert check(login, tmp_path, None)["environment"] == ""
+    assert check(login, tmp_path, None, stopped=True)["environment"] == ""  # nothing was ever deployed here
+    assert check(login, tmp_path, "")["environment"] == ""
+    assert check(login, tmp_path, "", stopped=True)["msg"] == UNKNOWN.format(database, tmp_path, UNMARKED)
+    assert check(login, tmp_path, "", stopped=True, confirmed=True)["environment"] == ""
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("trace", "remembered", "known"),
+    [
+        ("", None, True),
+        ("", "local", True),
+        ("", "", False),
+        ("postgres", None, False),
+        ("deployments.jsonl", None, False),
+    ],
+)
+def test_server_that_is_stopped(tmp_path: Path, trace: str, remembered: str | None, known: bool) -> None:
+    login = {"login_unix_socket": str(tmp_path), "login_user": "shop_owner", "login_db": "shop"}
+    if trace:
+        (tmp_path / trace).mkdir()
+    assert "Can't connect to database 'shop'" in check(login, tmp_path, remembered)["msg"]
+    found = check(login, tmp_path, remembered, stopped=True)
+    if known:
+        assert found["environment"] == (remembered or "")
+    else:
+        assert found["msg"].startswith(
+            UNKNOWN.format("shop", tmp_path, "Can't connect to database 'shop'").split(")")[0]
+        )
+        assert check(login, tmp_path, remembered, stopped=True, confirmed=True)["environment"] == ""
+    assert check(login, tmp_path, "prod", stopped=True, confirmed=True)["msg"] == REMEMBERED.format("shop", tmp_path)
+
+
+def check(login: dict[str, object], directory: Path, remembered: str | None, **more: object) -> dict[str, Any]:
+    """Run the module for `local`; the file says ``remembered``, is of an older version ('') or is not there (None)."""
+    if remembered is not None:
+        facts = {"system_identifier": "1", **({"environment": remembered} if remembered else {})}
+        (directory / "database.json").write_text(json.dumps(facts))
+    own = {"environment_name": "local", "directory": str(directory), **more}
+    return run_module("environment_check", {**login, **own})

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every verb that writes knows whose environment's database is before it does anything to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+PLAYBOOKS = Path(__file__).parents[3] / "playbooks"
+VERBS = sorted(path for path in PLAYBOOKS.glob("*.yml") if path.name != "preflight.yml")
+# What changes nothing, whatever it is given.
+READERS = {"backup_info", "environment_check", "migrations_info", "schema_drift", "schema_info"}
+
+
+def load(path: Path) -> Any:
+    return yaml.safe_load(path.read_text())
+
+
+def preflight(playbook: Path) -> dict[str, Any]:
+    """What a verb tells the preflight, which comes before all else."""
+    first = load(playbook)[0]
+    assert first.get("ansible.builtin.import_playbook") == "preflight.yml", playbook
+    told: dict[str, Any] = first["vars"]
+    return told
+
+
+def tasks(found: Any) -> list[dict[str, Any]]:
+    """All tasks of a playbook or a role's file, in order; a play's role is a task that includes it."""
+    if isinstance(found, list):
+        return [task for each in found for task in tasks(each)]
+    if not ("hosts" in found or "block" in found):
+        return [found]
+    roles = [{"ansible.builtin.include_role": {"name": each["role"]}} for each in found.get("roles", [])]
+    parts = [found.get(name, []) for name in ("pre_tasks", "tasks", "post_tasks", "block", "rescue", "always")]
+    return roles + [task for part in parts for task in tasks(part)]
+
+
+def modules(found: Any) -> list[tuple[str, dict[str, Any]]]:
+    """The collection's modules among tasks, also those of the roles that they include: name and arguments."""
+    result = []
+    for task in tasks(found):
+        for name, arguments in task.items():
+            if name.startswith("slipway.deploy."):
+                result.append((name.removeprefix("slipway.deploy."), arguments or {}))
+            if name == "ansible.builtin.include_role":
+                result += modules(load(included(task)))
+    return result
+
+
+def included(task: dict[str, Any]) -> Path:
+    """The file of a role that a task includes; role deployment includes the role of its phase."""
+    arguments, told = task["ansible.builtin.include_role"], task.get("vars", {})
+    role, entry = arguments["name"], arguments.get("tasks_from", "main")
+    if "deployment_role" in told:
+        role, entry = told["deployment_role"], told.get("deployment_tasks", "main")
+    return PLAYBOOKS.parent / "roles" / role.removeprefix("slipway.deploy.") / "tasks" / f"{entry}.yml"
+
+
+@pytest.mark.parametrize("playbook", VERBS, ids=lambda path: path.stem)
+def test_a_verb_that_writes_compares_the_mark_first(playbook: Path) -> None:
+    told = preflight(playbook)
+    assert isinstance(told["writes"], bool)
+    if told["writes"]:
+        # A deploy, which may make the database, compares at once with that.
+        assert told.get("compares", True) is (playbook.stem != "deploy")
+        return
+    used = modules(load(playbook)[1:])
+    if playbook.stem == "unlock":  # writes no more than the lock; test_deployment.py: it compares
+        assert {name for name, _arguments in used} == {"deployment"}
+        assert used[0][1]["state"] == "broken"
+    else:
+        assert used
+        assert {name for name, _arguments in used} <= READERS
+
+
+def test_the_preflight_compares_before_the_lock_is_taken() -> None:
+    [play] = [play for play in load(PLAYBOOKS / "preflight.yml") if play["hosts"] != "localhost"]
+    steps = {
+        (task["ansible.builtin.include_role"]["name"], task["ansible.builtin.include_role"].get("tasks_from")): task
+        for task in play["tasks"]
+    }
+    order = list(steps)
+    compare, lock = ("slipway.deploy.preflight", "database"), ("slipway.deploy.deployment", "lock")
+    assert order.index(compare) < order.index(lock)
+    assert steps[compare]["when"] == "compares | default(writes) and inventory_hostname in groups['database']"
+    assert steps[lock]["when"] == "writes"
+    [(module, _arguments)] = modules(load(PLAYBOOKS.parent / "roles/preflight/tasks/database.yml"))
+    assert module == "environment_check"
+
+
+def test_a_deploy_compares_before_it_writes_to_the_database() -> None:
+    phases = [task["vars"]["deployment_role"] for task in tasks(load(PLAYBOOKS / "deploy.yml")[1:]) if "vars" in task]
+    of_the_database = [name for name in phases if name.split(".")[-1] in ("postgres", "backup", "migrations", "seed")]
+    assert of_the_database[0] == "slipway.deploy.postgres"
+    [(module, arguments)] = modules(load(PLAYBOOKS.parent / "roles/postgres/tasks/database.yml"))
+    assert module == "database"  # test_database.py: it refuses before it writes
+    assert {"environment_name", "identity_file"} <= arguments.keys()
