@@ -19,7 +19,7 @@ from typing import Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 
-FORMAT = 1
+FORMAT = 2  # since 1 has nothing been taken away: what it did not have is optional
 # Part of every schema digest: two digests are comparable only when the same queries made them.
 CATALOGUE = "1"
 # What the name of a database has appended for each of its copies that are made and dropped.
@@ -95,6 +95,7 @@ class Manifest:
     migrations: list[str]
     seconds: dict[str, float]
     proved: bool = True
+    content: str = ""  # SHA-256 of the SQL that the dump stands for; '' when it is not known
     format: int = FORMAT
 
     def text(self) -> str:
@@ -104,13 +105,14 @@ class Manifest:
     def parse(cls, name: str, text: str) -> Manifest:
         """Read a manifest; SlipwayError when it is none, is of an unknown format, or belongs to another name."""
         try:
-            manifest = cls(**json.loads(text))
-        except (ValueError, TypeError) as error:
+            found = json.loads(text)
+            manifest = cls(**{name: value for name, value in found.items() if name in cls.__dataclass_fields__})
+        except (AttributeError, ValueError, TypeError) as error:
             raise SlipwayError(f"The manifest of backup {name!r} can't be read ({error}).") from error
-        if manifest.format != FORMAT:
+        if not 1 <= manifest.format <= FORMAT:
             raise SlipwayError(
                 f"The manifest of backup {name!r} has format {manifest.format}, but this version of Slipway reads "
-                f"{FORMAT}: use the version that wrote it."
+                f"up to {FORMAT}: use the version that wrote it."
             )
         if manifest.name != name or manifest.dump != f"{name}.dump":
             raise SlipwayError(
@@ -226,11 +228,37 @@ def listed(phrases: list[str], most: int = 5) -> str:
     return "; ".join(phrases[:most]) + (f"; and {more} more" if more > 0 else "")
 
 
-def superfluous(manifests: Iterable[Manifest], newest: Manifest, keep: int) -> list[Manifest]:
-    """Backups of the same application, environment and database beyond the ``keep`` newest ones; 0 keeps all."""
+def superfluous(
+    manifests: Iterable[Manifest], newest: Manifest, keep: int, keep_days: int = 0
+) -> list[tuple[Manifest, str]]:
+    """Backups that are no longer needed, each with the reason, newest first.
+
+    ``manifests`` are the whole ones, ``newest`` the one that was just proved, whose application, environment and
+    database are meant. An older one of the same content and release goes, so that retries of a failed deploy push
+    nothing out; then those beyond the ``keep`` newest that are older than ``keep_days`` days. With a ``keep`` of 0 all
+    stay.
+    """
+    if not keep:
+        return []
     identity = (newest.application, newest.environment, newest.database)
     same = [m for m in manifests if m.proved and (m.application, m.environment, m.database) == identity]
-    return sorted(same, key=lambda m: m.started, reverse=True)[keep:] if keep else []
+    limit = _moment(newest) - datetime.timedelta(days=keep_days)
+    found: list[tuple[Manifest, str]] = []
+    holders: dict[tuple[str, str], str] = {}
+    kept = 0
+    for each in sorted({m.name: m for m in [*same, newest]}.values(), key=_moment, reverse=True):
+        holder = holders.setdefault((each.content, each.release), each.name) if each.content else each.name
+        if holder != each.name:
+            found.append((each, f"{holder} holds the same"))
+            continue
+        kept += 1
+        if kept > keep and _moment(each) <= limit and each is not newest:
+            found.append((each, f"the newest {keep} are kept" + (f", and {keep_days} days" if keep_days else "")))
+    return found
+
+
+def _moment(manifest: Manifest) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(manifest.started)
 
 
 def choose(

@@ -68,7 +68,7 @@ class Backup:
         with self.timed("checksum"):
             sha256 = store.checksum(self.partial)
         with self.timed("read"):
-            self.client.read_through(str(self.partial))
+            content = self.client.read_through(str(self.partial))
         with self.timed("restore"):
             databases.create(self.admin, self.scratch, self.about)
             self.client.restore(str(self.partial), self.scratch)
@@ -96,6 +96,7 @@ class Backup:
             schema_digest=copy.digest,
             migrations=list(copy.migrations),
             seconds=self.seconds,
+            content=content,
         )
 
     def dump(self) -> tuple[Reading, dict[str, SequenceValue]]:
@@ -160,10 +161,10 @@ class Backup:
             f"{counted(sum(manifest.objects.values()), 'object')}, in "
             f"{self.seconds['restore'] + self.seconds['compare']:.1f} s.",
         ]
-        known = [entry.manifest for entry in store.entries(self.directory) if entry.manifest]
-        for old in superfluous(known, manifest, self.params["keep"]):
+        whole = [entry.manifest for entry in store.entries(self.directory) if entry.manifest and not entry.problem]
+        for old, why in superfluous(whole, manifest, self.params["keep"], self.params["keep_days"]):
             store.remove(self.directory, old)
-            actions.append(f"Removed backup {old.name}: the newest {self.params['keep']} are kept.")
+            actions.append(f"Removed backup {old.name}: {why}.")
         return {
             "changed": True,
             "actions": actions,

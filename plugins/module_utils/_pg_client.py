@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO, Any
@@ -35,6 +37,9 @@ _ADVICE = {
     "terminating connection": "see in the server's log why it was ended, and run again when it answers",
     "connection to server": "see that the server runs, and run again",
 }
+
+KEY = re.compile(rb"^\\(?:un)?restrict \w+\n", re.MULTILINE)
+KEY_WITHIN = 1000  # bytes of either end of the script
 
 MOST_JOBS = 4  # sessions of one restore
 
@@ -162,9 +167,21 @@ class Client:
             f"--dbname={conninfo(self.server.database)}", stdout=target,
         )  # fmt: skip
 
-    def read_through(self, archive: str) -> None:
-        """Read the whole archive without restoring it: finds what was cut off and most of what was altered."""
-        self._restore(archive, "--file=/dev/null")
+    def read_through(self, archive: str) -> str:
+        """Read the whole archive without restoring it: finds what was cut off and most of what was altered.
+
+        Returns the SHA-256 of the SQL that it stands for, which is the same for two dumps of an unchanged database.
+        """
+        reading, writing = os.pipe()
+        found: list[str] = []
+        thread = threading.Thread(target=lambda: found.append(digest_of_script(reading)))
+        thread.start()
+        try:
+            with os.fdopen(writing, "wb") as sink:
+                self._restore(archive, "--file=-", stdout=sink)
+        finally:
+            thread.join()
+        return found[0]
 
     def restore(self, archive: str, database: str) -> None:
         """Restore the archive, owners and rights included, into an empty database; the first error ends it.
@@ -175,17 +192,33 @@ class Client:
         parallel = () if self.container else (f"--jobs={min(os.cpu_count() or 1, MOST_JOBS)}",)
         self._restore(archive, "--exit-on-error", "--no-subscriptions", *parallel, f"--dbname={conninfo(database)}")
 
-    def _restore(self, archive: str, *arguments: str) -> None:
+    def _restore(self, archive: str, *arguments: str, stdout: IO[bytes] | None = None) -> None:
         if not self.container:
-            self.run("pg_restore", *arguments, archive)
+            self.run("pg_restore", *arguments, archive, stdout=stdout)
             return
         with open(archive, "rb") as source:
-            self.run("pg_restore", *arguments, stdin=source)
+            self.run("pg_restore", *arguments, stdin=source, stdout=stdout)
 
 
 def conninfo(database: str) -> str:
     """A database's name as libpq's connection string: a bare name with '=' in it would be taken for one."""
     return "dbname='" + database.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def digest_of_script(descriptor: int) -> str:
+    """SHA-256 of pg_restore's SQL that comes through a pipe, without the key for psql at both ends (another each time).
+
+    Closes the descriptor.
+    """
+    digest = hashlib.sha256()
+    with os.fdopen(descriptor, "rb") as script:
+        head = script.read(KEY_WITHIN)
+        tail = KEY.sub(b"", head, count=1)
+        for block in iter(lambda: script.read(1 << 20), b""):
+            digest.update(tail[:-KEY_WITHIN])
+            tail = tail[-KEY_WITHIN:] + block
+        digest.update(KEY.sub(b"", tail))
+    return digest.hexdigest()
 
 
 def failure(program: str, status: int, stderr: bytes) -> str:

@@ -64,9 +64,15 @@ options:
   keep:
     description:
       - How many proved backups of the same application, environment and database to keep; older ones are removed.
+      - Of backups that hold the same (retries of a failed deploy, of an unchanged database) only the newest counts and
+        is kept, unless their releases differ. One that is damaged does not count and stays.
       - V(0) keeps all.
     type: int
     default: 14
+  keep_days:
+    description: Keep what is younger than so many days too, however many there are.
+    type: int
+    default: 0
 seealso:
   - module: slipway.deploy.backup_info
   - module: slipway.deploy.restore
@@ -128,6 +134,7 @@ backup:
     schema_digest: {description: One value for all definitions., type: str}
     migrations: {description: Migrations that the history holds as applied., type: list, elements: str}
     seconds: {description: Seconds by step., type: dict}
+    content: {description: SHA-256 of the SQL that the dump stands for; the same for an unchanged database., type: str}
     proved: {description: Whether the dump was restored and compared; always true when a backup was taken., type: bool}
     format: {description: Version of the manifest's format., type: int}
 scratch_db:
@@ -169,6 +176,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "scratch_db": {"type": "str"},
     "keep_scratch": {"type": "bool", "default": False},
     "keep": {"type": "int", "default": 14},
+    "keep_days": {"type": "int", "default": 0},
 }
 
 

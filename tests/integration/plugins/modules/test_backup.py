@@ -55,6 +55,7 @@ def test_four_runs(site: Site) -> None:
 
     site.backup(check=True)
     assert len(site.files()) == 2
+    site.execute("INSERT INTO t (x) VALUES ('more')")
     assert site.backup()["backup"]["schema_digest"] == backup["schema_digest"]
     assert len(site.files()) == 4
 
@@ -368,16 +369,51 @@ def test_creation_cut_short_before_the_mark(site: Site) -> None:
 
 
 def test_retention_removes_only_the_oldest_of_the_same_kind(site: Site) -> None:
+    def changed() -> Site:
+        site.execute("INSERT INTO t (x) VALUES ('more')")
+        return site
+
     foreign = Site(site.postgres, site.database, site.directory, environment="prod")
     kept = foreign.backup()["backup"]["name"]
-    names = [site.backup(keep=0)["backup"]["name"] for _ in range(3)]
+    names = [changed().backup(keep=0)["backup"]["name"] for _ in range(3)]
     (site.directory / "mine.dump").write_text("somebody's file")
-    done = site.backup(keep=2)
+    done = changed().backup(keep=2)
     assert done["actions"][-2:] == [f"Removed backup {name}: the newest 2 are kept." for name in (names[1], names[0])]
     left = [backup["name"] for backup in site.info(verify=True)["backups"]]
     assert left == [kept, names[2], done["backup"]["name"]]
     assert site.info()["without_manifest"] == ["mine.dump"]
     assert [backup["name"] for backup in site.info(environment_name="prod")["backups"]] == [kept]
+    younger = changed().backup(keep=1, keep_days=1)
+    assert "Removed" not in " ".join(younger["actions"])
+    assert len(site.info(environment_name="test")["backups"]) == 3
+
+
+def test_retries_on_an_unchanged_database_are_one_backup(site: Site) -> None:
+    site.execute("CREATE TABLE big AS SELECT md5(g::text) AS x FROM generate_series(1, 50000) g")
+    older = site.backup(release="1", keep=2)["backup"]
+    site.execute("INSERT INTO t (x) VALUES ('more')")
+    contents, names = set(), []
+    for _ in range(3):
+        done = site.backup(release="1", keep=2)
+        contents.add(done["backup"]["content"])
+        names.append(done["backup"]["name"])
+        assert [backup["name"] for backup in site.info(verify=True)["backups"]] == [older["name"], names[-1]]
+    assert len(contents) == 1
+    assert contents != {older["content"]}
+    assert done["actions"][-1] == f"Removed backup {names[-2]}: {names[-1]} holds the same."
+    site.execute("SELECT nextval('t_id_seq')")
+    assert site.backup(release="1", keep=0)["backup"]["content"] not in contents
+
+
+def test_a_manifest_of_an_earlier_version_is_read(site: Site) -> None:
+    backup = site.backup()["backup"]
+    manifest = site.directory / f"{backup['name']}.json"
+    known = json.loads(manifest.read_text())
+    del known["content"]
+    manifest.write_text(json.dumps({**known, "format": 1}))
+    assert site.restore()["restore"]["backup"] == backup["name"]
+    manifest.write_text(json.dumps({**known, "format": 99, "unheard_of": 1}))
+    assert "has format 99, but this version of Slipway reads up to 2" in site.restore()["msg"]
 
 
 def test_a_role_without_superuser(site: Site, tmp_path: Path) -> None:

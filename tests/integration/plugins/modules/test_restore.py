@@ -170,10 +170,12 @@ def test_a_newer_server_and_a_damaged_dump(site: Site) -> None:
 
 
 def test_a_damaged_manifest_is_no_missing_backup(site: Site) -> None:
-    older, newer = (site.backup()["backup"]["name"] for _ in range(2))
+    older = site.backup()["backup"]["name"]
+    site.execute("INSERT INTO t (x) VALUES ('more')")
+    newer = site.backup()["backup"]["name"]
     manifest = site.directory / f"{newer}.json"
     text = manifest.read_text()
-    for damaged in ("", text[: len(text) // 2], text.replace('"rows": 1000', '"rows": [')):
+    for damaged in ("", text[: len(text) // 2], text.replace('"rows": 1001', '"rows": [')):
         manifest.write_text(damaged)
         told = site.restore()["msg"]
         assert told.startswith(
