@@ -16,7 +16,8 @@ options:
   container:
     description:
       - Name of the container that the server runs in; its own programs are used, through C(docker exec).
-      - The archive is streamed, nothing is written in the container. O(login_port) is the port inside it.
+      - The archive is streamed. Only a list of what to restore is written in the container, in C(/dev/shm), where
+        pg_restore's own order would not do, and removed. O(login_port) is the port inside it.
     type: str
   container_socket_dir:
     description: Directory of the server's socket inside O(container).

@@ -13,20 +13,21 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 
 FORMAT = 2  # since 1 has nothing been taken away: what it did not have is optional
 # Part of every schema digest: two digests are comparable only when the same queries made them.
-CATALOGUE = "1"
+CATALOGUE = "2"
 # What the name of a database has appended for each of its copies that are made and dropped.
 SCRATCH = "_scratch"  # a backup is proved, and migrations are rehearsed
 RESTORING = "_restoring"  # a backup is restored, to be put in the database's place
 REPLAY = "_replay"  # the migrations are applied to an empty one
-COPIES = (SCRATCH, RESTORING, REPLAY)
+AGAIN = "_again"  # appended to the name of a copy, for the copy that is made of it
+COPIES = (SCRATCH, SCRATCH + AGAIN, RESTORING, REPLAY)
 NAME_BYTES = 63  # of a PostgreSQL identifier; the server cuts what is longer
 
 TYPE_NAME = (
@@ -70,6 +71,16 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Extension:
+    """An extension of a database, the schema that it is in, and the role that it belongs to."""
+
+    name: str
+    schema: str
+    version: str
+    owner: str
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What is known of a proved backup; the content of ``<name>.json``."""
 
@@ -96,6 +107,11 @@ class Manifest:
     seconds: dict[str, float]
     proved: bool = True
     content: str = ""  # SHA-256 of the SQL that the dump stands for; '' when it is not known
+    roles: list[str] = field(default_factory=list)  # that owners, rights and policies of the database name
+    extensions: list[dict[str, str]] = field(default_factory=list)
+    help: str = ""  # why pg_restore alone could not restore it; '' when it could
+    unproved: list[str] = field(default_factory=list)  # objects that the restored copy does not have as the source does
+    unprovable: str = ""  # the reason that the operator gave for taking it all the same
     format: int = FORMAT
 
     def text(self) -> str:
@@ -119,6 +135,12 @@ class Manifest:
                 f"The manifest {name}.json describes backup {manifest.name!r}: give both files their own name back."
             )
         return manifest
+
+    @property
+    def shown(self) -> str:
+        """The name, and what is not proved, in one line."""
+        unproved = f" (not proved: {listed(self.unproved)}; reason: {self.unprovable})" if self.unproved else ""
+        return self.name + unproved
 
     @property
     def stood(self) -> dict[str, SequenceValue]:
@@ -192,8 +214,18 @@ def object_differences(expected: Mapping[tuple[str, str], str], found: Mapping[t
         elif key not in expected:
             phrases.append(f"{label} is not in the source")
         elif normalise(expected[key]) != normalise(found[key]):
-            phrases.append(f"{label} is defined otherwise")
+            phrases.append(f"{label} is defined otherwise: {otherwise(expected[key], found[key])}")
     return phrases
+
+
+def otherwise(expected: str, found: str, most: int = 120) -> str:
+    """Two definitions side by side, without what they begin with in common where they are long."""
+    if max(len(expected), len(found)) > most:
+        same = next((at for at, pair in enumerate(zip(expected, found)) if len(set(pair)) > 1), 0)
+        begin = max(0, same - most // 3)
+        expected, found = (f"{'…' if begin else ''}{text[begin:]}" for text in (expected, found))
+    shown = (f"{text[:most]}…" if len(text) > most else text for text in (expected, found))
+    return "{!r} in the source, {!r} in the copy".format(*(" ".join(text.split()) for text in shown))
 
 
 def kind_differences(expected: Mapping[str, int], found: Mapping[str, int]) -> list[str]:
@@ -205,21 +237,46 @@ def kind_differences(expected: Mapping[str, int], found: Mapping[str, int]) -> l
     ]
 
 
-def restored_differences(manifest: Manifest, found: Reading, server_major: int) -> list[str]:
-    """How a restored copy differs from what a backup's manifest says of it.
-
-    A server of another major version may describe the same schema in other words, so there only the data are compared.
-    """
-    differences = [
+def restored_differences(manifest: Manifest, found: Reading) -> list[str]:
+    """How the data of a restored copy differ from what a backup's manifest says of them."""
+    return [
         *row_differences(manifest.tables, found.tables),
         *sequence_differences(manifest.stood, manifest.stood, found.sequences),
     ]
+
+
+def schema_differences(manifest: Manifest, found: Reading, server_major: int) -> list[str]:
+    """How the schema of a restored copy differs from what a backup's manifest says of it.
+
+    A server of another major version may describe the same schema in other words, so there is nothing to compare.
+    """
     same_words = manifest.schema_digest.split(":")[0] == CATALOGUE and manifest.server_major == server_major
-    if same_words and manifest.schema_digest != found.digest:
-        differences += kind_differences(manifest.objects, found.kinds) or [
-            "an object of the schema is defined otherwise"
-        ]
-    return differences
+    if not same_words or manifest.schema_digest == found.digest:
+        return []
+    return kind_differences(manifest.objects, found.kinds) or ["an object of the schema is defined otherwise"]
+
+
+def not_as_it_was(database: str, phrases: Sequence[str]) -> str:
+    """The sentences about a database whose rows a restore brings back but not all of its schema."""
+    return (
+        f"A restored copy of database {database!r} has all of its rows, but is not otherwise as it was: "
+        f"{listed(list(phrases))}. PostgreSQL restores one table after another, with an empty search_path and later "
+        "than the rows were written, so that what depends on more than its own row may fail."
+    )
+
+
+def notes(manifest: Manifest) -> list[str]:
+    """What is to be said of a backup that pg_restore alone can't restore, in sentences."""
+    found = []
+    if manifest.unproved:
+        found.append(f"Not proved, by your leave ({manifest.unprovable}): {listed(manifest.unproved)}.")
+    elif manifest.help:
+        found.append(
+            f"pg_restore alone can't restore it ({manifest.help}), Slipway can: functions were given the database's "
+            "search_path, or checks were added after all rows. Let functions have a search_path of their own (ALTER "
+            "FUNCTION ... SET search_path = ...), and checks depend on nothing but their row."
+        )
+    return found
 
 
 def listed(phrases: list[str], most: int = 5) -> str:

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ansible_collections.slipway.deploy.plugins.module_utils._backup import Reading, SequenceValue
+from ansible_collections.slipway.deploy.plugins.module_utils._backup import Extension, Reading, SequenceValue
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import batches, one_row
 
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ LEFT JOIN pg_attrdef d ON d.adrelid = r.oid AND d.adnum = a.attnum
 WHERE r.relkind IN ('r', 'p', 'v', 'm', 'f', 'c') AND a.attnum > 0 AND NOT a.attisdropped
 UNION ALL
 SELECT 'constraint', format('%s.%I', coalesce(r.id, t.typname), k.conname),
-    concat_ws(' ', k.convalidated, pg_get_constraintdef(k.oid))
+    concat_ws(' ', k.convalidated, pg_get_constraintdef(k.oid),
+    CASE WHEN k.contype = 'f' THEN 'BY ' || k.conindid::regclass END)
 FROM pg_constraint k JOIN space s ON s.oid = k.connamespace LEFT JOIN rel r ON r.oid = k.conrelid
 LEFT JOIN pg_type t ON t.oid = k.contypid AND NOT EXISTS (SELECT FROM member m
     WHERE m.classid = 'pg_type'::regclass AND m.objid = t.oid)
@@ -150,6 +151,26 @@ SELECT r.relkind, r.relname, r.id FROM rel r WHERE r.relkind IN ('r', 'S') ORDER
 """
 
 
+# Every role that owns something here, has a right, or is named by a policy. What the cluster's first role has is noted
+# nowhere as a dependency; those called pg_... every server has.
+ROLES = f"""{OWN}
+SELECT pg_get_userbyid(role) FROM (
+    SELECT d.refobjid FROM pg_shdepend d JOIN pg_database b ON b.datname = current_database()
+    WHERE d.refclassid = 'pg_authid'::regclass AND (d.dbid = b.oid OR d.classid = 'pg_database'::regclass
+        AND d.objid = b.oid)
+    UNION SELECT r.relowner FROM rel r
+    UNION SELECT s.nspowner FROM space s
+    UNION SELECT p.proowner FROM pg_proc p JOIN space s ON s.oid = p.pronamespace WHERE NOT EXISTS (
+        SELECT FROM member m WHERE m.classid = 'pg_proc'::regclass AND m.objid = p.oid)
+) AS found (role) WHERE pg_get_userbyid(role) !~ '^pg_' ORDER BY 1
+"""
+# In the order in which they were created, since one may need another.
+EXTENSIONS = """
+SELECT e.extname, s.nspname, e.extversion, pg_get_userbyid(e.extowner) FROM pg_extension e
+JOIN pg_namespace s ON s.oid = e.extnamespace WHERE e.extname <> 'plpgsql' ORDER BY e.oid
+"""
+
+
 @contextlib.contextmanager
 def moment(opened: Connection, snapshot: str = "") -> Iterator[Cursor]:
     """A transaction that sees what the exported ``snapshot`` does and prints every name with its schema.
@@ -205,3 +226,17 @@ def read_sequences(opened: Connection) -> dict[str, SequenceValue]:
             cursor.execute(" UNION ALL ".join(f"SELECT last_value, is_called FROM {name}" for name in names))
             found.update(zip(names, (SequenceValue(*row) for row in cursor.fetchall())))
     return found
+
+
+def read_roles(opened: Connection) -> list[str]:
+    """The roles that a dump of the database names."""
+    with moment(opened) as cursor:
+        cursor.execute(ROLES)
+        return [row[0] for row in cursor.fetchall()]
+
+
+def read_extensions(opened: Connection) -> list[Extension]:
+    """The extensions of the database."""
+    with moment(opened) as cursor:
+        cursor.execute(EXTENSIONS)
+        return [Extension(*row) for row in cursor.fetchall()]

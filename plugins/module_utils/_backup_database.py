@@ -10,14 +10,16 @@ import contextlib
 import csv
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import (
     COPIES,
     RESTORING,
+    counted,
     derived_name,
+    listed,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
     Server,
@@ -113,6 +115,42 @@ def describe(cursor: Cursor, database: str) -> About:
     )
 
 
+def insist_on_all_rows(server: Server) -> None:
+    """Raise SlipwayError when row-level security hides rows of the database from the role that reads it."""
+    with reading(server) as opened, opened.cursor() as cursor:
+        cursor.execute(
+            "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c "
+            "JOIN pg_namespace n ON n.oid = c.relnamespace "
+            "WHERE c.relrowsecurity AND row_security_active(c.oid) ORDER BY 1"
+        )
+        hidden = [row[0] for row in cursor.fetchall()]
+        cursor.execute("SELECT quote_ident(current_user)")
+        role = one_row(cursor)[0]
+    if hidden:
+        raise SlipwayError(
+            f"Row-level security hides rows of {listed(hidden)} from role {server.user!r}, so that a backup would not "
+            f"be complete and nothing was written: let a superuser run ALTER ROLE {role} BYPASSRLS, and run again."
+        )
+
+
+def missing_roles(cursor: Cursor, roles: Sequence[str]) -> str:
+    """What is to be said of those of the roles that the server does not have; '' when it has them all."""
+    cursor.execute(
+        "SELECT name, quote_ident(name) FROM unnest(%s::text[]) AS name "
+        "WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) ORDER BY 1",
+        [list(roles)],
+    )
+    missing = cursor.fetchall()
+    if not missing:
+        return ""
+    return (
+        f"It names {counted(len(missing), 'role')} that this server does not have, since roles are no part of a "
+        f"backup: {', '.join(name for name, _ in missing)}; create them first ("
+        + "; ".join(f"CREATE ROLE {quoted}" for _, quoted in missing)
+        + "; those that sign in need LOGIN and a password)."
+    )
+
+
 def exists(cursor: Cursor, database: str) -> bool:
     """Whether the server has a database of that name that is ours to drop; SlipwayError when it is another's.
 
@@ -148,22 +186,27 @@ def drop(cursor: Cursor, database: str) -> bool:
 
 
 def create(cursor: Cursor, database: str, like: About) -> None:
-    """Create an empty, marked database with the owner, encoding and locale of another one.
-
-    Nobody but its owner and superusers may connect to it, at no moment: it opens when that is so.
-    """
-    name = sql.Identifier(database)
+    """Create an empty, marked database with the owner, encoding and locale of another one."""
     options = [
         sql.SQL(option + " = {}").format(
             sql.Identifier(value) if option in ("OWNER", "TABLESPACE") else sql.Literal(value)
         )
         for option, value in like.creation
     ]
-    cursor.execute(
-        sql.SQL("CREATE DATABASE {} TEMPLATE template0 {} ALLOW_CONNECTIONS false CONNECTION LIMIT 0").format(
-            name, sql.SQL(" ").join(options)
-        )
-    )
+    _create(cursor, database, sql.SQL(" ").join([sql.SQL("TEMPLATE template0"), *options]))
+
+
+def copy(cursor: Cursor, source: str, target: str) -> None:
+    """Create a marked database that is the copy of one that nobody is in, file by file."""
+    owner = sql.Identifier(describe(cursor, source).owner)
+    _create(cursor, target, sql.SQL("TEMPLATE {} OWNER {}").format(sql.Identifier(source), owner))
+    copy_settings(cursor, source, target)
+
+
+def _create(cursor: Cursor, database: str, options: sql.Composable) -> None:
+    """Nobody but its owner and superusers may connect to it, at no moment: it opens when that is so."""
+    name = sql.Identifier(database)
+    cursor.execute(sql.SQL("CREATE DATABASE {} {} ALLOW_CONNECTIONS false CONNECTION LIMIT 0").format(name, options))
     cursor.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(name, sql.Literal(MARK)))
     cursor.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
     cursor.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true CONNECTION LIMIT -1").format(name))
@@ -187,6 +230,33 @@ def copy_settings(cursor: Cursor, source: str, target: str) -> None:
                     sql.SQL(", ").join(map(sql.Literal, values or [""])),
                 )
             )
+
+
+def copy_limits(cursor: Cursor, source: str, target: str) -> None:
+    """Give ``target`` the limit of connections of ``source``, and its being a template."""
+    cursor.execute("SELECT datconnlimit, datistemplate FROM pg_database WHERE datname = %s", [source])
+    limit, template = one_row(cursor)
+    cursor.execute(
+        sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {} IS_TEMPLATE {}").format(
+            sql.Identifier(target), sql.Literal(limit), sql.Literal(template)
+        )
+    )
+
+
+def search_path(cursor: Cursor, database: str) -> str:
+    """The search_path of the sessions of a database's owner; a role's own setting goes before the database's."""
+    cursor.execute(
+        """
+        (SELECT substr(setting, length('search_path=') + 1)
+        FROM pg_database d JOIN pg_db_role_setting s ON s.setdatabase IN (0, d.oid) AND s.setrole IN (0, d.datdba),
+             unnest(s.setconfig) AS setting
+        WHERE d.datname = %s AND setting LIKE 'search@_path=%%' ESCAPE '@'
+         ORDER BY s.setrole = 0, s.setdatabase = 0)
+        UNION ALL SELECT reset_val FROM pg_settings WHERE name = 'search_path'
+        """,
+        [database],
+    )
+    return str(one_row(cursor)[0])
 
 
 def copy_rights(cursor: Cursor, source: str, target: str) -> None:
@@ -245,6 +315,7 @@ def _rename(cursor: Cursor, current: str, restored: str, kept: str) -> None:
     )
     copy_settings(cursor, current, restored)
     copy_rights(cursor, current, restored)
+    copy_limits(cursor, current, restored)
     cursor.execute("SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s", [current])
     comment = one_row(cursor)[0]
     for old, new in ((current, kept), (restored, current)):

@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.slipway.deploy.plugins.module_utils import _backup_database as databases
 from ansible_collections.slipway.deploy.plugins.module_utils import _backup_store as store
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import (
+    Extension,
     Manifest,
     counted,
     human,
     listed,
+    not_as_it_was,
     restored_differences,
+    schema_differences,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._backup_catalogue import read
+from ansible_collections.slipway.deploy.plugins.module_utils._backup_copy import Copy, Help
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
     Server,
     autocommit,
@@ -45,6 +49,7 @@ class Restore:
     manifest: Manifest
     restoring: str
     kept: str
+    unprovable: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextlib.contextmanager
@@ -65,6 +70,9 @@ class Restore:
             damage = store.damage(self.directory, self.manifest, verify=True)
         if damage:
             raise SlipwayError(f"{damage} Backup {self.manifest.name!r} can't be restored: choose another one.")
+        missing = databases.missing_roles(self.admin, self.manifest.roles)
+        if missing:
+            raise SlipwayError(f"Backup {self.manifest.name!r} can't be restored, and nothing was changed. {missing}")
         self.client.check_version()
         databases.exists(self.admin, self.restoring)
 
@@ -76,10 +84,16 @@ class Restore:
         actions += databases.drop_leftovers(self.admin, self.server.database)
         try:
             with self.timed("restore"):
-                databases.create(self.admin, self.restoring, self.about)
-                self.client.restore(str(self.directory / self.manifest.dump), self.restoring)
+                took = Copy(
+                    self.admin,
+                    self.client,
+                    self.server.on(self.restoring),
+                    self.about,
+                    str(self.directory / self.manifest.dump),
+                    [Extension(**extension) for extension in self.manifest.extensions],
+                ).restore(databases.search_path(self.admin, self.server.database))
             with self.timed("compare"):
-                self.compare()
+                unproved = self.compare(took)
             with self.timed("analyse"), autocommit(self.server.on(self.restoring)) as cursor:
                 cursor.execute("ANALYZE")  # a dump holds no statistics, and without them plans are bad
             with self.timed("swap"):
@@ -95,18 +109,33 @@ class Restore:
             f"manifest, in {self.seconds['restore'] + self.seconds['compare']:.1f} s.",
             f"Put it in the place of database {self.server.database}, which nobody could use for "
             f"{self.seconds['swap']:.2f} s; the former one is kept as {self.kept}.",
+            *([f"Not as in the backup ({self.unprovable}): {listed(unproved)}."] if unproved else []),
         ]
 
-    def compare(self) -> None:
-        """SlipwayError when the restored copy is not what the manifest says."""
+    def compare(self, took: Help) -> list[str]:
+        """What of the restored schema is not what the manifest says.
+
+        SlipwayError when a row or a sequence is not, or the schema is not and nobody said why that may be.
+        """
         with databases.reading(self.server.on(self.restoring)) as opened:
-            differences = restored_differences(self.manifest, read(opened), self.about.server_major)
-        if differences:
+            copy = read(opened)
+        data = restored_differences(self.manifest, copy)
+        schema = schema_differences(self.manifest, copy, self.about.server_major)
+        if data or (schema and not took.failures and not self.unprovable):
             raise SlipwayError(
                 f"Backup {self.manifest.name!r} was restored but is not what its manifest says, so database "
-                f"{self.server.database!r} was left as it is: {listed(differences)}; choose another backup.",
-                differences=differences,
+                f"{self.server.database!r} was left as it is: {listed(data + schema)}; choose another backup.",
+                differences=data + schema,
             )
+        # What was not proved when the backup was taken was accepted then.
+        missing = [*took.failures, *schema] if schema or not self.manifest.unproved else []
+        if missing and not self.unprovable:
+            raise SlipwayError(
+                f"{not_as_it_was(self.manifest.database, missing)} Database {self.server.database!r} was left as it "
+                "is: choose another backup, or set unprovable to the reason for restoring this one without it.",
+                differences=missing,
+            )
+        return missing
 
     def result(self, actions: list[str]) -> dict[str, Any]:
         return {

@@ -7,31 +7,50 @@ import contextlib
 import datetime
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils import _backup_database as databases
 from ansible_collections.slipway.deploy.plugins.module_utils import _backup_store as store
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import (
+    Extension,
     Manifest,
     Reading,
     SequenceValue,
     counted,
     human,
     listed,
+    not_as_it_was,
+    notes,
     object_differences,
     row_differences,
     sequence_differences,
     superfluous,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._backup_catalogue import read, read_sequences
+from ansible_collections.slipway.deploy.plugins.module_utils._backup_catalogue import (
+    read,
+    read_extensions,
+    read_roles,
+    read_sequences,
+)
+from ansible_collections.slipway.deploy.plugins.module_utils._backup_copy import Copy, Help
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server, sql_errors
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._pg_client import Client
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a database held when it was dumped, where its sequences stood afterwards, and what its dump names."""
+
+    reading: Reading
+    sequences_after: dict[str, SequenceValue]
+    roles: list[str]
+    extensions: list[Extension]
 
 
 @dataclass
@@ -46,6 +65,11 @@ class Backup:
     scratch: str
     name: str
     started: datetime.datetime
+    with_data: bool = True
+    advice: str = (
+        "Correct that by a migration, and deploy it with unprovable set to the reason: the rows are proved then, what "
+        "is named here is not, and the reason is kept in the backup's manifest."
+    )
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -64,16 +88,17 @@ class Backup:
 
     def prove(self) -> Manifest:
         """Dump, restore, compare; what the dump holds, and that it can be had back, is known when this returns."""
-        source, sequences_after = self.dump()
+        source = self.dump()
         with self.timed("checksum"):
             sha256 = store.checksum(self.partial)
         with self.timed("read"):
             content = self.client.read_through(str(self.partial))
         with self.timed("restore"):
-            databases.create(self.admin, self.scratch, self.about)
-            self.client.restore(str(self.partial), self.scratch)
+            on = self.server.on(self.scratch)
+            copying = Copy(self.admin, self.client, on, self.about, str(self.partial), source.extensions)
+            took = copying.restore(databases.search_path(self.admin, self.server.database))
         with self.timed("compare"):
-            copy = self.compare(source, sequences_after)
+            copy, unproved = self.compare(source, took)
         return Manifest(
             name=self.name,
             application=self.params["application"],
@@ -97,34 +122,51 @@ class Backup:
             migrations=list(copy.migrations),
             seconds=self.seconds,
             content=content,
+            roles=source.roles,
+            extensions=[asdict(extension) for extension in source.extensions],
+            help=took.reason,
+            unproved=unproved,
+            unprovable=self.params["unprovable"] if unproved else "",
         )
 
-    def dump(self) -> tuple[Reading, dict[str, SequenceValue]]:
+    def dump(self) -> Source:
         """Write the dump; what its snapshot holds, and where the sequences stand when it has ended."""
         with databases.reading(self.server) as holder, databases.reading(self.server) as opened:
             snapshot = databases.export_snapshot(holder)
             with self.timed("count"):
-                source = read(opened, snapshot)
+                reading = read(opened, snapshot)
+                roles, extensions = read_roles(opened), read_extensions(opened)
             with self.timed("dump"), store.new_file(self.partial) as target:
-                self.client.dump(snapshot, target)
-            return source, read_sequences(opened)
+                self.client.dump(snapshot, target, *(() if self.with_data else ("--schema-only",)))
+            return Source(reading, read_sequences(opened), roles, extensions)
 
-    def compare(self, source: Reading, sequences_after: dict[str, SequenceValue]) -> Reading:
-        """Read the restored copy; SlipwayError when it is not what the snapshot held."""
+    def compare(self, source: Source, took: Help) -> tuple[Reading, list[str]]:
+        """Read the restored copy; what it holds, and what of its schema is not as in the source.
+
+        SlipwayError when its data are not what the snapshot held, or the schema is not and nobody said why that may be.
+        """
         with databases.reading(self.server.on(self.scratch)) as opened:
             copy = read(opened)
-        differences = [
-            *row_differences(source.tables, copy.tables),
-            *sequence_differences(source.sequences, sequences_after, copy.sequences),
-            *object_differences(source.objects, copy.objects),
+        if not self.with_data:  # sequences and materialised views differ, too
+            source = replace(source, reading=copy, sequences_after=dict(copy.sequences))
+        data = [
+            *row_differences(source.reading.tables, copy.tables),
+            *sequence_differences(source.reading.sequences, source.sequences_after, copy.sequences),
         ]
-        if differences:
+        schema = object_differences(source.reading.objects, copy.objects)
+        if data or (schema and not took.failures and not self.params["unprovable"]):
             raise SlipwayError(
                 f"The restored copy of database {self.server.database!r} differs from it, so the dump is no backup: "
-                f"{listed(differences)}; when the schema was changed during the dump, run again.",
-                differences=differences,
+                f"{listed(data + schema)}; when the schema was changed during the dump, run again.",
+                differences=data + schema,
             )
-        return copy
+        missing = [*took.failures, *schema] if schema or took.failures else []
+        if missing and not self.params["unprovable"]:
+            raise SlipwayError(
+                f"{not_as_it_was(self.server.database, missing)} {self.advice}",
+                differences=missing,
+            )
+        return copy, missing
 
     def discard(self) -> None:
         """Remove what is not proved. A server that is gone can't drop its database; the next run does that."""
@@ -160,6 +202,7 @@ class Backup:
             f"{counted(manifest.rows, 'row')}, {counted(len(manifest.sequences), 'sequence')} and "
             f"{counted(sum(manifest.objects.values()), 'object')}, in "
             f"{self.seconds['restore'] + self.seconds['compare']:.1f} s.",
+            *notes(manifest),
         ]
         whole = [entry.manifest for entry in store.entries(self.directory) if entry.manifest and not entry.problem]
         for old, why in superfluous(whole, manifest, self.params["keep"], self.params["keep_days"]):
@@ -169,5 +212,6 @@ class Backup:
             "changed": True,
             "actions": actions,
             "backup": asdict(manifest),
+            "shown": manifest.shown,
             "scratch_db": self.scratch if kept else "",
         }

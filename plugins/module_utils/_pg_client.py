@@ -9,8 +9,10 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
-from collections.abc import Mapping
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -42,6 +44,23 @@ KEY = re.compile(rb"^\\(?:un)?restrict \w+\n", re.MULTILINE)
 KEY_WITHIN = 1000  # bytes of either end of the script
 
 MOST_JOBS = 4  # sessions of one restore
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An entry of an archive that could not be restored, as pg_restore names it, why, and by which command."""
+
+    entry: str
+    why: str
+    command: str
+
+
+class ProgramError(SlipwayError):
+    """A program ended with an error; ``failures`` are the entries of an archive that pg_restore stumbled over."""
+
+    def __init__(self, program: str, code: int, stderr: str) -> None:
+        super().__init__(failure(program, code, stderr))
+        self.failures = unrestored(stderr)
 
 
 @dataclass(frozen=True)
@@ -129,7 +148,7 @@ class Client:
                 f"{self.container!r}: install Docker's client there, or leave 'container' out."
             ) from error
         if ended.returncode:
-            raise SlipwayError(failure(program, ended.returncode, ended.stderr))
+            raise ProgramError(program, ended.returncode, ended.stderr.decode(errors="replace"))
         return (ended.stdout or b"").decode(errors="replace")
 
     def check_version(self) -> None:
@@ -160,10 +179,10 @@ class Client:
             return about.f_bavail * about.f_frsize
         return None
 
-    def dump(self, snapshot: str, target: IO[bytes]) -> None:
+    def dump(self, snapshot: str, target: IO[bytes], *arguments: str) -> None:
         """Write the database as it is in ``snapshot`` to ``target``, a regular file, in pg_dump's custom format."""
         self.run(
-            "pg_dump", "--format=custom", f"--snapshot={snapshot}", "--lock-wait-timeout=60s",
+            "pg_dump", "--format=custom", f"--snapshot={snapshot}", "--lock-wait-timeout=60s", *arguments,
             f"--dbname={conninfo(self.server.database)}", stdout=target,
         )  # fmt: skip
 
@@ -183,21 +202,55 @@ class Client:
             thread.join()
         return found[0]
 
-    def restore(self, archive: str, database: str) -> None:
+    def contents(self, archive: str) -> str:
+        """What is in the archive, and what needs what, as pg_restore lists it."""
+        return self._restore(archive, "--list", "--verbose")
+
+    def restore(self, archive: str, database: str, *arguments: str, only: Sequence[int] = ()) -> None:
         """Restore the archive, owners and rights included, into an empty database; the first error ends it.
 
-        Subscriptions stay out: a second one of the same name would take part in replication.
+        ``only`` these entries are restored, in this order. Subscriptions stay out: a second one of the same name would
+        take part in replication.
         """
         # An archive that comes through a pipe can be read only once, from its beginning to its end.
         parallel = () if self.container else (f"--jobs={min(os.cpu_count() or 1, MOST_JOBS)}",)
-        self._restore(archive, "--exit-on-error", "--no-subscriptions", *parallel, f"--dbname={conninfo(database)}")
+        self._restore_into(archive, database, only, "--exit-on-error", *parallel, *arguments)
 
-    def _restore(self, archive: str, *arguments: str, stdout: IO[bytes] | None = None) -> None:
-        if not self.container:
-            self.run("pg_restore", *arguments, archive, stdout=stdout)
+    def restore_what_can_be(
+        self, archive: str, database: str, *arguments: str, only: Sequence[int] = ()
+    ) -> list[Failure]:
+        """The same, but go on after an error; what failed."""
+        try:
+            self._restore_into(archive, database, only, "--verbose", *arguments)  # or it does not name the entry
+        except ProgramError as error:
+            if error.failures:
+                return error.failures
+            raise
+        return []
+
+    def _restore_into(self, archive: str, database: str, only: Sequence[int], *arguments: str) -> None:
+        arguments = ("--no-subscriptions", *arguments, f"--dbname={conninfo(database)}")
+        if not only:
+            self._restore(archive, *arguments)
             return
+        with tempfile.TemporaryFile() as chosen:
+            chosen.write("".join(f"{number}\n" for number in only).encode())
+            chosen.seek(0)
+            if not self.container:
+                self.run("pg_restore", *arguments, "--use-list=/dev/stdin", archive, stdin=chosen)
+                return
+            place = f"/dev/shm/slipway-{uuid.uuid4().hex}"
+            self.run("sh", "-c", 'cat > "$0"', place, stdin=chosen)
+            try:
+                self._restore(archive, *arguments, f"--use-list={place}")
+            finally:
+                self.run("rm", "-f", place)
+
+    def _restore(self, archive: str, *arguments: str, stdout: IO[bytes] | None = None) -> str:
+        if not self.container:
+            return self.run("pg_restore", *arguments, archive, stdout=stdout)
         with open(archive, "rb") as source:
-            self.run("pg_restore", *arguments, stdin=source, stdout=stdout)
+            return self.run("pg_restore", *arguments, stdin=source, stdout=stdout)
 
 
 def conninfo(database: str) -> str:
@@ -221,7 +274,7 @@ def digest_of_script(descriptor: int) -> str:
     return digest.hexdigest()
 
 
-def failure(program: str, status: int, stderr: bytes) -> str:
+def failure(program: str, status: int, stderr: str) -> str:
     """Why a program ended with ``status``, and what to do; a negative one is a signal, and 128 more in a container."""
     number = -status if status < 0 else status - 128
     if number in SIGNALS:
@@ -234,12 +287,28 @@ def failure(program: str, status: int, stderr: bytes) -> str:
     return f"{program} failed (exit code {status}): {said}{advice and f'; {advice}.'}"
 
 
-def reason(stderr: bytes) -> str:
+def reason(stderr: str) -> str:
     """What went wrong, in one line, without the context and detail lines: those quote rows of the database.
 
     What PostgreSQL advises (HINT) is a part of it.
     """
-    lines = [line.strip() for line in stderr.decode(errors="replace").splitlines() if line.strip()]
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     errors = [line for line in lines if re.search(r"\b(error|fatal|panic)\b", line, re.IGNORECASE)]
     hints = [line for line in lines if re.match(r"(pg_\w+: )?hint:", line, re.IGNORECASE)]
     return "; ".join([*(errors or lines or ["it gave no reason"])[:3], *dict.fromkeys(hints)])
+
+
+def unrestored(stderr: str) -> list[Failure]:
+    """The archive's entries that pg_restore could not restore."""
+    found: list[Failure] = []
+    entry = ""
+    for block in re.split(r"\n(?=pg_restore: )", stderr):
+        named = re.match(r"pg_restore: from TOC entry \d+; \d+ \d+ (.*)", block)
+        said = re.match(r"pg_restore: error: (?:could not execute query: )?(?:ERROR:  )?(.*)", block)
+        if named:
+            entry = named[1]
+        elif said and entry:
+            command = re.search(r"^Command was: (.*)", block, re.MULTILINE | re.DOTALL)
+            found.append(Failure(entry, said[1], command[1].strip() if command else ""))
+            entry = ""
+    return found

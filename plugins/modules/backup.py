@@ -16,7 +16,8 @@ description:
   - The database stays in use meanwhile. Writes go on; statements that change the schema wait for the dump to end.
   - A run that fails or is killed leaves earlier backups alone. Partial files and the scratch database that it leaves
     are removed by the next run in the same directory.
-  - O(login_user) is a superuser, or may create databases and is a member of the role that owns O(login_db).
+  - O(login_user) is a superuser, or may create databases and is a member of the role that owns O(login_db). Where
+    row-level security would hide rows from it, it needs BYPASSRLS, and the module fails without.
   - Subscriptions are in the dump but are neither restored nor compared.
 extends_documentation_fragment:
   - slipway.deploy.attributes
@@ -73,6 +74,13 @@ options:
     description: Keep what is younger than so many days too, however many there are.
     type: int
     default: 0
+  unprovable:
+    description:
+      - Why a backup may be taken though something of the schema can't be restored, such as a check that its rows
+        violate by now. Needed to deploy the migration that corrects it.
+      - All rows and sequences have to come back all the same. What did not, and this reason, are kept in the manifest.
+    type: str
+    default: ""
 seealso:
   - module: slipway.deploy.backup_info
   - module: slipway.deploy.restore
@@ -136,7 +144,16 @@ backup:
     seconds: {description: Seconds by step., type: dict}
     content: {description: SHA-256 of the SQL that the dump stands for; the same for an unchanged database., type: str}
     proved: {description: Whether the dump was restored and compared; always true when a backup was taken., type: bool}
+    roles: {description: Roles that the dump names., type: list, elements: str}
+    extensions: {description: Its extensions with schema, version and owner., type: list, elements: dict}
+    help: {description: Why C(pg_restore) alone can't restore the dump; empty when it can., type: str}
+    unproved: {description: What the restored copy did not have as the database does., type: list, elements: str}
+    unprovable: {description: The option O(unprovable) where it was needed., type: str}
     format: {description: Version of the manifest's format., type: int}
+shown:
+  description: The backup's name, with what is not proved and the reason, in one line.
+  type: str
+  returned: when a backup was taken
 scratch_db:
   description: The scratch database that was left in place; empty when it was dropped.
   type: str
@@ -177,6 +194,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "keep_scratch": {"type": "bool", "default": False},
     "keep": {"type": "int", "default": 14},
     "keep_days": {"type": "int", "default": 0},
+    "unprovable": {"type": "str", "default": ""},
 }
 
 
@@ -188,6 +206,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         about = databases.describe(admin, server.database)
         client = Client.from_params(params, server, about.server_major)
         client.check_version()
+        databases.insist_on_all_rows(server)
         left_behind = databases.exists(admin, scratch)
         needed = int(about.size * params["space_factor"])
         directory = Path(params["directory"])

@@ -10,6 +10,7 @@ author: The Slipway contributors
 short_description: List backups and what is wrong with them
 description:
   - Reads the manifests that M(slipway.deploy.backup) left in a directory and looks at their dumps. Needs no server.
+  - With O(login) it also says which of the roles that a backup names a server lacks.
 extends_documentation_fragment: slipway.deploy.attributes
 attributes:
   check_mode:
@@ -36,6 +37,12 @@ options:
     description: Read every dump and compare its SHA-256 with the manifest's.
     type: bool
     default: false
+  login:
+    description:
+      - How to reach the server that the backups are to be restored on, a dictionary of the C(login_*) options,
+        C(ssl_mode) and C(ca_cert) of M(slipway.deploy.restore).
+      - A backup that names roles which are missing there has that as its problem.
+    type: dict
 seealso:
   - module: slipway.deploy.backup
 """
@@ -45,6 +52,10 @@ EXAMPLES = r"""
   slipway.deploy.backup_info:
     directory: /var/lib/slipway/autotest/test/backups
     verify: true
+    login:
+      login_unix_socket: /var/lib/slipway/autotest/test/run
+      login_user: postgres
+      login_password: "{{ postgres_superuser_password }}"
   register: found
 """
 
@@ -70,6 +81,7 @@ backups:
     server_version: {description: Version of the server that it was taken from., type: str}
     rows: {description: Rows of all tables., type: int}
     migrations: {description: Migrations that were applied., type: list, elements: str}
+    unproved: {description: What the restored copy did not have as the database did., type: list, elements: str}
 without_manifest:
   description: Files in the directory that end in C(.dump) and that no manifest vouches for.
   type: list
@@ -77,25 +89,44 @@ without_manifest:
   returned: success
 """
 
+import contextlib
 import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.deploy.plugins.module_utils import _backup_database as databases
 from ansible_collections.slipway.deploy.plugins.module_utils import _backup_store as store
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import age
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
+    CONNECTION_SPEC,
+    Server,
+    autocommit,
+    sql_errors,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
 
 SHOWN = (
     "size", "started", "application", "environment", "database", "release", "server_version", "rows", "migrations",
+    "unproved",
 )  # fmt: skip
 
 
-def summary(entry: store.Entry, now: datetime.datetime) -> dict[str, Any]:
+# The roles are the cluster's, and the database may not be there yet.
+ANYWHERE = {"login_db": "postgres"}
+DEFAULTS = {name: option.get("default") for name, option in CONNECTION_SPEC.items()}
+
+
+def summary(entry: store.Entry, now: datetime.datetime, admin: Cursor | None) -> dict[str, Any]:
     """One backup as the result shows it; a manifest that can't be read has a name and a problem only."""
     found: dict[str, Any] = {"name": entry.name, "proved": False, "problem": entry.problem}
     if entry.manifest is not None:
-        found["proved"] = entry.manifest.proved and not entry.problem
+        if admin is not None and not entry.problem:
+            found["problem"] = databases.missing_roles(admin, entry.manifest.roles)
+        found["proved"] = entry.manifest.proved and not found["problem"]
         found["age"] = age(entry.manifest, now)
         found.update({key: getattr(entry.manifest, key) for key in SHOWN})
     return found
@@ -104,7 +135,13 @@ def summary(entry: store.Entry, now: datetime.datetime) -> dict[str, Any]:
 def work(module: AnsibleModule) -> dict[str, Any]:
     directory = Path(module.params["directory"])
     now = datetime.datetime.now(datetime.timezone.utc)
-    found = [summary(entry, now) for entry in store.entries(directory, module.params["verify"])]
+    entries = store.entries(directory, module.params["verify"])
+    with sql_errors("Looking for the roles of the backups"), contextlib.ExitStack() as stack:
+        login = module.params["login"]
+        admin = (
+            stack.enter_context(autocommit(Server.from_params({**DEFAULTS, **login, **ANYWHERE}))) if login else None
+        )
+        found = [summary(entry, now, admin) for entry in entries]
     for key, wanted in (
         ("application", module.params["application"]),
         ("environment", module.params["environment_name"]),
@@ -120,6 +157,7 @@ def main() -> None:
         "application": {"type": "str"},
         "environment_name": {"type": "str"},
         "verify": {"type": "bool", "default": False},
+        "login": {"type": "dict", "no_log": True},
     }
     run(AnsibleModule(argument_spec=spec, supports_check_mode=True), work)
 

@@ -14,8 +14,9 @@ description:
   - O(login_db) stays in use while the backup is restored. It is unavailable only during the swap, well below a second
     after its sessions have ended; who connects meanwhile waits. What was written to it since the backup is in the
     former database only.
-  - The new database takes over the former one's owner, settings, comment (which names the environment) and the
-    right to connect; what is inside it has the owners and rights of the backup. Those roles have to exist.
+  - The new database takes over the former one's owner, settings, limits, comment (which names the environment) and the
+    right to connect; what is inside it has the owners and rights of the backup. Those roles have to exist; all that are
+    missing are named before anything starts.
   - A step that fails leaves O(login_db) in place as it was. A run that is killed leaves it or the restored database in
     place, open to its clients at every moment.
   - O(login_user) is a superuser, or may create databases and is a member of the roles that own it and its objects.
@@ -60,6 +61,13 @@ options:
     description: Database to connect to while O(login_db) is renamed.
     type: str
     default: postgres
+  unprovable:
+    description:
+      - Why a backup may be restored though something of its schema can't be, such as a check that its rows violate by
+        now.
+      - All rows and sequences have to come back all the same. What did not is told.
+    type: str
+    default: ""
 seealso:
   - module: slipway.deploy.backup
   - module: slipway.deploy.backup_info
@@ -138,6 +146,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "environment_name": {"type": "str", "required": True},
     "from_environment": {"type": "str"},
     "maintenance_db": {"type": "str", "default": "postgres"},
+    "unprovable": {"type": "str", "default": ""},
 }
 
 
@@ -165,7 +174,9 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         client = Client.from_params(params, server, about.server_major)
         restoring = derived_name(server.database, RESTORING)
         kept = derived_name(server.database, f"_before_restore_{now:%Y%m%d_%H%M%S}_{now.microsecond // 1000:03}")
-        restore = Restore(server, maintenance, admin, client, about, directory, manifest, restoring, kept)
+        restore = Restore(
+            server, maintenance, admin, client, about, directory, manifest, restoring, kept, params["unprovable"]
+        )
         restore.check()
         needed = int(manifest.database_size * params["space_factor"])
         store.check_space(directory, 0, about.data_directory, needed, client.free_space(about.data_directory))

@@ -7,8 +7,9 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: scratch_database
 author: The Slipway contributors
-short_description: Drop a scratch database
+short_description: Copy a database that nobody is in, or drop such a copy
 description:
+  - Copies O(login_db) file by file, which is possible only while nobody is in it, as in one that is new.
   - Drops a database that M(slipway.deploy.backup) or M(slipway.deploy.restore) made, with the sessions that are in it.
   - A database that does not carry Slipway's mark is never touched; the module fails.
 extends_documentation_fragment:
@@ -17,22 +18,28 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: Says whether there is one to drop, and drops nothing.
+    details: Says whether there is one to make or to drop, and writes nothing.
   diff_mode:
     support: none
     details: There is nothing to compare with.
   idempotent:
-    support: full
-    details: A database that is not there is not dropped.
+    support: partial
+    details: A database that is not there is not dropped. A copy is made on every run.
 options:
   name:
-    description: The database to drop. The default is O(login_db) with C(_scratch) appended.
+    description: The copy. The default is O(login_db) with C(_scratch) appended.
     type: str
   state:
-    description: Only V(absent); M(slipway.deploy.backup) makes scratch databases.
+    description:
+      - V(present) makes the copy anew. Only the database's owner and superusers can connect to it.
+      - V(absent) drops one that this module, M(slipway.deploy.backup) or M(slipway.deploy.restore) made.
     type: str
-    choices: [absent]
+    choices: [absent, present]
     default: absent
+  maintenance_db:
+    description: Database to connect to while O(login_db) is copied.
+    type: str
+    default: postgres
 seealso:
   - module: slipway.deploy.backup
 """
@@ -74,19 +81,27 @@ from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
-    server = Server.from_params(module.params)
+    params = module.params
+    server = Server.from_params(params)
     name = module.params["name"] or derived_name(server.database, SCRATCH)
-    with sql_errors(f"Dropping database {name!r}"), autocommit(server) as cursor:
-        changed = databases.exists(cursor, name) if module.check_mode else databases.drop(cursor, name)
-    verb = "Would drop" if module.check_mode else "Dropped"
-    return {"changed": changed, "actions": [f"{verb} database {name}."] if changed else [], "scratch_database": name}
+    wanted = module.params["state"] == "present"
+    doing = f"Copying database {server.database!r}" if wanted else f"Dropping database {name!r}"
+    with sql_errors(doing), autocommit(server.on(params["maintenance_db"]) if wanted else server) as cursor:
+        changed = (databases.exists if module.check_mode else databases.drop)(cursor, name)
+        if wanted and not module.check_mode:
+            databases.copy(cursor, server.database, name)
+    done = ("copy", "Copied") if wanted else ("drop", "Dropped")
+    what = f"database {server.database} as {name}" if wanted else f"database {name}"
+    said = f"Would {done[0]} {what}." if module.check_mode else f"{done[1]} {what}."
+    return {"changed": changed or wanted, "actions": [said] if changed or wanted else [], "scratch_database": name}
 
 
 def main() -> None:
     spec: dict[str, dict[str, Any]] = {
         **CONNECTION_SPEC,
         "name": {"type": "str"},
-        "state": {"type": "str", "choices": ["absent"], "default": "absent"},
+        "state": {"type": "str", "choices": ["absent", "present"], "default": "absent"},
+        "maintenance_db": {"type": "str", "default": "postgres"},
     }
     run(AnsibleModule(argument_spec=spec, supports_check_mode=True), work)
 

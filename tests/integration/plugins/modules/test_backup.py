@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from unittest.mock import ANY
 
 import psycopg2
 import pytest
@@ -363,6 +364,47 @@ def test_a_database_that_is_not_ours_is_never_dropped(site: Site) -> None:
     site.postgres.execute(f"DROP DATABASE {name}")
 
 
+def test_a_copy_of_a_database_that_nobody_is_in(site: Site) -> None:
+    arguments = {**site.postgres.login(site.database), "state": "present"}
+    name = f"{site.database}_scratch"
+    check = run_module("scratch_database", {**arguments, "_ansible_check_mode": True})
+    assert (check["changed"], check["actions"]) == (True, [f"Would copy database {site.database} as {name}."])
+    assert site.databases() == []
+    for _ in range(2):  # made anew
+        done = run_module("scratch_database", arguments)
+        assert (done["changed"], done["actions"]) == (True, [f"Copied database {site.database} as {name}."])
+        assert contents(site.postgres, name) == contents(site.postgres, site.database)
+        site.postgres.execute("DELETE FROM t", name)
+    inside = site.postgres.connect(site.database)
+    try:
+        assert "is being accessed by other users" in run_module("scratch_database", arguments)["msg"]
+    finally:
+        inside.close()
+
+
+def test_what_migrations_made_is_restored_once_more(site: Site) -> None:
+    arguments = {key: value for key, value in site.common.items() if key not in ("application", "environment_name")}
+    assert run_module("restore_test", arguments) == {"changed": False, "unproved": [], "invocation": ANY}
+    site.execute(
+        "CREATE FUNCTION half(n int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN n; END'; "
+        "CREATE INDEX halves ON t (half(id)); "
+        "CREATE OR REPLACE FUNCTION half(n int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN n / 0; END'"
+    )
+    failed = run_module("restore_test", arguments)
+    assert failed["msg"].startswith(
+        "What the migrations make can't be restored from a backup. A restored copy of database "
+        f"'{site.database}' has all of its rows, but is not otherwise as it was: INDEX halves postgres: division by "
+        "zero; index public.halves is missing. "
+    )
+    assert failed["msg"].endswith(
+        "Correct the migration that made it so, or set unprovable to the reason for applying it all the same."
+    )
+    assert run_module("restore_test", {**arguments, "data_limit": 0}).get("msg") is None  # its rows are not looked at
+    done = run_module("restore_test", {**arguments, "unprovable": "to be corrected"})
+    assert done["unproved"] == ["INDEX halves postgres: division by zero", "index public.halves is missing"]
+    assert (site.files(), site.databases()) == ([], [])
+
+
 def test_creation_cut_short_before_the_mark(site: Site) -> None:
     site.postgres.execute(f"CREATE DATABASE {site.database}_scratch ALLOW_CONNECTIONS false CONNECTION LIMIT 0")
     assert site.backup()["backup"]["proved"]
@@ -435,6 +477,31 @@ def test_a_role_without_superuser(site: Site, tmp_path: Path) -> None:
         f"The backup of database '{site.database}' failed: permission denied for table hidden."
     )
     assert site.databases() == [name for name in site.databases() if "_before_restore_" in str(name)]
+
+
+def test_rows_that_a_policy_hides_are_not_left_out(site: Site) -> None:
+    """Neither from the owner, nor from others, nor in check mode."""
+    for statement in (
+        "CREATE ROLE bk_forced LOGIN CREATEDB PASSWORD 'all-by-force'",
+        f"ALTER DATABASE {site.database} OWNER TO bk_forced",
+    ):
+        site.postgres.execute(statement)
+    site.execute(
+        "ALTER TABLE t OWNER TO bk_forced; ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON t USING (false)"
+    )
+    login = {"login_user": "bk_forced", "login_password": "all-by-force"}
+    assert site.backup(**login)["backup"]["rows"] == 1000  # the owner, without FORCE
+    files = site.files()
+    site.execute("ALTER TABLE t FORCE ROW LEVEL SECURITY")
+    for check in (True, False):
+        assert site.backup(check=check, **login)["msg"] == (
+            "Row-level security hides rows of public.t from role 'bk_forced', so that a backup would not be complete "
+            "and nothing was written: let a superuser run ALTER ROLE bk_forced BYPASSRLS, and run again."
+        )
+    assert (site.files(), site.databases()) == (files, [])
+    site.postgres.execute("ALTER ROLE bk_forced BYPASSRLS")
+    assert site.backup(**login)["backup"]["rows"] == 1000
+    assert site.restore(**login)["restore"]["rows"] == 1000
 
 
 def test_wrong_programs(site: Site, tmp_path: Path) -> None:

@@ -100,6 +100,43 @@ def test_backup_and_restore(contained: Contained, tmp_path: Path) -> None:
     assert contained.execute("SELECT count(*) FROM t", restored["restore"]["kept_database"]) == [(0,)]
 
 
+def test_the_copy_is_the_source(contained: Contained, tmp_path: Path) -> None:
+    """A foreign key leans on the same index, and an extension belongs to the role that made it, which may drop it."""
+    contained.execute("CREATE ROLE bk_owner LOGIN PASSWORD 'bk_owner'")
+    contained.execute("CREATE DATABASE owned OWNER bk_owner")
+    contained.execute(
+        """
+        SET ROLE bk_owner;
+        CREATE EXTENSION citext;
+        CREATE TABLE a (id citext NOT NULL);
+        CREATE UNIQUE INDEX z_first ON a (id);
+        CREATE TABLE b (a citext REFERENCES a (id));
+        ALTER TABLE a ADD PRIMARY KEY (id);
+        """,
+        "owned",
+    )
+    common: dict[str, object] = {
+        **contained.login,
+        "login_db": "owned",
+        "directory": str(tmp_path / "backups"),
+        "application": "autotest",
+        "environment_name": "test",
+    }
+    shown = """SELECT conindid::regclass::text, (SELECT pg_get_userbyid(extowner)::text || extversion FROM pg_extension
+               WHERE extname = 'citext') FROM pg_constraint WHERE contype = 'f'"""
+    expected = contained.execute(shown, "owned")
+    assert expected[0][0] == "z_first"
+    backup = run_module("backup", {**common, "keep_scratch": True})
+    assert backup.get("msg") is None
+    assert contained.execute(shown, "owned_scratch") == expected
+    drop = "SET ROLE bk_owner; DROP TABLE b, a; DROP EXTENSION citext"
+    contained.execute(drop, "owned_scratch")
+    assert run_module("restore", common).get("msg") is None
+    assert contained.execute(shown, "owned") == expected
+    contained.execute(drop, "owned")
+    assert docker("exec", contained.container, "ls", "/dev/shm").count("slipway-") == 0
+
+
 def test_the_password_is_in_no_argument_list(contained: Contained, tmp_path: Path) -> None:
     """A docker client that notes what it was called with, in front of the real one."""
     (tmp_path / "bin").mkdir()
@@ -115,7 +152,7 @@ def test_the_password_is_in_no_argument_list(contained: Contained, tmp_path: Pat
     done = run_module("backup", arguments, prefix=("env", f"PATH={tmp_path}/bin:{os.environ['PATH']}"))
     assert done["backup"]["proved"]
     seen = (tmp_path / "seen").read_text()
-    assert seen.count("pg_restore --") == 3
+    assert seen.count("pg_restore --") == 4  # its version, the archive read through, its contents, the restore
     assert "test-superuser" not in seen
 
 

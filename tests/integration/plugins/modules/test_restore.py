@@ -13,7 +13,7 @@ from backup_support import Site, contents, faulty, fill, schema_dump
 from conftest import Postgres
 
 PROPERTIES = """
-SELECT pg_get_userbyid(datdba), encoding, datcollate, datctype, datallowconn, datconnlimit,
+SELECT pg_get_userbyid(datdba), encoding, datcollate, datctype, datallowconn, datconnlimit, datistemplate,
     shobj_description(d.oid, 'pg_database'),
     (SELECT array_agg(format('%s %s %s', grantee, privilege_type, is_grantable) ORDER BY 1) FROM aclexplode(datacl)),
     (SELECT array_agg(setrole || setconfig::text ORDER BY setrole) FROM pg_db_role_setting WHERE setdatabase = d.oid)
@@ -61,12 +61,14 @@ def test_everything_about_the_database_is_as_it_was(postgres: Postgres, tmp_path
     site = Site(postgres, "Daten 'bank' \\ ü=1", tmp_path / "backups")
     postgres.execute("CREATE DATABASE \"Daten 'bank' \\ ü=1\"")
     fill(site)
+    postgres.execute("ALTER DATABASE \"Daten 'bank' \\ ü=1\" CONNECTION LIMIT 17 IS_TEMPLATE true")
     literal = "'" + site.database.replace("'", "''") + "'"
     before = (
         postgres.execute(f"{PROPERTIES} {literal}"),
         site.execute("SELECT current_setting('search_path'), current_setting('work_mem')"),
         contents(postgres, site.database),
     )
+    assert before[0][0][5:7] == (17, True)
     assert site.backup().get("msg") is None
     site.execute("DELETE FROM users WHERE id > 100; DROP VIEW active; SELECT lo_unlink(4711)")
     done = site.restore()
@@ -278,6 +280,44 @@ def test_a_swap_that_is_in_somebodys_way_gives_up(site: Site) -> None:
     assert site.databases() == []
     assert site.execute("SELECT count(*) FROM t") == [(1000,)]
     assert site.restore(**login).get("msg") is None
+
+
+def test_roles_that_the_server_lacks_are_all_named_before_anything_starts(site: Site) -> None:
+    """As on a new server that the backup's files were brought to."""
+    names = ("bk_grantee", "bk_policy", "bk owner", "bk_default")
+    for name in names:
+        site.postgres.execute(f'CREATE ROLE "{name}"')
+    site.execute(
+        """
+        GRANT SELECT (x) ON t TO bk_grantee;
+        CREATE POLICY p ON t TO bk_policy USING (true);
+        CREATE TABLE u (); ALTER TABLE u OWNER TO "bk owner";
+        ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO bk_default;
+        """
+    )
+    backup = site.backup()["backup"]
+    assert backup["roles"] == ["bk owner", "bk_default", "bk_grantee", "bk_policy", "postgres"]
+    login = {"login": site.postgres.login(site.database)}
+    assert [found["proved"] for found in site.info(verify=True, **login)["backups"]] == [True]
+
+    site.postgres.execute(f"DROP DATABASE {site.database}")
+    for name in names[:3]:
+        site.postgres.execute(f'DROP ROLE "{name}"')
+    site.postgres.execute(f"CREATE DATABASE {site.database}")
+    missing = (
+        "It names 3 roles that this server does not have, since roles are no part of a backup: bk owner, bk_grantee, "
+        'bk_policy; create them first (CREATE ROLE "bk owner"; CREATE ROLE bk_grantee; CREATE ROLE bk_policy; those '
+        "that sign in need LOGIN and a password)."
+    )
+    expected = f"Backup '{backup['name']}' can't be restored, and nothing was changed. {missing}"
+    assert site.restore()["msg"] == expected
+    assert site.restore(check=True)["msg"] == expected
+    assert site.databases() == []
+    [found] = site.info(verify=True, **login)["backups"]
+    assert (found["proved"], found["problem"]) == (False, missing)
+    for name in names[:3]:
+        site.postgres.execute(f'CREATE ROLE "{name}"')
+    assert site.restore()["changed"]
 
 
 def test_the_same_schema_by_another_path(site: Site) -> None:

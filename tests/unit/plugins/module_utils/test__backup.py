@@ -21,8 +21,10 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup import (
     listed,
     normalise,
     object_differences,
+    otherwise,
     restored_differences,
     row_differences,
+    schema_differences,
     sequence_differences,
     superfluous,
 )
@@ -137,7 +139,7 @@ def test_object_and_kind_differences() -> None:
     assert object_differences(expected, found) == [
         "index i is missing",
         "table u is not in the source",
-        "view v is defined otherwise",
+        "view v is defined otherwise: 'SELECT 1' in the source, 'SELECT 2' in the copy",
     ]
     assert kind_differences({"index": 1}, {"index": 2, "view": 1}) == [
         "2 of kind index instead of 1",
@@ -145,17 +147,40 @@ def test_object_and_kind_differences() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("expected", "found", "shown"),
+    [
+        ("int t", "int f", "'int t' in the source, 'int f' in the copy"),
+        ("x" * 200 + "a", "x" * 200 + "b", f"'…{'x' * 40}a' in the source, '…{'x' * 40}b' in the copy"),
+        ("a" + "x" * 200, "b\n", f"'a{'x' * 119}…' in the source, 'b' in the copy"),
+    ],
+)
+def test_two_definitions_side_by_side(expected: str, found: str, shown: str) -> None:
+    assert otherwise(expected, found) == shown
+
+
 def test_restored_differences() -> None:
-    assert restored_differences(manifest(), READING, 16) == []
-    fewer = dataclasses.replace(READING, objects={})
-    assert restored_differences(manifest(), fewer, 16) == ["0 of kind table instead of 1"]
-    changed = dataclasses.replace(READING, objects={("table", "public.t"): "r p other"})
-    assert restored_differences(manifest(), changed, 16) == ["an object of the schema is defined otherwise"]
-    assert restored_differences(manifest(), changed, 18) == []
-    assert restored_differences(manifest(schema_digest="0:x"), changed, 16) == []
-    assert restored_differences(manifest(rows=4, tables={"public.t": 4}), READING, 18) == [
+    assert restored_differences(manifest(), READING) == []
+    assert restored_differences(manifest(rows=4, tables={"public.t": 4}), READING) == [
         "public.t has 3 rows instead of 4 rows"
     ]
+
+
+def test_schema_differences() -> None:
+    assert schema_differences(manifest(), READING, 16) == []
+    fewer = dataclasses.replace(READING, objects={})
+    assert schema_differences(manifest(), fewer, 16) == ["0 of kind table instead of 1"]
+    changed = dataclasses.replace(READING, objects={("table", "public.t"): "r p other"})
+    assert schema_differences(manifest(), changed, 16) == ["an object of the schema is defined otherwise"]
+    assert schema_differences(manifest(), changed, 18) == []
+    assert schema_differences(manifest(schema_digest="0:x"), changed, 16) == []
+
+
+def test_a_manifest_of_the_first_format_is_read() -> None:
+    old = {**json.loads(manifest().text()), "format": 1}
+    for name in ("roles", "extensions", "help", "unproved", "unprovable"):
+        del old[name]
+    assert Manifest.parse("n1", json.dumps(old)) == manifest(format=1)
 
 
 def test_the_digest_does_not_depend_on_order() -> None:

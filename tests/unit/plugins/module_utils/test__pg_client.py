@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._pg_client import Client, conninfo, reason
+from ansible_collections.slipway.deploy.plugins.module_utils._pg_client import (
+    Client,
+    Failure,
+    conninfo,
+    reason,
+    unrestored,
+)
 
 SERVER = Server(user="u", database="d", password="s3cret", socket_dir="/run/db", port=5433)
 
@@ -56,20 +62,46 @@ def test_conninfo(database: str, expected: str) -> None:
 
 def test_reason_leaves_rows_out() -> None:
     stderr = (
-        b'pg_restore: error: COPY failed for table "users": ERROR:  value too long\n'
-        b'CONTEXT:  COPY users, line 1, column email: "ada@example.com"\n'
+        'pg_restore: error: COPY failed for table "users": ERROR:  value too long\n'
+        'CONTEXT:  COPY users, line 1, column email: "ada@example.com"\n'
     )
     assert reason(stderr) == 'pg_restore: error: COPY failed for table "users": ERROR:  value too long'
-    assert reason(b"") == "it gave no reason"
+    assert reason("") == "it gave no reason"
 
 
 def test_reason_keeps_the_hint() -> None:
     stderr = (
-        b"pg_dump: error: query failed: ERROR:  out of shared memory\n"
-        b'HINT:  You might need to increase "max_locks_per_transaction".\n'
-        b"pg_dump: detail: Query was: LOCK TABLE public.shop_1 IN ACCESS SHARE MODE\n"
+        "pg_dump: error: query failed: ERROR:  out of shared memory\n"
+        'HINT:  You might need to increase "max_locks_per_transaction".\n'
+        "pg_dump: detail: Query was: LOCK TABLE public.shop_1 IN ACCESS SHARE MODE\n"
     )
     assert reason(stderr) == (
         "pg_dump: error: query failed: ERROR:  out of shared memory; "
         'HINT:  You might need to increase "max_locks_per_transaction".'
     )
+
+
+def test_failures() -> None:
+    stderr = (
+        'pg_restore: creating INDEX "public.product_tidy_idx"\n'
+        "pg_restore: while PROCESSING TOC:\n"
+        "pg_restore: from TOC entry 2437; 1259 16395 INDEX product_tidy_idx owner\n"
+        "pg_restore: error: could not execute query: ERROR:  function squeeze(text) does not exist\n"
+        "LINE 1: t = squeeze(t)\n"
+        "HINT:  No function matches the given name and argument types.\n"
+        "Command was: CREATE INDEX product_tidy_idx ON public.product\n    USING btree (public.tidy(name));\n"
+        "\n\n"
+        "pg_restore: from TOC entry 2594; 0 16397 TABLE DATA B owner\n"
+        'pg_restore: error: COPY failed for table "B": ERROR:  division by zero\n'
+        "CONTEXT:  COPY b, line 1\n"
+        "pg_restore: warning: errors ignored on restore: 2\n"
+    )
+    assert unrestored(stderr) == [
+        Failure(
+            "INDEX product_tidy_idx owner",
+            "function squeeze(text) does not exist",
+            "CREATE INDEX product_tidy_idx ON public.product\n    USING btree (public.tidy(name));",
+        ),
+        Failure("TABLE DATA B owner", 'COPY failed for table "B": ERROR:  division by zero', ""),
+    ]
+    assert unrestored("pg_restore: error: could not open input file\n") == []
