@@ -33,6 +33,33 @@ class Site:
         return self.home / "state" / "database.json"
 
     @property
+    def rights(self) -> list[tuple[object, ...]]:
+        """Every list of rights in the database, every owner, and what the database is marked with."""
+        return self.execute(
+            """
+            SELECT 'database', datname, datdba::regrole::text, array(SELECT unnest(datacl)::text ORDER BY 1)::text
+              FROM pg_database
+             WHERE datname = current_database()
+            UNION ALL SELECT 'schema', nspname, nspowner::regrole::text, nspacl::text FROM pg_namespace
+             WHERE nspname !~ '^(pg_|information_schema)'
+            UNION ALL SELECT 'relation', oid::regclass::text, relowner::regrole::text,
+                             array(SELECT unnest(relacl)::text ORDER BY 1)::text FROM pg_class
+             WHERE relnamespace <> ALL ('{pg_catalog,pg_toast,information_schema}'::regnamespace[])
+            UNION ALL SELECT 'column', attrelid::regclass || '.' || attname, '', attacl::text FROM pg_attribute
+             WHERE attacl IS NOT NULL AND attrelid >= 16384
+            UNION ALL SELECT 'function', oid::regprocedure::text, proowner::regrole::text, proacl::text FROM pg_proc
+             WHERE oid >= 16384
+            UNION ALL SELECT 'type', oid::regtype::text, typowner::regrole::text, typacl::text FROM pg_type
+             WHERE oid >= 16384
+            UNION ALL SELECT 'default', defaclnamespace::regnamespace || defaclobjtype::text, defaclrole::regrole::text,
+                             defaclacl::text FROM pg_default_acl
+            UNION ALL SELECT 'comment', '', '', description FROM pg_shdescription
+             WHERE objoid = (SELECT oid FROM pg_database WHERE datname = current_database())
+            ORDER BY 1, 2
+            """
+        )
+
+    @property
     def names(self) -> dict[str, object]:
         roles = self.roles
         return {
@@ -40,7 +67,6 @@ class Site:
             "owner": roles.owner,
             "application": roles.application,
             "readonly": roles.readonly,
-            "schemas": ["public", SCHEMA],
         }
 
     def access(self, *, check: bool = False, **more: object) -> dict[str, Any]:

@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who may do what in the application's database, and which environment the database belongs to.
 
-The rules; a GRANT or a REVOKE is only sent where the catalogue says otherwise:
-
 * The owner role owns the database and what the migrations make. It is the only one that may change the schema.
 * The application role reads and writes rows; it can neither create nor drop, and writes no migration history.
 * The read-only role reads.
-* Nobody else may connect, and no right is everyone's, but to use what a schema holds.
+* Nobody else may connect.
+
+What the migrations say of rights wins. So the two client roles get theirs as default rights of the owner role, for
+whatever it makes in whichever schema, and that once; objects that are there already get them when the database is new
+to Slipway. After that, only what no migration is about is kept as it should be: that the roles may connect, and that
+none but the owner writes the migration history or looks into Slipway's own schema.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,11 +29,19 @@ if TYPE_CHECKING:
 # A line of the database's comment. It is part of no dump (pg_dump writes it with --create alone), so that a copy of the
 # production database is never taken for production, and the database's owner may write it on managed servers too.
 STAMP = "slipway.environment"
+# Another such line for each former owner, whose name is a string of JSON.
+FORMER = "slipway.former_owner"
 
 HISTORY = "_prisma_migrations"
+OWN_SCHEMA = "slipway"
 TABLE_RIGHTS = {"application": "SELECT, INSERT, UPDATE, DELETE", "readonly": "SELECT"}
 SEQUENCE_RIGHTS = {"application": "SELECT, USAGE", "readonly": "SELECT"}
+SCHEMA_RIGHTS = {"application": "USAGE", "readonly": "USAGE"}
+DEFAULTS = {"SCHEMAS": SCHEMA_RIGHTS, "TABLES": TABLE_RIGHTS, "SEQUENCES": SEQUENCE_RIGHTS}
 
+Clients = Sequence[tuple[str, str]]
+# SQL's PUBLIC, in place of a role's name.
+EVERYONE = ""
 # Pairs of a role's name and a right; see entries().
 Held = Sequence[Sequence[str]]
 
@@ -42,13 +54,9 @@ class Roles:
     application: str
     readonly: str
 
-    def clients(self) -> tuple[tuple[str, str], ...]:
+    def clients(self) -> Clients:
         """The roles that own nothing, each with its kind."""
         return (("application", self.application), ("readonly", self.readonly))
-
-    def grantees(self) -> tuple[tuple[str, str], ...]:
-        """The clients, and as '' everyone, SQL's PUBLIC, to whom nothing is granted."""
-        return (*self.clients(), ("everyone", ""))
 
 
 @dataclass(frozen=True)
@@ -95,9 +103,24 @@ def find_stamp(comment: str) -> str:
     return found.group(1) if found else ""
 
 
-def add_stamp(comment: str, environment: str) -> str:
-    """The comment with the environment's name in a line of its own; what somebody else wrote there stays."""
-    return "\n".join(filter(None, [comment, f"{STAMP}={environment}"]))
+def find_former(comment: str) -> list[str]:
+    """The roles that owned the database before and still are members of its owner, by the database's comment."""
+    return [json.loads(name) for name in re.findall(rf"^{FORMER}=(\".*\")$", comment, re.MULTILINE)]
+
+
+def without_former(comment: str, role: str) -> str:
+    """The comment without the line about a former owner."""
+    return "\n".join(line for line in comment.split("\n") if line != f"{FORMER}={json.dumps(role)}")
+
+
+def add_stamp(comment: str, environment: str, former: Sequence[str] = ()) -> str:
+    """The comment with the environment's name, and that of each former owner, in a line of its own.
+
+    What somebody else wrote there stays.
+    """
+    there = comment.split("\n")
+    lines = [f"{STAMP}={environment}", *(f"{FORMER}={json.dumps(role)}" for role in former)]
+    return "\n".join(filter(None, [comment, *(line for line in lines if line not in there)]))
 
 
 def check_stamp(found: str, environment: str, database: str) -> None:
@@ -109,8 +132,17 @@ def check_stamp(found: str, environment: str, database: str) -> None:
         )
 
 
-def plan(cursor: Cursor, roles: Roles, schemas: Sequence[str], environment: str) -> list[Statement]:
+def is_new(cursor: Cursor, roles: Roles) -> bool:
+    """Whether the database is new to Slipway: it has no mark, or the client roles have no default rights in it."""
+    if not stamp(cursor):
+        return True
+    return not any(default_scopes(cursor, roles.owner, role) for _kind, role in roles.clients())
+
+
+def plan(cursor: Cursor, roles: Roles, environment: str, former: Sequence[str] = ()) -> list[Statement]:
     """Compare the catalogue with the rules and return the statements that are missing, in order.
+
+    The ``former`` owners are noted where the database is marked.
 
     A role that does not exist has no right yet: check mode comes here before the roles are made.
     """
@@ -120,18 +152,20 @@ def plan(cursor: Cursor, roles: Roles, schemas: Sequence[str], environment: str)
     found = find_stamp(text)
     check_stamp(found, environment, database)
     statements = []
-    if not found:
-        statements.append(
-            Statement(
-                f"COMMENT ON DATABASE {quote(database)} IS {literal(add_stamp(text, environment))}",
-                f"Marked database {database} as {environment}.",
-            )
-        )
-    statements += database_rights(cursor, database, roles)
-    for schema in schemas:
-        statements += schema_rights(cursor, schema, roles)
-        statements += default_rights(cursor, schema, roles)
-        statements += relation_rights(cursor, schema, roles)
+    marked = add_stamp(text, environment, former)
+    if marked != text:
+        done = f"Marked database {database} as {environment}." if not found else f"Noted {', '.join(former)} there."
+        statements.append(Statement(f"COMMENT ON DATABASE {quote(database)} IS {literal(marked)}", done))
+    statements += database_rights(cursor, database, roles, new=not found)
+    new = []
+    for kind, role in roles.clients():
+        scopes = default_scopes(cursor, roles.owner, role)
+        if "" not in scopes:
+            statements += default_rights(kind, role, roles.owner, scopes)
+        if not scopes:
+            new.append((kind, role))
+    statements += schema_rights(cursor, new) + relation_rights(cursor, new)
+    statements += own_rights(cursor, roles)
     return statements
 
 
@@ -147,114 +181,141 @@ def entries(acl: str, owner: str) -> str:
     """
 
 
-def balance(
-    held: Held, role: str, wanted: str, target: str, shown: str, *, only: str = "", prefix: str = ""
-) -> list[Statement]:
-    """A GRANT when the role lacks a right of ``wanted``, and a REVOKE of those that it has beyond, or ``only`` of one.
+def rights_of(held: Held, role: str) -> set[str]:
+    """The rights of one role, or of everyone, in a list of rights."""
+    return {right for holder, right in held if holder == role}
 
-    ``target`` is the object in SQL, ``shown`` the object in the sentence, ``prefix`` what stands before the statement.
-    """
-    has = {right for holder, right in held if holder == role}
-    rights = set(filter(None, wanted.split(", ")))
-    excess = ", ".join(sorted(has & {only} if only else has - rights))
+
+def grant(held: Held, role: str, wanted: str, target: str, shown: str) -> list[Statement]:
+    """A GRANT when the role lacks a right of ``wanted`` on ``target``, which is SQL; ``shown`` is it in words."""
+    if set(wanted.split(", ")) <= rights_of(held, role):
+        return []
+    return [Statement(f"GRANT {wanted} ON {target} TO {quote(role)}", f"Granted {role} {wanted} on {shown}.")]
+
+
+def revoke(held: Held, role: str, unwanted: Iterable[str], target: str, shown: str) -> list[Statement]:
+    """A REVOKE of what the role, or everyone, has of ``unwanted``, with what the role passed on."""
+    excess = ", ".join(sorted(rights_of(held, role).intersection(unwanted)))
     grantee = quote(role) if role else "PUBLIC"
-    statements = []
-    if rights - has:
-        statements.append(
-            Statement(f"{prefix}GRANT {wanted} ON {target} TO {grantee}", f"Granted {role} {wanted} on {shown}.")
-        )
-    if excess:
-        # With what the role passed on.
-        revoke = f"{prefix}REVOKE {excess} ON {target} FROM {grantee} CASCADE"
-        statements.append(Statement(revoke, f"Took {excess} on {shown} from {role or 'everyone'}."))
-    return statements
+    done = f"Took {excess} on {shown} from {role or 'everyone'}."
+    return [Statement(f"REVOKE {excess} ON {target} FROM {grantee} CASCADE", done)] if excess else []
 
 
-def database_rights(cursor: Cursor, database: str, roles: Roles) -> list[Statement]:
-    """CONNECT for the three roles and for nobody else."""
+def database_rights(cursor: Cursor, database: str, roles: Roles, new: bool) -> list[Statement]:
+    """CONNECT for the three roles, and nothing for everyone else where the database is ``new`` to Slipway."""
     acl = entries("coalesce(datacl, pg_catalog.acldefault('d', datdba))", "datdba")
     cursor.execute(f"SELECT {acl} FROM pg_catalog.pg_database WHERE datname = current_database()")
     held = one_row(cursor)[0]
-    return [
-        statement
-        for kind, role in roles.grantees()
-        for statement in balance(
-            held, role, "" if kind == "everyone" else "CONNECT", f"DATABASE {quote(database)}", f"database {database}"
+    target, shown = f"DATABASE {quote(database)}", f"database {database}"
+    statements = [
+        statement for _kind, role in roles.clients() for statement in grant(held, role, "CONNECT", target, shown)
+    ]
+    return statements + (revoke(held, EVERYONE, rights_of(held, EVERYONE), target, shown) if new else [])
+
+
+def default_scopes(cursor: Cursor, owner: str, role: str) -> list[str]:
+    """The schemas in which the role has rights on what the owner makes later; '' stands for all of them."""
+    cursor.execute(
+        """
+        SELECT DISTINCT coalesce(nspname, '')
+        FROM pg_catalog.pg_default_acl LEFT JOIN pg_catalog.pg_namespace n ON n.oid = defaclnamespace,
+             pg_catalog.aclexplode(defaclacl) entry
+        WHERE defaclrole = to_regrole(%s) AND entry.grantee = to_regrole(%s) ORDER BY 1
+        """,
+        [quote(owner), quote(role)],
+    )
+    return [row[0] for row in cursor.fetchall()]
+
+
+def default_rights(kind: str, role: str, owner: str, schemas: Sequence[str]) -> list[Statement]:
+    """What is granted on all that the owner makes later, instead of in those ``schemas``, as an earlier Slipway did.
+
+    Default rights of all schemas replace PostgreSQL's own, those of one schema can only add to them: a REVOKE of a
+    migration counts against the former alone.
+    """
+    prefix = f"ALTER DEFAULT PRIVILEGES FOR ROLE {quote(owner)}"
+    statements = [
+        Statement(
+            f"{prefix} GRANT {rights[kind]} ON {word} TO {quote(role)}",
+            f"Granted {role} {rights[kind]} on future {word.lower()}.",
         )
+        for word, rights in DEFAULTS.items()
+    ]
+    return statements + [
+        Statement(
+            f"{prefix} IN SCHEMA {quote(schema)} REVOKE ALL ON {word} FROM {quote(role)}",
+            f"Took from {role} what it had on future {word.lower()} of {schema} alone.",
+        )
+        for schema in schemas
+        for word in ("TABLES", "SEQUENCES")
     ]
 
 
-def schema_rights(cursor: Cursor, schema: str, roles: Roles) -> list[Statement]:
-    """A schema that the two clients may use, and in which nobody but the owner creates anything."""
-    cursor.execute(f"SELECT {entries('nspacl', 'nspowner')} FROM pg_catalog.pg_namespace WHERE nspname = %s", [schema])
-    row = cursor.fetchone()
+def schema_rights(cursor: Cursor, clients: Clients) -> list[Statement]:
+    """The clients use each schema that is there, and neither they nor everyone create anything in it."""
+    if not clients:
+        return []
+    cursor.execute(
+        f"SELECT nspname, {entries('nspacl', 'nspowner')} FROM ({SCHEMAS}) n WHERE {within_reach('nspowner')}"
+        " ORDER BY nspname"
+    )
     statements = []
-    if row is None:
-        create = f"CREATE SCHEMA {quote(schema)} AUTHORIZATION {quote(roles.owner)}"
-        statements.append(Statement(create, f"Created schema {schema}."))
-    for kind, role in roles.grantees():
+    for schema, held in cursor.fetchall():
+        target, shown = f"SCHEMA {quote(schema)}", f"schema {schema}"
+        for kind, role in clients:
+            statements += grant(held, role, SCHEMA_RIGHTS[kind], target, shown)
+            statements += revoke(held, role, {"CREATE"}, target, shown)
         # USAGE stays everyone's where it is: that is so of "public" from the start, and extensions count on it.
-        statements += balance(
-            row[0] if row else [],
-            role,
-            "" if kind == "everyone" else "USAGE",
-            f"SCHEMA {quote(schema)}",
-            f"schema {schema}",
-            only="CREATE",
-        )
+        statements += revoke(held, EVERYONE, {"CREATE"}, target, shown)
     return statements
 
 
-def default_rights(cursor: Cursor, schema: str, roles: Roles) -> list[Statement]:
-    """What will be granted on tables and sequences that the owner makes later."""
+def relation_rights(cursor: Cursor, clients: Clients) -> list[Statement]:
+    """What the clients lack on tables, views and sequences that are there already. An extension's are its business."""
+    if not clients:
+        return []
     cursor.execute(
         f"""
-        SELECT defaclobjtype::text, {entries("defaclacl", "defaclrole")} FROM pg_catalog.pg_default_acl
-        WHERE defaclrole = to_regrole(%s)
-          AND defaclnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = %s)
+        SELECT nspname, relname, relkind = 'S', {entries("relacl", "relowner")}
+        FROM pg_catalog.pg_class c JOIN ({SCHEMAS}) n ON n.oid = relnamespace
+        WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND relname <> %s
+          AND NOT {of_extension("'pg_catalog.pg_class'::regclass", "c.oid")} AND {within_reach("relowner")}
+        ORDER BY nspname, relkind = 'S', relname
         """,
-        [quote(roles.owner), schema],
-    )
-    held = dict(cursor.fetchall())
-    prefix = f"ALTER DEFAULT PRIVILEGES FOR ROLE {quote(roles.owner)} IN SCHEMA {quote(schema)} "
-    return [
-        statement
-        for code, kind, rights in (("r", "TABLES", TABLE_RIGHTS), ("S", "SEQUENCES", SEQUENCE_RIGHTS))
-        for purpose, role in roles.grantees()
-        for statement in balance(
-            held.get(code, []),
-            role,
-            rights.get(purpose, ""),
-            kind,
-            f"future {kind.lower()} in {schema}",
-            prefix=prefix,
-        )
-    ]
-
-
-def relation_rights(cursor: Cursor, schema: str, roles: Roles) -> list[Statement]:
-    """What is wrong on tables, views and sequences that are there already. An extension's are its own business."""
-    cursor.execute(
-        f"""
-        SELECT relname, relkind = 'S', {entries("relacl", "relowner")}
-        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = relnamespace
-        WHERE nspname = %s AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-          AND NOT {of_extension("'pg_catalog.pg_class'::regclass", "c.oid")}
-        ORDER BY relkind = 'S', relname
-        """,
-        [schema],
+        [HISTORY],
     )
     statements = []
-    for relation, is_sequence, held in cursor.fetchall():
-        rights = SEQUENCE_RIGHTS if is_sequence else TABLE_RIGHTS
-        for purpose, role in roles.grantees():
-            statements += balance(
-                held,
-                role,
-                rights["readonly"] if relation == HISTORY and role else rights.get(purpose, ""),
-                f"{'SEQUENCE' if is_sequence else 'TABLE'} {quote(schema)}.{quote(relation)}",
-                f"{schema}.{relation}",
-            )
+    for schema, relation, is_sequence, held in cursor.fetchall():
+        word, rights = ("SEQUENCE", SEQUENCE_RIGHTS) if is_sequence else ("TABLE", TABLE_RIGHTS)
+        target = f"{word} {quote(schema)}.{quote(relation)}"
+        for kind, role in clients:
+            statements += grant(held, role, rights[kind], target, f"{schema}.{relation}")
+    return statements
+
+
+def own_rights(cursor: Cursor, roles: Roles) -> list[Statement]:
+    """Migrations are not about their own history, which the clients only read, nor about Slipway's schema."""
+    cursor.execute(
+        f"""
+        SELECT nspname, {entries("relacl", "relowner")}
+        FROM pg_catalog.pg_class c JOIN ({SCHEMAS}) n ON n.oid = relnamespace
+        WHERE relkind = 'r' AND relname = %s AND {within_reach("relowner")} ORDER BY nspname
+        """,
+        [HISTORY],
+    )
+    statements = []
+    for schema, held in cursor.fetchall():
+        target, shown = f"TABLE {quote(schema)}.{quote(HISTORY)}", f"{schema}.{HISTORY}"
+        for _kind, role in roles.clients():
+            statements += grant(held, role, "SELECT", target, shown)
+            statements += revoke(held, role, rights_of(held, role) - {"SELECT"}, target, shown)
+        statements += revoke(held, EVERYONE, rights_of(held, EVERYONE), target, shown)
+    cursor.execute(
+        f"SELECT {entries('nspacl', 'nspowner')} FROM pg_catalog.pg_namespace WHERE nspname = %s", [OWN_SCHEMA]
+    )
+    for (held,) in cursor.fetchall():
+        for role in (roles.application, roles.readonly, EVERYONE):
+            statements += revoke(held, role, rights_of(held, role), f"SCHEMA {OWN_SCHEMA}", f"schema {OWN_SCHEMA}")
     return statements
 
 
@@ -262,3 +323,17 @@ def of_extension(catalogue: str, oid: str) -> str:
     """An SQL condition: the object belongs to an extension."""
     return f"""exists(SELECT FROM pg_catalog.pg_depend
                       WHERE classid = {catalogue} AND objid = {oid} AND deptype = 'e')"""
+
+
+def within_reach(owner: str) -> str:
+    """An SQL condition: what this role owns is for us to give and to grant; a superuser's is a superuser's alone."""
+    return f"""exists(SELECT FROM pg_catalog.pg_roles his, pg_catalog.pg_roles me
+                      WHERE his.oid = {owner} AND me.rolname = current_user AND (me.rolsuper OR NOT his.rolsuper))"""
+
+
+# The schemas that are the application's: no system's, no extension's, and not Slipway's own.
+SCHEMAS = f"""
+    SELECT space.* FROM pg_catalog.pg_namespace space
+    WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', '{OWN_SCHEMA}')
+      AND NOT {of_extension("'pg_catalog.pg_namespace'::regclass", "space.oid")}
+"""

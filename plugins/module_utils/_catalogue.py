@@ -382,8 +382,9 @@ _QUERIES = {
 
 # What belongs to the environment rather than to the migrations, and is not there in a database that they alone made.
 ENVIRONMENT = (
-    "owner of database", "rights on database for ", "owner of schema ", "rights on schema ", "default rights on ",
-    "rights on system ", "owner of extension ", "version of extension ", "tablespace of ", "data of ", "setting ",
+    "owner of database", "rights on database for ", "owner of schema public", "rights on schema public for PUBLIC",
+    "default rights on ", "rights on system ",
+    "owner of extension ", "version of extension ", "tablespace of ", "data of ", "setting ",
 )  # fmt: skip
 
 
@@ -414,6 +415,17 @@ def read_within(cursor: Cursor) -> Catalogue:
     return {name: definition or "" for name, definition in cursor}
 
 
-def without_environment(catalogue: Catalogue) -> Catalogue:
-    """The same without what belongs to the environment."""
-    return {name: text for name, text in catalogue.items() if not name.startswith(ENVIRONMENT)}
+def without_environment(catalogue: Catalogue, owner: str) -> Catalogue:
+    """The same without what belongs to the environment, as do schemas that are not the ``owner``'s, but for "public".
+
+    ``owner`` is the role that applies the migrations, as PostgreSQL prints a role.
+    """
+    left = [f"rights on schema public for {catalogue.get('owner of schema public')}"]
+    for key, role in catalogue.items():
+        if key.startswith("owner of schema ") and role != owner and key != "owner of schema public":
+            left += [key, f"rights on {key[len('owner of ') :]} for "]
+    return {
+        name: text
+        for name, text in catalogue.items()
+        if not name.startswith(ENVIRONMENT) and not name.startswith(tuple(left))
+    }

@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils import _catalogue as catalogue
 from ansible_collections.slipway.deploy.plugins.module_utils._catalogue import Catalogue
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server, one_row
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import Files, working
 from ansible_collections.slipway.deploy.plugins.module_utils._schema_replay import replayed
@@ -99,7 +99,9 @@ def by_replay(server: Server, files: Files, creator: Server | None = None) -> li
     with working(server, files.schema) as cursor:
         plan = files.compare(cursor)[0]
         expected = replayed(cursor, server, creator or server, files, plan)
-        return compare(expected, catalogue.without_environment(catalogue.read(cursor)))
+        cursor.execute("SELECT current_user::regrole::text")
+        owner = one_row(cursor)[0]
+        return compare(expected, catalogue.without_environment(catalogue.read(cursor), owner))
 
 
 def by_snapshot(server: Server, schema: str) -> list[Difference]:

@@ -93,19 +93,12 @@ def lets_in(server: Server, role: str, password: str) -> bool:
 
 
 def plan_database(cursor: Cursor, database: str, owner: str) -> list[Statement]:
-    """Statements for a database that is missing or belongs to another role."""
-    cursor.execute(
-        "SELECT pg_catalog.pg_get_userbyid(datdba) FROM pg_catalog.pg_database WHERE datname = %s", [database]
-    )
-    row = cursor.fetchone()
-    if row is None:
-        create = f"CREATE DATABASE {quote(database)} OWNER {quote(owner)}"
-        return [*membership(cursor, owner), Statement(create, f"Created database {database}.")]
-    if row[0] != owner:
-        give = f"ALTER DATABASE {quote(database)} OWNER TO {quote(owner)}"
-        members = [*membership(cursor, owner), *membership(cursor, row[0])]
-        return [*members, Statement(give, f"Gave database {database} to {owner}.")]
-    return membership(cursor, owner)
+    """Statements for a database that is missing."""
+    cursor.execute("SELECT FROM pg_catalog.pg_database WHERE datname = %s", [database])
+    if cursor.rowcount:
+        return membership(cursor, owner)
+    create = f"CREATE DATABASE {quote(database)} OWNER {quote(owner)}"
+    return [*membership(cursor, owner), Statement(create, f"Created database {database}.")]
 
 
 def membership(cursor: Cursor, owner: str) -> list[Statement]:

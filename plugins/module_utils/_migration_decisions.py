@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import one_row
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import read_only_for_others
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import (
+    make_own_schema,
+    read_only_for_others,
+)
 
 with contextlib.suppress(ImportError):  # connect() says so
     import psycopg2
@@ -18,7 +21,6 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
 _TABLE = """
-    CREATE SCHEMA IF NOT EXISTS slipway;
     CREATE TABLE IF NOT EXISTS slipway.migration_decisions (
         decided_at timestamptz NOT NULL DEFAULT now(),
         migration  text        NOT NULL,
@@ -49,6 +51,7 @@ def record(cursor: Cursor, migration: str, decision: Decision) -> None:
     try:
         cursor.execute("SELECT to_regclass('slipway.migration_decisions') IS NULL")
         if one_row(cursor)[0]:
+            make_own_schema(cursor)
             cursor.execute(_TABLE)
             read_only_for_others(cursor, "slipway.migration_decisions")
         cursor.execute(_INSERT, (migration, decision.what, decision.reason, decision.author))

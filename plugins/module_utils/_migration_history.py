@@ -114,6 +114,22 @@ def read_only_for_others(cursor: Cursor, table: str) -> None:
         cursor.execute(f"REVOKE {privileges} ON {table} FROM {grantee}")
 
 
+def make_own_schema(cursor: Cursor) -> None:
+    """Create Slipway's schema where it is missing, closed to all but its owner, whatever default privileges say."""
+    cursor.execute("SELECT FROM pg_namespace WHERE nspname = 'slipway'")
+    if cursor.rowcount:
+        return
+    cursor.execute("CREATE SCHEMA slipway")
+    cursor.execute(
+        """
+        SELECT DISTINCT CASE WHEN grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END
+          FROM pg_namespace, aclexplode(nspacl) WHERE nspname = 'slipway' AND grantee <> nspowner
+        """
+    )
+    for (grantee,) in cursor.fetchall():
+        cursor.execute(f"REVOKE ALL ON SCHEMA slipway FROM {grantee}")
+
+
 class HistoryTable:
     """The history of one schema, read and written through a cursor of the caller's."""
 

@@ -12,7 +12,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils import _backup_data
 from ansible_collections.slipway.deploy.plugins.module_utils import _catalogue as catalogue
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import REPLAY, derived_name
 from ansible_collections.slipway.deploy.plugins.module_utils._catalogue import Catalogue
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server, one_row
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload, Script
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_apply import Patience
@@ -45,16 +45,27 @@ _DEFAULT_RIGHTS = """
     WITH found AS (
         SELECT acl.*, nspname, format('ALTER DEFAULT PRIVILEGES %s', 'IN SCHEMA ' || quote_ident(nspname)) AS altering,
                CASE defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'FUNCTIONS'
-                                  WHEN 'T' THEN 'TYPES' END AS kind
+                                  WHEN 'T' THEN 'TYPES' WHEN 'n' THEN 'SCHEMAS' WHEN 'L' THEN 'LARGE OBJECTS'
+               END AS kind
           FROM pg_default_acl AS acl LEFT JOIN pg_namespace ON pg_namespace.oid = defaclnamespace
          WHERE pg_get_userbyid(defaclrole) = current_user AND coalesce(nspname, 'public') = 'public'
-           AND defaclobjtype IN ('r', 'S', 'f', 'T'))
+           AND defaclobjtype IN ('r', 'S', 'f', 'T', 'n', 'L'))
     SELECT format('%s REVOKE ALL ON %s FROM PUBLIC, CURRENT_USER', altering, kind) FROM found WHERE nspname IS NULL
     UNION ALL
     SELECT format('%s GRANT %s ON %s TO %s%s', altering, privilege_type, kind,
                   CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END,
                   CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
       FROM found, aclexplode(defaclacl)
+"""
+# Whose "public" is, and what others may do in it: as in any other schema of the owner's.
+_PUBLIC = """
+    SELECT CASE WHEN pg_get_userbyid(nspowner) <> 'pg_database_owner'
+                THEN format('ALTER SCHEMA public OWNER TO %I', current_user) ELSE '' END,
+           (SELECT 'REVOKE CREATE ON SCHEMA public FROM PUBLIC' || string_agg(
+                       format('; GRANT %s ON SCHEMA public TO %s', privilege_type, grantee::regrole), '')
+              FROM pg_default_acl, aclexplode(defaclacl)
+             WHERE defaclobjtype = 'n' AND defaclrole = current_user::regrole AND grantee NOT IN (0, defaclrole))
+      FROM pg_namespace WHERE nspname = 'public' AND pg_get_userbyid(nspowner) IN (current_user, 'pg_database_owner')
 """
 
 
@@ -69,6 +80,12 @@ def replayed(cursor: Cursor, server: Server, creator: Server, files: Files, plan
     extensions = [row[0] for row in cursor.fetchall()]
     cursor.execute(_DEFAULT_RIGHTS)
     rights = [row[0] for row in cursor.fetchall()]
+    cursor.execute(_PUBLIC)
+    for owner, others in cursor.fetchall():
+        extensions += [owner] if owner else []
+        rights += [others] if others else []
+    cursor.execute("SELECT current_user::regrole::text")
+    role = one_row(cursor)[0]
     with _scratch(creator.on(server.database)) as name:
         if extensions:
             with working(creator.on(name), files.schema) as there:
@@ -92,9 +109,9 @@ def replayed(cursor: Cursor, server: Server, creator: Server, files: Files, plan
             if outcome.stopped:
                 raise SlipwayError(f"The migrations can't be replayed: {outcome.stopped}")
         if found:
-            return catalogue.without_environment(found[0])
+            return catalogue.without_environment(found[0], role)
         with working(server.on(name), files.schema) as there:
-            return catalogue.without_environment(catalogue.read(there))
+            return catalogue.without_environment(catalogue.read(there), role)
 
 
 def _only_applied(files: Files, plan: Plan) -> Files:

@@ -16,6 +16,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._connection import 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import (
     HistoryTable,
+    make_own_schema,
     read_only_for_others,
 )
 
@@ -31,7 +32,6 @@ _EXISTS = """
                     WHERE attrelid = to_regclass('slipway.schema_snapshot') AND attname = 'reading')
 """
 _TABLE = """
-    CREATE SCHEMA IF NOT EXISTS slipway;
     DROP TABLE IF EXISTS slipway.schema_snapshot;
     CREATE TABLE slipway.schema_snapshot (
         taken_at   timestamptz NOT NULL DEFAULT now(),
@@ -75,9 +75,27 @@ def renewed(kept: Snapshot | None, before: Snapshot, after: Snapshot) -> Snapsho
 
 def take(cursor: Cursor, schema: str) -> Snapshot:
     """The database as it is, with the history in ``schema``."""
+    return Snapshot(frozenset(HistoryTable(schema).read(cursor).applied), catalogue.read(cursor), _reading(cursor))
+
+
+def _reading(cursor: Cursor) -> str:
+    """A digest of how this Slipway reads the catalogue of this version of PostgreSQL."""
     version = cursor.connection.server_version
-    reading = hashlib.sha256(f"{version // 10000} {catalogue.statement(version)}".encode()).hexdigest()
-    return Snapshot(frozenset(HistoryTable(schema).read(cursor).applied), catalogue.read(cursor), reading)
+    return hashlib.sha256(f"{version // 10000} {catalogue.statement(version)}".encode()).hexdigest()
+
+
+def rights(cursor: Cursor) -> dict[str, str] | None:
+    """The part about rights of what is kept in the database, if it is comparable with the database as it is."""
+    cursor.execute(_EXISTS)
+    if not one_row(cursor)[0]:
+        return None
+    cursor.execute("SELECT taken_at FROM slipway.schema_snapshot WHERE reading = %s", [_reading(cursor)])
+    if cursor.fetchone() is None:
+        return None
+    cursor.execute(
+        "SELECT key, value FROM slipway.schema_snapshot, jsonb_each_text(catalogue) WHERE key LIKE 'rights on %'"
+    )
+    return dict(cursor.fetchall())
 
 
 def load(cursor: Cursor) -> Snapshot | None:
@@ -95,6 +113,7 @@ def prepare(cursor: Cursor) -> None:
     cursor.execute(_EXISTS)
     if not one_row(cursor)[0]:
         try:
+            make_own_schema(cursor)
             cursor.execute(_TABLE)
             read_only_for_others(cursor, "slipway.schema_snapshot")
         except psycopg2.errors.InsufficientPrivilege as error:

@@ -116,11 +116,19 @@ class Decision:
 
 def decide(tables: Collection[Table], mark: str) -> Decision:
     """Whether a database with these tables and this mark is to be seeded."""
-    full = [table for table in tables if table.rows != 0]  # also one that could not be counted
-    if not full:
+    full = [table for table in tables if table.rows]
+    hidden = [table for table in tables if table.hidden]
+    if not full and not hidden:
         return Decision(True, "no table holds a row")
-    if mark in (NEW, digest(tables)):
+    if mark == NEW or (mark == digest(tables) and not hidden):
         return Decision(True, "its rows are those that its migrations wrote")
+    if not full:
+        table = hidden[0]
+        return Decision(
+            False,
+            f"whether it is empty can't be told of table {table.schema}.{table.name}, since {table.hidden}: give the "
+            "administrating role BYPASSRLS",
+        )
     listed = ", ".join(f"{table.schema}.{table.name} ({table.rows})" for table in full[:5])
     more = f" and {len(full) - 5} more" if len(full) > 5 else ""
     earlier = "an earlier run has seeded it: " if mark else ""

@@ -9,10 +9,19 @@ module: database
 author: The Slipway contributors
 short_description: An application's database, its roles, and least privilege
 description:
-  - Creates an owner, an application and a read-only role and the database, gives each role the rights that it needs,
-    and takes away what they or everyone have beyond. Corrects a password that is not the given one.
-  - Gives the owner what another role made in O(schemas), as Prisma did before. Objects of an extension stay as they
-    are, and so do a superuser's where the login is none, and a superuser's functions with C(SECURITY DEFINER).
+  - Creates an owner, an application and a read-only role and the database, and corrects a password that is not the
+    given one.
+  - What migrations say of rights wins. The application and the read-only role get theirs as default rights of the owner
+    role, on whatever it makes in any schema, and once; on objects that are there already when the role is new to the
+    database. What is granted or revoked later stays. Kept as they should be are the right to connect, the history of
+    migrations, which only the owner writes, and schema C(slipway).
+  - The owner gets, once, when the database is new to Slipway, what other roles own in it, as Prisma did before. Left
+    where they are, and told in RV(remarks), are a superuser's objects where the login is none, a superuser's functions
+    with C(SECURITY DEFINER) or of event triggers, event triggers, foreign data wrappers and languages. Objects of an
+    extension are none of the application's.
+  - Who owned something then becomes a member of the owner role, so that a release that still logs in as it goes on to
+    work; with O(released), and when no session of it is left, that ends. Who could connect because everyone could, and
+    has rights or a session in the database, is let in by name.
   - Marks the database with the name of its environment, and stops before it writes when it carries another's.
   - Drops what an interrupted run left behind of Slipway's own copies of the database, and opens a database that an
     interrupted restore left closed.
@@ -61,11 +70,10 @@ options:
     description: Database to connect to for the roles and for creating O(login_db).
     type: str
     default: postgres
-  schemas:
-    description: Schemas of the application.
-    type: list
-    elements: str
-    default: [public]
+  released:
+    description: Whether a release serves that logs in as O(application), so that no former owner is needed any more.
+    type: bool
+    default: false
   environment_name:
     description: Name of the environment, kept in a line C(slipway.environment=NAME) of the database's comment.
     type: str
@@ -103,12 +111,18 @@ actions:
   type: list
   elements: str
   returned: success
+remarks:
+  description: What was left where it is, and which former owners still use the database, a sentence each.
+  type: list
+  elements: str
+  returned: success
 database:
   description: The database and its server.
   type: dict
   returned: success
   contains:
     created: {description: Whether this run created it., type: bool}
+    ready: {description: False in check mode where a role or the database is not as it would be., type: bool}
     environment: {description: Environment that the database belongs to., type: str}
     server_version: {description: Version of the server., type: str}
     system_identifier: {description: The server's identity from initdb., type: str}
@@ -184,12 +198,20 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         send(cursor, made)
         statements += made
     created = any(statement.sql.startswith("CREATE DATABASE") for statement in made)
+    ready = not (module.check_mode and statements)
+    remarks: list[str] = []
     if not (module.check_mode and (created or opened_up)):
         doing = f"Granting rights in database {server.database!r} as role {server.user!r}"
         # Another's table is given to the owner under a lock for which clients must not queue up for long.
         with sql_errors(doing), connection(server, lock_timeout="10s") as opened, opened, opened.cursor() as cursor:
-            granted = _adoption.plan(cursor, roles.owner, params["schemas"])
-            granted += _access.plan(cursor, roles, params["schemas"], params["environment_name"])
+            former: list[str] = []
+            if _access.is_new(cursor, roles):
+                granted, former, remarks = _adoption.take_over(cursor, server.database, roles)
+            elif params["released"]:
+                granted, remarks = _adoption.retire(cursor, server.database, roles)
+            else:
+                granted = []
+            granted += _access.plan(cursor, roles, params["environment_name"], former)
             granted = [statement for statement in granted if statement not in statements]  # check mode plans twice
             send(cursor, granted)
             statements += granted
@@ -206,7 +228,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         "changed": bool(actions),
         "actions": actions,
         "diff": {"before": "", "after": "".join(f"{statement.shown}\n" for statement in statements)},
-        "database": {**facts, "environment": params["environment_name"], "created": created},
+        "remarks": remarks,
+        "database": {**facts, "environment": params["environment_name"], "created": created, "ready": ready},
     }
 
 
@@ -221,7 +244,7 @@ def main() -> None:
             "application_password": {"type": "str", "required": True, "no_log": True},
             "readonly": {"type": "str", "required": True},
             "readonly_password": {"type": "str", "required": True, "no_log": True},
-            "schemas": {"type": "list", "elements": "str", "default": ["public"]},
+            "released": {"type": "bool", "default": False},
             "environment_name": {"type": "str", "required": True},
             "identity_file": {"type": "path", "required": True},
             "seedable": {"type": "bool", "default": False},

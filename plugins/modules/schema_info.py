@@ -9,8 +9,9 @@ module: schema_info
 author: The Slipway contributors
 short_description: Tables, row counts and rights in an application's database
 description:
-  - Reads the tables of the schemas with their row counts, and compares the rights of the client roles with what
-    M(slipway.deploy.database) gives them.
+  - Reads the tables of all schemas of the application with their row counts, and tells where a client role can change
+    the schema or can't work. What the migrations say of rights wins, so far as a snapshot of the schema was recorded
+    after them, see M(slipway.deploy.schema_drift); what was granted or revoked by hand is for that module to tell.
 extends_documentation_fragment:
   - slipway.deploy.attributes
   - slipway.deploy.postgres
@@ -37,11 +38,18 @@ options:
     description: Role that only reads.
     type: str
     required: true
-  schemas:
-    description: Schemas of the application.
-    type: list
-    elements: str
-    default: [public]
+  count_login:
+    description: Another role, to count tables of which row-level security hides rows from O(login_user).
+    type: dict
+    suboptions:
+      login_user:
+        description: Its name.
+        type: str
+        required: true
+      login_password:
+        description: Its password.
+        type: str
+        default: ""
 """
 
 EXAMPLES = r"""
@@ -63,21 +71,28 @@ schema:
   type: dict
   returned: success
   contains:
-    empty: {description: Whether no table holds a row., type: bool}
+    empty: {description: Whether it is known that no table holds a row., type: bool}
     environment: {description: Environment that the database is marked with., type: str}
-    rows: {description: Sum of the row counts., type: int}
+    remarks: {description: What is to be told and is no violation., type: list, elements: str}
+    rows: {description: Sum of the row counts that are known., type: int}
     tables:
-      description: The tables with schema, name, rows, exact (false for an estimate) and bytes.
+      description:
+        - The tables with schema, name, rows, exact (false for an estimate), bytes, and hidden, the reason why rows is
+          none.
       type: list
       elements: dict
-    violations: {description: A sentence for each right that is missing or too many., type: list, elements: str}
+    uncounted: {description: A sentence for each table whose rows can't be counted., type: list, elements: str}
+    violations:
+      description: A sentence for each way in which a client role can change the schema or can't work.
+      type: list
+      elements: str
 """
 
 from dataclasses import asdict
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils import _schema
+from ansible_collections.slipway.deploy.plugins.module_utils import _schema, _schema_snapshot
 from ansible_collections.slipway.deploy.plugins.module_utils._access import Roles, stamp
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
     CONNECTION_SPEC,
@@ -85,6 +100,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._connection import 
     connection,
     sql_errors,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._drift import REPLAY_SPEC
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 
 
@@ -93,18 +109,26 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     roles = Roles(params["owner"], params["application"], params["readonly"])
     server = Server.from_params(params)
     doing = f"Reading database {server.database!r} as role {server.user!r}"
-    with sql_errors(doing), connection(server) as opened, opened.cursor() as cursor:
+    with sql_errors(doing), connection(server, **_schema.UNHIDDEN) as opened, opened.cursor() as cursor:
         # On autocommit the locks of what is counted go with each statement, and a server has only so many.
         opened.set_session(readonly=True, autocommit=True)
-        tables = _schema.tables(cursor, params["schemas"])
+        tables = _schema.all_tables(cursor, server, params["count_login"])
+        rights = _schema.Rights(_schema_snapshot.rights(cursor))
+        violations, remarks = _schema.violations(cursor, roles, rights)
         return {
             "changed": False,
             "schema": {
                 "empty": all(table.rows == 0 for table in tables),
                 "environment": stamp(cursor),
-                "rows": sum(table.rows for table in tables),
+                "remarks": remarks,
+                "rows": sum(table.rows or 0 for table in tables),
                 "tables": [asdict(table) for table in tables],
-                "violations": _schema.violations(cursor, params["schemas"], roles),
+                "uncounted": [
+                    f"Table {table.schema}.{table.name} can't be counted, because {table.hidden}."
+                    for table in tables
+                    if table.hidden
+                ],
+                "violations": violations,
             },
         }
 
@@ -116,7 +140,7 @@ def main() -> None:
             "owner": {"type": "str", "required": True},
             "application": {"type": "str", "required": True},
             "readonly": {"type": "str", "required": True},
-            "schemas": {"type": "list", "elements": "str", "default": ["public"]},
+            "count_login": REPLAY_SPEC["replay_login"],
         },
         supports_check_mode=True,
     )

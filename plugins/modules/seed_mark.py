@@ -32,11 +32,18 @@ options:
     type: str
     choices: [begun, done]
     required: true
-  schemas:
-    description: Schemas of the application.
-    type: list
-    elements: str
-    default: [public]
+  count_login:
+    description: Another role, to count tables of which row-level security hides rows from O(login_user).
+    type: dict
+    suboptions:
+      login_user:
+        description: Its name.
+        type: str
+        required: true
+      login_password:
+        description: Its password.
+        type: str
+        default: ""
   fresh:
     description: Whether nothing but migrations can have written to a database that carries the mark.
     type: bool
@@ -81,6 +88,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._connection import 
     autocommit,
     sql_errors,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._drift import REPLAY_SPEC
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 
 
@@ -89,7 +97,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     server = Server.from_params(params)
     doing = f"Looking whether database {server.database!r} is to be seeded, as role {server.user!r},"
     with sql_errors(doing), autocommit(server) as cursor:
-        tables = _schema.tables(cursor, params["schemas"])
+        tables = _schema.all_tables(cursor, server, params["count_login"])
         digest = _seed.digest(tables)
         text = comment(cursor)
         oid = _seed.oid(cursor)
@@ -112,7 +120,7 @@ def main() -> None:
         argument_spec={
             **CONNECTION_SPEC,
             "state": {"type": "str", "choices": ["begun", "done"], "required": True},
-            "schemas": {"type": "list", "elements": "str", "default": ["public"]},
+            "count_login": REPLAY_SPEC["replay_login"],
             "fresh": {"type": "bool", "default": True},
             "before": {"type": "str", "default": ""},
         },

@@ -59,6 +59,41 @@ def test_owners_and_rights_are_as_after_a_deploy(bed: Bed) -> None:
     assert bed.sql("SELECT datname FROM pg_database WHERE datname LIKE '%replay'") == []
 
 
+RIGHTS = """
+    CREATE SCHEMA billing; CREATE TABLE billing."Invoice" (id serial PRIMARY KEY, total int);
+    CREATE TABLE audit (id int, what text); REVOKE INSERT ON audit FROM {app}; GRANT UPDATE (what) ON audit TO {app};
+    GRANT ALL ON billing."Invoice" TO {app}; GRANT CREATE ON SCHEMA billing, public TO {app};
+    CREATE FUNCTION g() RETURNS int LANGUAGE sql AS 'SELECT 1'; REVOKE EXECUTE ON FUNCTION g() FROM {app};
+    CREATE SCHEMA vault; REVOKE ALL ON SCHEMA vault FROM {app}
+"""
+BY_HAND = {
+    'REVOKE DELETE ON billing."Invoice" FROM {app}': 'rights on billing."Invoice" for {app}',
+    'GRANT SELECT ON SEQUENCE billing."Invoice_id_seq" TO PUBLIC': 'rights on billing."Invoice_id_seq" for PUBLIC',
+    "GRANT INSERT ON audit TO {app}": "rights on public.audit for {app}",
+    "GRANT UPDATE (id) ON audit TO {app}": "rights on public.audit.id for {app}",
+    "GRANT EXECUTE ON FUNCTION g() TO PUBLIC": "rights on function public.g() for PUBLIC",
+    "REVOKE CREATE ON SCHEMA billing FROM {app}": "rights on schema billing for {app}",
+    "REVOKE USAGE ON SCHEMA public FROM {app}": "rights on schema public for {app}",
+    "GRANT USAGE ON SCHEMA vault TO {app}": "rights on schema vault for {app}",
+    "ALTER SCHEMA billing OWNER TO postgres": "owner of schema billing",
+}
+
+
+def test_rights_that_migrations_give_and_take_are_told_from_those_of_hands(bed: Bed) -> None:
+    """In every schema, whichever made it."""
+    app = f"{bed.database}_app"
+    bed.sql(f"ALTER DEFAULT PRIVILEGES FOR ROLE {bed.user} GRANT USAGE ON SCHEMAS TO {app}")
+    bed.sql(f"ALTER DEFAULT PRIVILEGES FOR ROLE {bed.user} GRANT SELECT, INSERT, DELETE ON TABLES TO {app}")
+    bed.sql(f"GRANT USAGE ON SCHEMA public TO {app}")
+    bed.write("1_t", RIGHTS.format(app=app))
+    recorded(bed)
+    assert drift(bed, "replay") == drift(bed, "snapshot") == []
+    bed.sql("; ".join(BY_HAND).format(app=app))
+    expected = {shown.format(app=app) for shown in BY_HAND.values()}
+    assert expected <= set(drift(bed, "snapshot"))
+    assert expected <= set(drift(bed, "replay"))
+
+
 def test_the_quick_way_is_the_snapshot_where_there_is_one(bed: Bed) -> None:
     bed.write("1_t", TABLES)
     bed.migrate()

@@ -17,33 +17,62 @@ def site(postgres: Postgres, tmp_path: Path) -> Site:
 
 
 def test_from_nothing_to_a_fault(site: Site) -> None:
-    owner = {"login_user": site.roles.owner, "login_password": PASSWORD, "schemas": ["public"]}
+    owner = {"login_user": site.roles.owner, "login_password": PASSWORD}
     fresh = site.info(**owner)
     assert not fresh["changed"]
     assert (fresh["schema"]["empty"], fresh["schema"]["environment"], fresh["schema"]["tables"]) == (True, "", [])
 
     site.access()
     site.execute_as(site.roles.owner, "CREATE TABLE t (x int)")
-    expected = {"schema": "public", "name": "t", "rows": 0, "exact": True, "bytes": 0}
+    expected = {"schema": "public", "name": "t", "rows": 0, "exact": True, "bytes": 0, "hidden": ""}
     assert site.info(**owner)["schema"] == {
-        "empty": True, "environment": "test", "rows": 0, "tables": [expected], "violations": [],
+        "empty": True, "environment": "test", "rows": 0, "tables": [expected], "violations": [], "remarks": [],
+        "uncounted": [],
     }  # fmt: skip
 
     site.execute("INSERT INTO t VALUES (1), (2)")
-    site.execute(f"GRANT TRUNCATE ON t TO {quote(site.roles.application)}")
+    site.execute(f"GRANT CREATE ON SCHEMA public TO {quote(site.roles.application)}")
     assert site.info(**owner)["schema"] == {
         "empty": False, "environment": "test", "rows": 2, "tables": [{**expected, "rows": 2, "bytes": 8192}],
-        "violations": [f"Role {site.roles.application} has TRUNCATE on public.t."],
+        "violations": [
+            f"Role {site.roles.application} may create objects in schema public, which no migration says: REVOKE that."
+        ],
+        "remarks": [], "uncounted": [],
     }  # fmt: skip
+
+
+def test_rows_that_are_hidden_from_the_owner(site: Site) -> None:
+    site.access()
+    owner = {"login_user": site.roles.owner, "login_password": PASSWORD}
+    site.execute_as(
+        site.roles.owner,
+        """
+        CREATE TABLE invoice (tenant int); ALTER TABLE invoice ENABLE ROW LEVEL SECURITY;
+        ALTER TABLE invoice FORCE ROW LEVEL SECURITY; CREATE POLICY p ON invoice USING (tenant = 7);
+        """,
+    )
+    assert (found := site.info(**owner)["schema"])["empty"]
+    assert (found["rows"], found["uncounted"]) == (0, [])
+    site.execute("INSERT INTO invoice VALUES (8)")
+    alone = site.info(**owner)["schema"]
+    assert (alone["empty"], alone["rows"], alone["tables"][0]["rows"], alone["violations"]) == (False, 0, None, [])
+    hides = "Table public.invoice can't be counted, because row-level security hides rows of it from role {}."
+    assert alone["uncounted"] == [hides.format(site.roles.owner)]
+    for other, told in (
+        ({"login_user": site.postgres.user, "login_password": site.postgres.password}, []),
+        (
+            {"login_user": site.roles.application, "login_password": PASSWORD},
+            [hides.format(site.roles.application)],
+        ),
+    ):
+        found = site.info(**owner, count_login=other)["schema"]
+        assert (found["rows"], found["empty"], found["uncounted"]) == (0 if told else 1, False, told)
 
 
 def test_errors(site: Site) -> None:
     site.access()
-    site.execute("CREATE TABLE t ()")
-    site.execute(f"REVOKE ALL ON t FROM {quote(site.roles.readonly)}")
     role, socket = site.roles.readonly, site.postgres.socket_dir
     for password, message in {
-        PASSWORD: f"Reading database {site.database!r} as role {role!r} failed: permission denied for table t.",
         "not the password": (
             f"Can't connect to database {site.database!r} at {socket} as role {role!r}: connection to server on socket "
             f'"{socket}/.s.PGSQL.5432" failed: FATAL: password authentication failed for user "{role}"; check that the '

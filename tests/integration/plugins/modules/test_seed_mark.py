@@ -39,7 +39,7 @@ def comment(site: Site) -> str:
 
 def mark(site: Site, state: str, *, check: bool = False, **more: object) -> dict[str, Any]:
     login = site.postgres.login(site.database) | {"login_user": site.roles.owner, "login_password": PASSWORD}
-    found = run_module("seed_mark", {**login, "schemas": ["public"], "state": state, **more}, check=check)
+    found = run_module("seed_mark", {**login, "state": state, **more}, check=check)
     assert not found["changed"], found
     return found["seed"]
 

@@ -15,6 +15,11 @@ EMPTY = [table("a", 0), table("b", 0)]
 REFERENCE = [table("a", 0), table("role", 2)]
 SEEDED = [table("a", 5), table("role", 2)]
 MANY = [table(f"t{number}", number) for number in range(8)]
+HIDDEN = Table("public", "h", None, False, 8192, "row-level security hides rows of it from role o")
+UNKNOWN = (
+    "whether it is empty can't be told of table public.h, since row-level security hides rows of it from role o: give "
+    "the administrating role BYPASSRLS"
+)
 MIGRATIONS = "its rows are those that its migrations wrote"
 
 
@@ -34,6 +39,10 @@ MIGRATIONS = "its rows are those that its migrations wrote"
                 False, "an earlier run has seeded it: these tables hold rows: public.a (5), public.role (2)", True
             ),
         ),
+        ([*EMPTY, HIDDEN], "", Decision(False, UNKNOWN)),
+        ([*EMPTY, HIDDEN], NEW, Decision(True, MIGRATIONS)),
+        ([*EMPTY, HIDDEN], _seed.digest([*EMPTY, HIDDEN]), Decision(False, UNKNOWN)),  # the command may have written it
+        ([*REFERENCE, HIDDEN], "", Decision(False, "these tables hold rows: public.role (2)")),
         (
             MANY,
             "",
