@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -142,6 +143,14 @@ def connect(server: Server, application_name: str = "slipway", **options: str) -
             f"Can't connect to database {server.database!r} at {server.address} as role {server.user!r}: {reason}; "
             f"{advice}."
         ) from error
+
+
+def refuses_login(error: SlipwayError) -> bool:
+    """Whether the server refuses the role's password, or has no such role, which it does not tell apart.
+
+    libpq gives no SQLSTATE of a connection that failed, so that PostgreSQL's text must do (28P01).
+    """
+    return re.search(r'password authentication failed for user "|role ".*" does not exist', str(error)) is not None
 
 
 @contextlib.contextmanager

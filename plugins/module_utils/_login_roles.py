@@ -8,12 +8,14 @@ import contextlib
 import hashlib
 import hmac
 import re
+import stringprep
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ansible_collections.slipway.deploy.plugins.module_utils._access import Statement, literal, quote
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server, connect, one_row
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server, connect, one_row, refuses_login
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 
 with contextlib.suppress(ImportError):  # where the target lacks it, connect() says so
@@ -33,6 +35,40 @@ FORBIDDEN = {
 }
 
 
+# What SASLprep prohibits, and what Unicode 3.2 did not know (RFC 4013 sections 2.3 and 2.5).
+_PROHIBITED = (
+    stringprep.in_table_c12,
+    stringprep.in_table_c21_c22,
+    stringprep.in_table_c3,
+    stringprep.in_table_c4,
+    stringprep.in_table_c5,
+    stringprep.in_table_c6,
+    stringprep.in_table_c7,
+    stringprep.in_table_c8,
+    stringprep.in_table_c9,
+    stringprep.in_table_a1,
+)
+
+
+def saslprep(password: str) -> str:
+    """A password as PostgreSQL and libpq hash it (RFC 4013); one that the rules do not allow is hashed as it is.
+
+    As their ``pg_saslprep``, it judges the characters before they are normalized.
+    """
+    if password.isascii():
+        return password
+    mapped = "".join(
+        " " if stringprep.in_table_c12(each) else each for each in password if not stringprep.in_table_b1(each)
+    )
+    if not mapped or any(prohibited(each) for each in mapped for prohibited in _PROHIBITED):
+        return password
+    if any(map(stringprep.in_table_d1, mapped)):  # written from right to left
+        whole = stringprep.in_table_d1(mapped[0]) and stringprep.in_table_d1(mapped[-1])
+        if not whole or any(map(stringprep.in_table_d2, mapped)):
+            return password
+    return unicodedata.normalize("NFKC", mapped)
+
+
 def is_password(password: str, verifier: str) -> bool:
     """Whether a stored SCRAM-SHA-256 verifier is this password's (RFC 5802 section 3; manual section 54.3 pg_authid).
 
@@ -42,7 +78,7 @@ def is_password(password: str, verifier: str) -> bool:
     if parts is None:
         return False
     iterations, salt, stored_key = int(parts[1]), base64.b64decode(parts[2]), base64.b64decode(parts[3])
-    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
+    salted = hashlib.pbkdf2_hmac("sha256", saslprep(password).encode(), salt, iterations)
     client_key = hmac.digest(salted, b"Client Key", "sha256")
     return hmac.compare_digest(hashlib.sha256(client_key).digest(), stored_key)
 
@@ -84,10 +120,15 @@ def verifier_of(cursor: Cursor, role: str) -> str:
 
 
 def lets_in(server: Server, role: str, password: str) -> bool:
-    """Whether the server accepts the password: the way to know it where verifiers can't be read."""
+    """Whether the server accepts the password: the way to know it where verifiers can't be read.
+
+    Raises SlipwayError when it is not known, since the server said something else.
+    """
     try:
         connect(replace(server, user=role, password=password)).close()
-    except SlipwayError:
+    except SlipwayError as error:
+        if not refuses_login(error):
+            raise
         return False
     return True
 

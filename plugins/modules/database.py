@@ -143,6 +143,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._connection import 
     Server,
     autocommit,
     connection,
+    refuses_login,
     sql_errors,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
@@ -160,7 +161,7 @@ def telling_of_the_password(server: Server) -> Iterator[None]:
     try:
         yield
     except SlipwayError as error:
-        if f'password authentication failed for user "{server.user}"' not in str(error):
+        if not refuses_login(error):
             raise
         raise SlipwayError(
             f"The server at {server.address} refuses the password of the administrator {server.user!r}; Slipway sets "

@@ -12,6 +12,7 @@ import pytest
 from access_support import PASSWORD, SCHEMA, Site, make_site
 from ansible_collections.slipway.deploy.plugins.module_utils._access import quote
 from ansible_collections.slipway.deploy.plugins.module_utils._backup_database import MARK, REPLAY_LOCK
+from ansible_collections.slipway.deploy.plugins.module_utils._login_roles import is_password
 from conftest import Postgres
 
 TABLES = """
@@ -532,3 +533,40 @@ def test_a_copy_that_is_in_use_stays(site: Site) -> None:
         actions.update(site.access()["actions"])
         assert time.monotonic() < deadline
     assert actions == {f"Dropped database {name}, which an earlier run left behind." for name in names}
+
+
+# Decomposed letters, a ligature, a soft hyphen; another space; an emoji that Unicode 3.2 did not know; right to left.
+PASSWORDS = [
+    "OPa\u0308sswort-\ufb01sch-\u21165-\u00adlang",
+    "a\u3000b e\u0301",
+    "\U0001f600 e\u0301",
+    "\u0627\u06281 e\u0301",
+]
+
+
+def test_passwords_that_are_not_in_their_normal_form(site: Site) -> None:
+    """What the server's own library makes of a password is known again."""
+    opened = site.postgres.connect(site.database)
+    passwords = [*PASSWORDS, *(chr(code) + "e\u0301" for code in range(0xA0, 0x3100, 97))]
+    unknown = [
+        ascii(each)
+        for each in passwords
+        if not is_password(each, psycopg2.extensions.encrypt_password(each, "x", opened, "scram-sha-256"))
+    ]
+    opened.close()
+    assert unknown == []
+    own = {f"{kind}_password": PASSWORDS[0] for kind in ("owner", "application", "readonly")}
+    assert site.access(**own)["changed"]
+    assert site.access(**own)["actions"] == []
+
+
+def test_a_password_that_could_not_be_tried(postgres: Postgres, tmp_path: Path) -> None:
+    """A full server says nothing about a password."""
+    site = Site(postgres, f"{postgres.database()}_full", tmp_path)
+    admin = f"{site.database}_admin"
+    postgres.execute(f"CREATE ROLE {admin} LOGIN CREATEDB CREATEROLE PASSWORD 'the-administrator'")
+    login = {"login_user": admin, "login_password": "the-administrator"}
+    site.access(**login)
+    role = site.roles.application
+    site.execute(f"ALTER ROLE {quote(role)} CONNECTION LIMIT 0")
+    assert f'too many connections for role "{role}"' in site.access(**login)["msg"]
