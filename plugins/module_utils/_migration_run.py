@@ -72,7 +72,7 @@ class Files:
         """Raise SlipwayError when the files are not those with this digest, if one is given."""
         if digest and digest != self.payload.digest:
             raise SlipwayError(
-                f"The migrations in {self.directory!r} were changed during this run, so that nothing was applied: "
+                f"The migrations in {self.directory!r} were changed during this run, so that nothing was done: "
                 "run again when nothing writes to them any more."
             )
 

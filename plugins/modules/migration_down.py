@@ -39,6 +39,20 @@ options:
       M(slipway.deploy.migrations).
     type: bool
     default: false
+  digest:
+    description: Which files are meant, as RV(digest) of an earlier call. Stops when they were changed since.
+    type: str
+  require_backup:
+    description:
+      - Whether to stop, before anything is written, unless O(backup_directory) holds a backup of this very database, of
+        the history as it is, proved by a restore, with its dump unaltered and, within a run of Slipway's playbooks,
+        taken since that began. The manifests are read, and held against the database, by the module itself.
+      - A database without a history, tables, sequences and large objects has nothing to lose and needs none.
+    type: bool
+    default: false
+  backup_directory:
+    description: Directory of M(slipway.deploy.backup) on the host. Needed with O(require_backup).
+    type: path
 extends_documentation_fragment:
   - slipway.deploy.attributes
   - slipway.deploy.postgres
@@ -80,6 +94,10 @@ undone:
   returned: success
   type: list
   elements: str
+digest:
+  description: Which files were read; the option O(digest) of a later call.
+  returned: success
+  type: str
 migrations:
   description: The state after it, as M(slipway.deploy.migrations) returns it.
   returned: success
@@ -93,15 +111,16 @@ from ansible_collections.slipway.deploy.plugins.module_utils._connection import 
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_down import undo
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import DEFAULTS, Policy
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import Files, nothing_around
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_proof import PROOF_SPEC, around_from_params
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import Files
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
-from ansible_collections.slipway.deploy.plugins.module_utils._schema_snapshot import renewing
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     """Gather, plan, apply, report."""
     given = module.params
     files = Files(given["path"], given["schema"], Payload.load(given["_payload"]), Policy(DEFAULTS))
+    files.insist_on(given["digest"])
     undone, outcome = undo(
         Server.from_params(given),
         files,
@@ -109,7 +128,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         given["last"] or 0,
         given["lock_wait"],
         module.check_mode,
-        renewing if given["snapshot"] else nothing_around,
+        around_from_params(given),
         given["rehearsal"],
         lock_timeout=given["lock_timeout"],
     )
@@ -119,6 +138,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         "changed": bool(undone),
         "actions": outcome.actions,
         "undone": undone,
+        "digest": files.payload.digest,
         "migrations": outcome.migrations,
     }
 
@@ -132,12 +152,13 @@ def main() -> None:
         "last": {"type": "int"},
         "lock_wait": {"type": "float", "default": 60},
         "lock_timeout": {"type": "str", "default": "2s"},
+        "digest": {"type": "str"},
         "snapshot": {"type": "bool", "default": False},
         "rehearsal": {"type": "bool", "default": False},
         "_payload": {"type": "str", "no_log": True},
     }
     module = AnsibleModule(
-        argument_spec={**CONNECTION_SPEC, **options},
+        argument_spec={**CONNECTION_SPEC, **PROOF_SPEC, **options},
         mutually_exclusive=[("names", "last")],
         required_one_of=[("names", "last")],
         supports_check_mode=True,

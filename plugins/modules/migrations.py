@@ -63,6 +63,17 @@ options:
         like), and before what can't share that transaction.
     type: bool
     default: false
+  require_backup:
+    description:
+      - Whether to stop, before anything is written, unless O(backup_directory) holds a backup of this very database, of
+        the history as it is, proved by a restore, with its dump unaltered and, within a run of Slipway's playbooks,
+        taken since that began. The manifests are read, and held against the database, by the module itself.
+      - A database without a history, tables, sequences and large objects has nothing to lose and needs none.
+    type: bool
+    default: false
+  backup_directory:
+    description: Directory of M(slipway.deploy.backup) on the host. Needed with O(require_backup).
+    type: path
   release:
     description: Name of the release that the migrations belong to, for the result.
     type: str
@@ -225,14 +236,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import CONNECTION_SPEC, Server
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_apply import Patience
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import POLICY_SPEC
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import (
-    Files,
-    migrate,
-    nothing_around,
-    preview,
-)
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_proof import PROOF_SPEC, around_from_params
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import Files, migrate, preview
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
-from ansible_collections.slipway.deploy.plugins.module_utils._schema_snapshot import renewing
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
@@ -245,8 +251,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     else:
         settings = {name: given[name] for name in ("lock_timeout", "statement_timeout")}
         patience = Patience(given["lock_wait"], given["lock_retry"])
-        around = renewing if given["snapshot"] else nothing_around
-        outcome = migrate(server, files, patience, around, given["rehearsal"], **settings)
+        outcome = migrate(server, files, patience, around_from_params(given), given["rehearsal"], **settings)
     for warning in outcome.warnings:
         module.warn(warning)
     return {
@@ -273,7 +278,8 @@ def main() -> None:
         # What the action plugin read; large, and not for the target's log.
         "_payload": {"type": "str", "no_log": True},
     }
-    run(AnsibleModule(argument_spec={**CONNECTION_SPEC, **POLICY_SPEC, **options}, supports_check_mode=True), work)
+    spec = {**CONNECTION_SPEC, **POLICY_SPEC, **PROOF_SPEC, **options}
+    run(AnsibleModule(argument_spec=spec, supports_check_mode=True), work)
 
 
 if __name__ == "__main__":

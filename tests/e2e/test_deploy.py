@@ -170,3 +170,14 @@ def test_a_wrong_migration_leaves_everything_as_it_was(deployed: Deployed, ninth
     assert deployed.history() == [*history, TENTH]
     assert deployed.sql("SELECT DISTINCT budget FROM teams") == [(3,)]
     assert deployed.rows() == rows
+
+
+def test_the_release_is_what_its_files_were_when_the_run_began(deployed: Deployed) -> None:
+    page = deployed.application / "frontend" / "index.html"
+    text = page.read_text() + "<!-- new -->\n"
+    page.write_text(text)
+    edit = f"{{{{ lookup('ansible.builtin.pipe', 'echo later >> {page}; echo 14') }}}}"
+    deployed.play("deploy.yml", backup_keep=edit).succeeded()
+    assert "later" in page.read_text()
+    page.write_text(text)
+    assert deployed.deploy().succeeded().recap["changed"] == 0

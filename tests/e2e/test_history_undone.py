@@ -100,6 +100,20 @@ def test_four_runs(deployed: Deployed, shelves: Shelves) -> None:
     assert SECOND in status.output
 
 
+def test_no_variable_stands_for_a_backup(deployed: Deployed, shelves: Shelves) -> None:
+    before, backups = shelves.all_of_it(), deployed.backups()
+    told = {"backup_needed": "false", "migrations_proved": "true", "postgres_created": "true"}
+    outcome = shelves.undo(last=1, **told).failed()
+    assert "has no proved backup of this run in " in outcome.messages[0]
+    assert "was taken before this run began" in outcome.messages[0]
+    deployed.add_migration("29990103000000_pages", "CREATE TABLE pages ();")
+    try:
+        assert "has no proved backup of this run in " in deployed.play("deploy.yml", **told).failed().messages[0]
+    finally:
+        shutil.rmtree(deployed.migrations / "29990103000000_pages")
+    assert (shelves.all_of_it(), deployed.backups()) == (before, backups)
+
+
 FAILING = """\
 DROP TABLE books;
 DO $$ BEGIN IF current_database() {where} 'autotest' THEN RAISE division_by_zero; END IF; END $$;

@@ -143,6 +143,9 @@ def test_down_and_resolve(ansible: Ansible) -> None:
     assert (done["changed"], done["migrations"]["rolled_back"]) == (True, ["1_a"])
     assert ansible.tables() == ["_prisma_migrations"]
     assert not ansible.run("migration_down", names=["1_a"])["changed"]
+    changed = ansible.run("migration_down", names=["1_a"], digest="of other files")["msg"]
+    assert "were changed during this run, so that nothing was done" in changed
+    assert (check["digest"], len(check["digest"])) == (done["digest"], 64)
     assert "one of the following is required" in ansible.run("migration_down")["msg"]
 
     baseline = {"names": ["1_a"], "state": "applied"}
