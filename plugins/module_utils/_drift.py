@@ -94,14 +94,20 @@ class Comparison:
 def by_replay(server: Server, files: Files, creator: Server | None = None) -> list[Difference]:
     """Compare with a scratch database, which ``creator`` may make, in which the applied migrations are applied again.
 
-    Raises SlipwayError where that is not possible.
+    What differs because migrations went by the rows that were there is none: it is as the snapshot has it that was
+    taken right after them. Raises SlipwayError where no replay is possible.
     """
     with working(server, files.schema) as cursor:
         plan = files.compare(cursor)[0]
         expected = replayed(cursor, server, creator or server, files, plan)
         cursor.execute("SELECT current_user::regrole::text")
         owner = one_row(cursor)[0]
-        return compare(expected, catalogue.without_environment(catalogue.read(cursor), owner))
+        kept, now = load(cursor), take(cursor, files.schema)
+    found = compare(expected, catalogue.without_environment(now.catalogue, owner))
+    if kept is None or not kept.comparable(now):
+        return found
+    theirs = {name for name in kept.made if kept.catalogue.get(name) == now.catalogue.get(name)}
+    return [each for each in found if each.object not in theirs]
 
 
 def by_snapshot(server: Server, schema: str) -> list[Difference]:
@@ -128,6 +134,7 @@ def record(server: Server, schema: str, check: bool) -> bool:
     """Keep the schema as it is now, unless that is what is kept already; return whether there is a change."""
     with working(server, schema) as cursor:
         kept, now = load(cursor), take(cursor, schema)
+        now = replace(now, made=kept.made if kept and kept.comparable(now) else now.made)
         if kept != now and not check:
             store(cursor, now)
     return kept != now

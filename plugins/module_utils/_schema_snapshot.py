@@ -37,18 +37,23 @@ _TABLE = """
         taken_at   timestamptz NOT NULL DEFAULT now(),
         migrations jsonb       NOT NULL,
         catalogue  jsonb       NOT NULL,
-        reading    text        NOT NULL
+        reading    text        NOT NULL,
+        made       jsonb
     );
 """
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A catalogue, the names of the migrations that were applied when it was read, and a digest of how it was read."""
+    """A catalogue, the names of the migrations that were applied when it was read, and a digest of how it was read.
+
+    ``made`` names the objects that are as migrations left them, or are not there because migrations removed them.
+    """
 
     migrations: frozenset[str]
     catalogue: Catalogue
     reading: str = ""
+    made: frozenset[str] = frozenset()
 
     def comparable(self, other: Snapshot) -> bool:
         """Whether a difference between the two catalogues is one between the schemas."""
@@ -61,8 +66,10 @@ def renewed(kept: Snapshot | None, before: Snapshot, after: Snapshot) -> Snapsho
     An object that was not as ``kept`` before them, and is the same after them, was changed by hand: it stays in the
     snapshot as it should be. Where migrations were applied unrecorded in between, this can't be told.
     """
+    names = {*before.catalogue, *after.catalogue}
+    made = frozenset(name for name in names if before.catalogue.get(name) != after.catalogue.get(name))
     if kept is None or kept.migrations != before.migrations or not kept.comparable(before):
-        return after
+        return replace(after, made=made)
     result = dict(after.catalogue)
     for name in {**kept.catalogue, **before.catalogue}:
         expected, found = kept.catalogue.get(name), before.catalogue.get(name)
@@ -70,7 +77,7 @@ def renewed(kept: Snapshot | None, before: Snapshot, after: Snapshot) -> Snapsho
             result.pop(name, None)
             if expected is not None:
                 result[name] = expected
-    return replace(after, catalogue=result)
+    return replace(after, catalogue=result, made=kept.made | made)
 
 
 def take(cursor: Cursor, schema: str) -> Snapshot:
@@ -103,9 +110,13 @@ def load(cursor: Cursor) -> Snapshot | None:
     cursor.execute(_EXISTS)
     if not one_row(cursor)[0]:
         return None
-    cursor.execute("SELECT migrations, catalogue, reading FROM slipway.schema_snapshot ORDER BY taken_at DESC LIMIT 1")
+    # An earlier Slipway's has no column "made".
+    cursor.execute(
+        "SELECT migrations, catalogue, reading, to_jsonb(kept) -> 'made' FROM slipway.schema_snapshot AS kept"
+        " ORDER BY taken_at DESC LIMIT 1"
+    )
     row = cursor.fetchone()
-    return Snapshot(frozenset(row[0]), row[1], row[2]) if row else None
+    return Snapshot(frozenset(row[0]), row[1], row[2], frozenset(row[3] or ())) if row else None
 
 
 def prepare(cursor: Cursor) -> None:
@@ -127,10 +138,17 @@ def store(cursor: Cursor, snapshot: Snapshot) -> None:
     """Keep a snapshot in place of the one before, over an autocommit connection."""
     cursor.execute("BEGIN")
     prepare(cursor)
-    cursor.execute("DELETE FROM slipway.schema_snapshot")
     cursor.execute(
-        "INSERT INTO slipway.schema_snapshot (migrations, catalogue, reading) VALUES (%s, %s, %s)",
-        (json.dumps(sorted(snapshot.migrations)), json.dumps(snapshot.catalogue), snapshot.reading),
+        "DELETE FROM slipway.schema_snapshot; ALTER TABLE slipway.schema_snapshot ADD IF NOT EXISTS made jsonb"
+    )
+    cursor.execute(
+        "INSERT INTO slipway.schema_snapshot (migrations, catalogue, reading, made) VALUES (%s, %s, %s, %s)",
+        (
+            json.dumps(sorted(snapshot.migrations)),
+            json.dumps(snapshot.catalogue),
+            snapshot.reading,
+            json.dumps(sorted(snapshot.made)),
+        ),
     )
     cursor.execute("COMMIT")
 

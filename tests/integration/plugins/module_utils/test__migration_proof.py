@@ -69,8 +69,8 @@ def test_one_with_a_history_does_each_time(bed: Proving, monkeypatch: pytest.Mon
         bed.undo_last()
     assert bed.tables() == ["a", "b", "c"]
     bed.site.backup()
-    now = datetime.datetime.now(datetime.UTC).timestamp()
-    monkeypatch.setenv("SLIPWAY_FENCE", f"{int(now * 1000) + 1} {bed.backups}")
+    run = f"{int(datetime.datetime.now(datetime.UTC).timestamp() * 1000)} {bed.backups}"
+    monkeypatch.setenv("SLIPWAY_FENCE", run)
     with pytest.raises(SlipwayError, match=rf"{NONE}the newest, \S+, was taken before this run began;"):
         bed.undo_last()
     monkeypatch.delenv("SLIPWAY_FENCE")

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._catalogue import Catalogue
 from ansible_collections.slipway.deploy.plugins.module_utils._schema_snapshot import Snapshot, renewed
@@ -27,10 +29,16 @@ def test_what_was_changed_by_hand_stays_drift(
     kept: Catalogue, before: Catalogue, after: Catalogue, expected: Catalogue
 ) -> None:
     old, new = frozenset({"1_a"}), frozenset({"1_a", "2_b"})
-    assert renewed(Snapshot(old, kept), Snapshot(old, before), Snapshot(new, after)) == Snapshot(new, expected)
+    made = frozenset(
+        name for name in ("table a", "index by hand", "index i", "column c") if before.get(name) != after.get(name)
+    )
+    before_them = Snapshot(old, kept, made=frozenset({"table of old"}))
+    result = renewed(before_them, Snapshot(old, before), Snapshot(new, after))
+    assert result == Snapshot(new, expected, made=made | {"table of old"})
 
 
 @pytest.mark.parametrize("kept", [None, Snapshot(frozenset(), {}), Snapshot(frozenset({"1_a"}), {}, "another way")])
 def test_without_a_snapshot_of_what_was_applied_before_all_is_kept(kept: Snapshot | None) -> None:
     before, after = (Snapshot(frozenset(names), {"table by hand": ""}) for names in (["1_a"], ["1_a", "2_b"]))
-    assert renewed(kept, before, after) == after
+    after = replace(after, catalogue={"table by hand": "", "table b": ""})
+    assert renewed(kept, before, after) == replace(after, made=frozenset({"table b"}))
