@@ -111,7 +111,8 @@ class Session:
         finally:
             self.undoing = False
             if not self.lost:
-                self.execute(f"ROLLBACK; {self._restore}")
+                roll_back(self.cursor)
+                self.restore()
 
     @property
     def _begin(self) -> str:
