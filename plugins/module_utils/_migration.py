@@ -65,6 +65,14 @@ class Reach:
 
 
 @dataclass(frozen=True)
+class Need:
+    """What a statement needs of the server: an extension's name, or ``ICU``. Known on the controller alone."""
+
+    what: str
+    place: str
+
+
+@dataclass(frozen=True)
 class Script:
     """The text of a ``migration.sql`` with its statements, and the name to give the file in messages.
 
@@ -77,6 +85,7 @@ class Script:
     destructive: tuple[Destruction, ...] = ()
     outside: tuple[Reach, ...] = ()
     lint: tuple[Lint, ...] = ()
+    needs: tuple[Need, ...] = ()
 
     def sql(self, statement: Statement) -> str:
         """The text of one statement."""

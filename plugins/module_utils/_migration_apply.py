@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
+import re
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -95,6 +96,21 @@ def _event_triggers(cursor: Cursor) -> bool:
     """Whether code of the user's may run at any statement."""
     cursor.execute("SELECT EXISTS (SELECT FROM pg_event_trigger WHERE evtenabled <> 'D')")
     return bool(one_row(cursor)[0])
+
+
+def _remedy(failed: StatementError) -> str:
+    """What to do where an extension can't be created, which is neither the file's fault nor the data's."""
+    sql = failed.script.sql(failed.script.statements[failed.number]) if failed.number is not None else ""
+    if not re.search(r"\bcreate\s+extension\b", sql, re.IGNORECASE):
+        return ""
+    if failed.code == "42501":
+        return "name the extension in app_extensions, so that the administrator creates it before migrations run again."
+    if failed.code in ("0A000", "58P01"):
+        return (
+            "the server does not have the extension: install it there (Debian: its package for this version of "
+            "PostgreSQL), or take an image that has it, and run again."
+        )
+    return ""
 
 
 class Application:
@@ -314,5 +330,6 @@ class Application:
             kept = "Its first statement is" if done == 1 else f"Its first {done} statements are"
             advice = f"{kept} kept: correct the rest of the file, or the data, and run again."
         else:
-            advice = "Nothing of this migration was kept: correct the file, or the data, and run again."
+            remedy = _remedy(failed) or "correct the file, or the data, and run again."
+            advice = f"Nothing of this migration was kept: {remedy}"
         return failed.explain(f"Migration {self.migration.name!r}", advice, more)

@@ -74,6 +74,13 @@ options:
     description: Whether a release serves that logs in as O(application), so that no former owner is needed any more.
     type: bool
     default: false
+  extensions:
+    description:
+      - Extensions for the login to create in the database, which the owner may not, with those that they require.
+      - One that is there already is left as it is.
+    type: list
+    elements: str
+    default: []
   environment_name:
     description: Name of the environment, kept in a line C(slipway.environment=NAME) of the database's comment.
     type: str
@@ -136,7 +143,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils import _access, _adoption, _login_roles, _seed
+from ansible_collections.slipway.deploy.plugins.module_utils import (
+    _access,
+    _adoption,
+    _extensions,
+    _login_roles,
+    _seed,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils import _backup_database as databases
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
     CONNECTION_SPEC,
@@ -201,10 +214,15 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     created = any(statement.sql.startswith("CREATE DATABASE") for statement in made)
     ready = not (module.check_mode and statements)
     remarks: list[str] = []
+    if module.check_mode and created:
+        statements += [_extensions.create(name) for name in params["extensions"]]
     if not (module.check_mode and (created or opened_up)):
         doing = f"Granting rights in database {server.database!r} as role {server.user!r}"
         # Another's table is given to the owner under a lock for which clients must not queue up for long.
         with sql_errors(doing), connection(server, lock_timeout="10s") as opened, opened, opened.cursor() as cursor:
+            extensions = _extensions.plan(cursor, params["extensions"])
+            send(cursor, extensions)
+            statements += extensions
             former: list[str] = []
             if _access.is_new(cursor, roles):
                 granted, former, remarks = _adoption.take_over(cursor, server.database, roles)
@@ -246,6 +264,7 @@ def main() -> None:
             "readonly": {"type": "str", "required": True},
             "readonly_password": {"type": "str", "required": True, "no_log": True},
             "released": {"type": "bool", "default": False},
+            "extensions": {"type": "list", "elements": "str", "default": []},
             "environment_name": {"type": "str", "required": True},
             "identity_file": {"type": "path", "required": True},
             "seedable": {"type": "bool", "default": False},

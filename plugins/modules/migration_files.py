@@ -24,6 +24,16 @@ options:
         data; M(slipway.deploy.migrations) then refuses those that are pending.
     type: bool
     default: true
+  embedded:
+    description: Whether the server is the one of M(slipway.deploy.embedded_postgres), which lacks most extensions and
+      ICU. Then fail at the first file that needs what it lacks, which the parse tree tells.
+    type: bool
+    default: false
+  extensions:
+    description: Extensions that the administrator is to create, which an embedded server must have too.
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment: slipway.deploy.attributes
 attributes:
   check_mode:

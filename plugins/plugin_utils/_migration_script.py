@@ -11,6 +11,7 @@ import resource
 from dataclasses import replace
 
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import (
+    Need,
     Reach,
     Script,
     Statement,
@@ -19,6 +20,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration import (
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_destructive import Destruction
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_destructions import Destructions
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_needs import needs
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_reach import Reaches
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_statements import (
     about,
@@ -71,6 +73,7 @@ def parse(raw: bytes, file: str, reaches: Reaches | None = None) -> Script:
     statements: list[Statement] = []
     destructive: list[Destruction] = []
     beyond: list[Reach] = []
+    needed: list[Need] = []
     destructions, reaches = Destructions(), reaches or Reaches()
     for start, end, tree in parsed:
         part = sql[start:end]
@@ -86,11 +89,14 @@ def parse(raw: bytes, file: str, reaches: Reaches | None = None) -> Script:
             line, column = locate(sql, start)
             what = f"{reach.what} ({file}:{line}:{column})"
             beyond.append(replace(reach, what=what, statement=len(statements) - 1))
+        for what in needs(tree, part):
+            line, column = locate(sql, start)
+            needed.append(Need(what, f"{file}:{line}:{column}"))
         for destruction in destructions.of(tree, part, file):
             line, column = locate(sql, start)
             destructive.append(replace(destruction, place=f"{file}:{line}:{column}"))
     _check_transactions(sql, file, statements)
-    return Script(file, sql, tuple(statements), tuple(destructive), tuple(beyond))
+    return Script(file, sql, tuple(statements), tuple(destructive), tuple(beyond), needs=tuple(needed))
 
 
 def _check_depth(sql: str, file: str) -> None:

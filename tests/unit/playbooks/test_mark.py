@@ -81,6 +81,7 @@ def test_the_preflight_compares_before_the_lock_is_taken() -> None:
     steps = {
         (task["ansible.builtin.include_role"]["name"], task["ansible.builtin.include_role"].get("tasks_from")): task
         for task in play["tasks"]
+        if "ansible.builtin.include_role" in task
     }
     order = list(steps)
     compare, lock = ("slipway.deploy.preflight", "database"), ("slipway.deploy.deployment", "lock")

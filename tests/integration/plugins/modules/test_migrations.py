@@ -188,3 +188,8 @@ def test_files_alone(ansible: Ansible) -> None:
     ansible.write("2_b", "SELEC 1;")
     assert "2_b/migration.sql:1:1: syntax error" in ansible.run("migration_files")["msg"]
     assert len(ansible.run("migration_files", strict=False)["problems"]) == 1
+    ansible.write("2_b", "CREATE EXTENSION citext;")
+    assert (
+        "2_b/migration.sql:1:1 needs the extension 'citext', which"
+        in ansible.run("migration_files", embedded=True)["msg"]
+    )
