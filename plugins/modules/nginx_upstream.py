@@ -42,9 +42,11 @@ options:
     type: str
     required: true
   header:
-    description: Header of the answer that names the release.
+    description:
+      - Header of the answer that names the release. Without one the release is known by its container alone, which the
+        configuration must name in the header C(X-Slipway-Upstream) of answers to a request with C(X-Slipway-Probe).
     type: str
-    default: X-Release
+    default: ""
   value:
     description: What O(header) must say. Empty for any answer with a 2xx status.
     type: str
@@ -122,6 +124,7 @@ timings:
   sample: {"test": 0.06, "switch": 0.11, "drain": 0.05, "retire": 0.3}
 """
 
+import http.client
 import os
 import time
 from typing import Any
@@ -132,9 +135,10 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 from ansible_collections.slipway.deploy.plugins.module_utils._fence import insist
 from ansible_collections.slipway.deploy.plugins.module_utils._host import (
     answers,
+    ask,
+    no_answer,
     read,
     replace_file,
-    trouble,
     wait_until,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
@@ -206,12 +210,21 @@ class Switch:
         old_workers = self.workers()
         insist()
         self.nginx("-s", "reload")
-        if not wait_until(lambda: not self.wrong_answer(), self.params["verify_timeout"]):
-            wrong = self.wrong_answer()
+        wait_until(self.decided, self.params["verify_timeout"])
+        wrong = self.wrong_answer()
+        if wrong and wrong.other_release:
+            self.put_back(reload=True)
+            raise SlipwayError(
+                f"Through nginx {wrong.what}: it is reached, but is another release than the one that was deployed, or "
+                "says so by mistake. The old configuration was put back and serves. Let the application say in "
+                f"{self.params['header']} the release that it is given, or name no such header: then the container "
+                "alone tells."
+            )
+        if wrong:
             log = masked(_docker.log_end(self.container), _docker.secrets(self.params["upstream"]))
             self.put_back(reload=True)
             raise SlipwayError(
-                f"Through nginx the new release does not answer: {wrong}; the old configuration was put back and "
+                f"Through nginx the new release does not answer: {wrong.what}; the old configuration was put back and "
                 f"serves. See whether {self.params['upstream'] or 'the release'} can be reached from "
                 f"{self.container}, whose log ends below.\n{log}"
             )
@@ -234,9 +247,20 @@ class Switch:
     def workers(self) -> set[str]:
         return _nginx.workers(_docker.must("top", self.container, "-eo", "pid,args"))
 
-    def wrong_answer(self) -> str:
-        """What is wrong with the answer through nginx, in a few words; nothing when the wanted release answers."""
-        return trouble(self.params["url"], self.params["header"], self.params["value"])
+    def decided(self) -> bool:
+        """Whether the wanted release answers, or waiting any longer is pointless."""
+        wrong = self.wrong_answer()
+        return wrong is None or wrong.other_release
+
+    def wrong_answer(self) -> _nginx.Fault | None:
+        """What is wrong with the answer through nginx; None when the wanted release answers."""
+        url = self.params["url"]
+        wanted = _nginx.Wanted(self.params["upstream"], self.params["header"], self.params["value"])
+        try:
+            status, headers = ask(url, **_nginx.PROBE)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            return _nginx.Fault(no_answer(url, error))
+        return wanted.fault(url, status, {name.lower(): text for name, text in headers.items()})
 
     def retirement(self) -> _nginx.Retirement:
         label = self.params["upstream_label"]
@@ -287,7 +311,7 @@ def main() -> None:
             "content": {"type": "str", "required": True},
             "config": {"type": "str", "default": "/etc/nginx/nginx.conf"},
             "url": {"type": "str", "required": True},
-            "header": {"type": "str", "default": "X-Release"},
+            "header": {"type": "str", "default": ""},
             "value": {"type": "str", "default": ""},
             "started": {"type": "bool", "default": False},
             "verify_timeout": {"type": "int", "default": 15},

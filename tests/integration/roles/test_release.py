@@ -132,6 +132,7 @@ def test_containers_are_hardened_and_bounded(site: Site) -> None:
         assert host["SecurityOpt"] == ["no-new-privileges"]
         assert host["RestartPolicy"]["Name"] == "unless-stopped"
         assert host["Memory"] > 0
+        assert host["PidsLimit"] > 0
         assert host["LogConfig"]["Config"]["max-size"] == "50m"
         assert found["Config"]["StopTimeout"] > 0
         assert found["Config"]["User"] not in ("", "root", "0")
@@ -241,6 +242,21 @@ def test_nginx_that_answers_nothing_is_restarted(site: Site) -> None:
         os.kill(int(line.split()[0]), signal.SIGSTOP)
     site.deploy("five")
     assert get(site.port)[1] == "five"
+
+
+def test_a_release_that_says_it_is_another_is_switched_back(site: Site) -> None:
+    found = site.run("six", run_env={"SAYS": "dev"})
+    assert found.status != 0
+    assert f"Through nginx container {NAME}-backend-" in found.output
+    assert "answers with X-Release 'dev' instead of 'six': it is reached, but is another release" in found.output
+    assert get(site.port)[1] == "five"
+
+
+def test_a_release_without_a_header_is_known_by_its_container(site: Site) -> None:
+    site.deploy("six", run_env={"SAYS": ""}, run_header="")
+    assert get(site.port)[1:] == ("", '{"status": "ok", "release": "six"}')
+    assert site.containers() == {"six": "running", "five": "exited"}
+    assert site.deploy("six", run_env={"SAYS": ""}, run_header="").changed == 0
 
 
 def test_absent_leaves_nothing_running(site: Site) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The smallest release: ``serve.py HOST PORT``; answers every GET with what RELEASE says.
 
-BROKEN has it answer 503 and log what it was given as DATABASE_URL.
+SAYS is what it says in X-Release instead. BROKEN has it answer 503 and log what it was given as DATABASE_URL.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 RELEASE = os.environ["RELEASE"]
+SAYS = os.environ.get("SAYS", RELEASE)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -21,7 +22,8 @@ class Handler(BaseHTTPRequestHandler):
         body = json.dumps({"status": "ok", "release": RELEASE}).encode()
         self.send_response(503 if os.environ.get("BROKEN") else 200)
         self.send_header("Content-Type", "application/json")
-        self.send_header("X-Release", RELEASE)
+        if SAYS:
+            self.send_header("X-Release", SAYS)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
