@@ -104,6 +104,12 @@ def test_container(container: Site) -> None:
     assert "reachable=True known=True created=True" in container.run()
     assert "changed=0 " in container.run()
     server = docker("container", "inspect", "--format", "{{.Id}} {{.State.StartedAt}}", NAME)
+    host = json.loads(docker("container", "inspect", NAME))[0]["HostConfig"]
+    assert (host["CapDrop"], host["SecurityOpt"]) == (["ALL"], ["no-new-privileges"])
+    added = {capability.removeprefix("CAP_") for capability in host["CapAdd"]}
+    assert added == {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"}
+    assert (host["Memory"], host["PidsLimit"]) == (2 * 2**30, 1024)
+    assert host["LogConfig"]["Config"]["max-size"] == "50m"
 
     # One that would be replaced still answers, so that a run in check mode can tell what is pending.
     found = container.run("--check", run_settings={"max_connections": 30})
