@@ -170,6 +170,17 @@ SELECT e.extname, s.nspname, e.extversion, pg_get_userbyid(e.extowner) FROM pg_e
 JOIN pg_namespace s ON s.oid = e.extnamespace WHERE e.extname <> 'plpgsql' ORDER BY e.oid
 """
 
+# Checks that look at the clock or at the session: by a function, or by a value such as CURRENT_DATE.
+CLOCK_CHECKS = """
+SELECT format('%I of %s', k.conname, coalesce(nullif(k.conrelid, 0)::regclass::text, format_type(k.contypid, NULL)))
+FROM pg_constraint k WHERE k.contype = 'c' AND k.oid >= 16384 AND (
+    k.conbin::text LIKE '%{SQLVALUEFUNCTION %' OR EXISTS (
+        SELECT FROM regexp_matches(k.conbin::text, ':funcid ([0-9]+) ', 'g') AS called
+        JOIN pg_proc p ON p.oid = called[1]::oid AND p.pronamespace = 'pg_catalog'::regnamespace
+        WHERE p.proname IN ('now', 'clock_timestamp', 'statement_timestamp', 'transaction_timestamp', 'timeofday')))
+ORDER BY 1
+"""
+
 
 @contextlib.contextmanager
 def moment(opened: Connection, snapshot: str = "") -> Iterator[Cursor]:
@@ -240,3 +251,10 @@ def read_extensions(opened: Connection) -> list[Extension]:
     with moment(opened) as cursor:
         cursor.execute(EXTENSIONS)
         return [Extension(*row) for row in cursor.fetchall()]
+
+
+def read_clock_checks(opened: Connection) -> list[str]:
+    """The checks that hold at one time and not at another, as ``name of table``."""
+    with moment(opened) as cursor:
+        cursor.execute(CLOCK_CHECKS)
+        return [row[0] for row in cursor.fetchall()]

@@ -73,7 +73,14 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils import _backup_database as databases
 from ansible_collections.slipway.deploy.plugins.module_utils import _backup_store as store
-from ansible_collections.slipway.deploy.plugins.module_utils._backup import AGAIN, backup_name, derived_name, notes
+from ansible_collections.slipway.deploy.plugins.module_utils._backup import (
+    AGAIN,
+    backup_name,
+    derived_name,
+    listed,
+    notes,
+)
+from ansible_collections.slipway.deploy.plugins.module_utils._backup_catalogue import read_clock_checks
 from ansible_collections.slipway.deploy.plugins.module_utils._backup_take import Backup
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
     CONNECTION_SPEC,
@@ -120,8 +127,16 @@ def work(module: AnsibleModule) -> dict[str, Any]:
                 raise SlipwayError(f"What the migrations make can't be restored from a backup. {error}") from error
             finally:
                 backup.discard()
+        with databases.reading(server) as opened:
+            clock = read_clock_checks(opened)
     for note in notes(manifest):
         module.warn(f"After these migrations: {note}")
+    if clock:
+        module.warn(
+            f"After these migrations a check looks at the clock or the session: {listed(clock)}. Rows can violate it "
+            "later without being changed, and then no backup can be proved: compare columns with each other, or check in "
+            "the application."
+        )
     return {"changed": False, "unproved": manifest.unproved}
 
 

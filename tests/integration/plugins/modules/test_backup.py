@@ -386,6 +386,16 @@ def test_what_migrations_made_is_restored_once_more(site: Site) -> None:
     arguments = {key: value for key, value in site.common.items() if key not in ("application", "environment_name")}
     assert run_module("restore_test", arguments) == {"changed": False, "unproved": [], "invocation": ANY}
     site.execute(
+        "CREATE TABLE voucher (a timestamptz CHECK (a > now()), b date CONSTRAINT day CHECK (b > CURRENT_DATE), "
+        "c timestamptz CHECK (c > '2020-01-01'))"
+    )
+    [warning] = run_module("restore_test", arguments)["warnings"]
+    assert warning.startswith(
+        "After these migrations a check looks at the clock or the session: day of public.voucher; voucher_a_check of "
+        "public.voucher. Rows can violate it later"
+    )
+    site.execute("DROP TABLE voucher")
+    site.execute(
         "CREATE FUNCTION half(n int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN n; END'; "
         "CREATE INDEX halves ON t (half(id)); "
         "CREATE OR REPLACE FUNCTION half(n int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN n / 0; END'"
