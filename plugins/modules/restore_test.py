@@ -134,8 +134,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     if clock:
         module.warn(
             f"After these migrations a check looks at the clock or the session: {listed(clock)}. Rows can violate it "
-            "later without being changed, and then no backup can be proved: compare columns with each other, or check in "
-            "the application."
+            "later without being changed, and then no backup can be proved: compare columns with each other, or check "
+            "in the application."
         )
     return {"changed": False, "unproved": manifest.unproved}
 

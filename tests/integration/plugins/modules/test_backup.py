@@ -389,11 +389,10 @@ def test_what_migrations_made_is_restored_once_more(site: Site) -> None:
         "CREATE TABLE voucher (a timestamptz CHECK (a > now()), b date CONSTRAINT day CHECK (b > CURRENT_DATE), "
         "c timestamptz CHECK (c > '2020-01-01'))"
     )
-    [warning] = run_module("restore_test", arguments)["warnings"]
-    assert warning.startswith(
+    assert (
         "After these migrations a check looks at the clock or the session: day of public.voucher; voucher_a_check of "
         "public.voucher. Rows can violate it later"
-    )
+    ) in str(run_module("restore_test", arguments)["warnings"])
     site.execute("DROP TABLE voucher")
     site.execute(
         "CREATE FUNCTION half(n int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN n; END'; "
