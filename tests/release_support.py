@@ -34,6 +34,7 @@ def ansible(home: Path, program: str, *arguments: str) -> subprocess.CompletedPr
             "PATH": os.environ["PATH"],
             "HOME": str(home),
             "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
+            "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default",
             "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
             "ANSIBLE_LOCALHOST_WARNING": "false",
             "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",

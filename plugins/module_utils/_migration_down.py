@@ -91,7 +91,11 @@ def undo(
 
                 def undo_one(name: str, again: str = "") -> None:
                     began = time.monotonic()
-                    _undo(session, table, files.payload, name, _live(table.read(cursor).rows or (), name))
+                    try:
+                        _undo(session, table, files.payload, name, _live(table.read(cursor).rows or (), name))
+                    except SlipwayError as error:
+                        error.details.update(changed=bool(undone), actions=actions)
+                        raise
                     undone.append(name)
                     actions.append(f"Undid {name}{again} in {time.monotonic() - began:.3f} s.")
 

@@ -286,6 +286,7 @@ def _apply(
                 applied += _undone(session, works[course.kept : course.kept + course.undone], at_end)
         except SlipwayError as error:
             error.details["migrations"] = report(plan, applied)
+            error.details["changed"] = not all(each.rolled_back for each in applied)
             raise
     return applied
 

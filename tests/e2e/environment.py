@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import textwrap
 import threading
 import urllib.error
 import urllib.request
@@ -22,14 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
-import yaml
 
 ROOT = Path(__file__).parents[2]
 PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 DATABASE = "autotest"
 LONGEST_RUN = 240  # seconds; many times what a run takes
 
-FAILURE = re.compile(r"^fatal: \[[^\]]+\]: FAILED! => *\n((?:    .*\n|\n)+)", re.MULTILINE)
+FAILURE = re.compile(r"^failed: \[[^\]]+\] => \S.*\n((?:    .*\n|\n)+)", re.MULTILINE)
 RECAP = re.compile(r"^(\w+) +: (ok=.*)$", re.MULTILINE)
 # What a running server or application writes at any time, whoever looks.
 LIVELY = re.compile(r"^(postgres/data/|run/|postgres/server\.log$|backend/log)")
@@ -53,7 +53,7 @@ class Outcome:
     @cached_property
     def messages(self) -> list[str]:
         """The `msg` of each failed task, in order."""
-        return [yaml.safe_load(block)["msg"] for block in FAILURE.findall(self.output)]
+        return [textwrap.dedent(block).strip() for block in FAILURE.findall(self.output)]
 
     @cached_property
     def recap(self) -> dict[str, int]:

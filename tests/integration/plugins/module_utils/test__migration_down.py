@@ -46,6 +46,18 @@ def refused(bed: Bed, *names: str) -> str:
     return str(caught.value)
 
 
+def test_what_was_undone_before_a_failure_counts_as_changed(bed: Bed) -> None:
+    bed.migrate()
+    beside(bed, "2_b", "down", "SELECT 1 / 0;")
+    with pytest.raises(SlipwayError) as caught:
+        bed.undo("3_c", "2_b")
+    assert caught.value.details["changed"] is True
+    assert str(caught.value.details["actions"]).startswith("['Undid 3_c in ")
+    with pytest.raises(SlipwayError) as caught:
+        bed.undo("2_b")
+    assert caught.value.details["changed"] is False
+
+
 def test_up_down_up_leaves_the_same_catalogue(bed: Bed, tmp_path: Path) -> None:
     bed.migrate()
     before = catalogue(bed, tmp_path / "dump.sql")

@@ -92,6 +92,15 @@ def test_four_runs(ansible: Ansible) -> None:
         assert "secret_text" not in json.dumps(again)
 
 
+def test_what_was_applied_before_a_failure_counts_as_changed(ansible: Ansible) -> None:
+    ansible.write("1_a", "CREATE TABLE a ();")
+    ansible.write("2_b", "SELECT 1 / 0;")
+    failed = ansible.run("migrations")
+    assert (failed["changed"], [each["name"] for each in failed["migrations"]["applied_now"]]) == (True, ["1_a"])
+    assert ansible.tables() == ["_prisma_migrations", "a"]
+    assert ansible.run("migrations")["changed"] is False
+
+
 def test_info_succeeds_in_any_state(ansible: Ansible) -> None:
     ansible.write("1_a", "CREATE TABLE a ();")
     fresh = ansible.run("migrations_info")
