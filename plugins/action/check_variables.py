@@ -13,6 +13,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible.vars.plugins import get_vars_from_inventory_sources
+from ansible_collections.slipway.deploy.plugins.lookup.generated_secret import PLACEHOLDER
 
 try:  # a value's file and line; not part of what Ansible promises, so that a place is all that would be missing
     from ansible._internal._datatag._tags import Origin
@@ -182,11 +183,18 @@ class ActionModule(ActionBase):
         if not errors:  # what the roles' variables are made from is there
             for role in arguments["roles"]:
                 errors += self.check_role(role, variables, wiring, spec)
+        generated = self.read_secrets(arguments.get("generated") or [], variables).values()
+        missing = PLACEHOLDER in generated
+        if missing and arguments.get("secrets_needed"):
+            errors.append(
+                f"{arguments['secrets_file']} does not hold the database's passwords: deploy first or, where another "
+                "controller has deployed, copy the file from there (mode 0600), or set the passwords in the inventory."
+            )
         if errors:
             return {"failed": True, "msg": "\n".join(errors), "errors": errors}
         for warning in arguments.get("warnings") or []:
             display.warning(warning)
-        return {"changed": False}
+        return {"changed": False, "secrets_missing": missing}
 
     def check_operator(self, spec: Spec, variables: Mapping[str, Any]) -> list[str]:
         """Errors in the variables that the operator sets in the inventory and with -e."""

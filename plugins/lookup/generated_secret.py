@@ -33,6 +33,12 @@ options:
     description: JSON file that holds the secrets, created with mode 0600 in a directory of mode 0700.
     required: true
     type: path
+  generate:
+    description: Whether a secret that is not there is generated. Else it is the placeholder, as in check mode.
+    type: bool
+    default: true
+    vars:
+      - name: slipway_generate_secrets
   length:
     description: Number of letters and digits of a new secret.
     type: int
@@ -52,6 +58,7 @@ _raw:
   elements: str
 """
 
+PLACEHOLDER = "not-generated-in-check-mode"
 ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
@@ -95,8 +102,8 @@ class LookupModule(LookupBase):
         kept = load(file)
         if all(name in kept for name in terms):
             return [kept[name] for name in terms]
-        if (variables or {}).get("ansible_check_mode"):
-            return [kept.get(name, "not-generated-in-check-mode") for name in terms]
+        if (variables or {}).get("ansible_check_mode") or not self.get_option("generate"):
+            return [kept.get(name, PLACEHOLDER) for name in terms]
         try:
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             hide_from_git(file)

@@ -125,14 +125,14 @@ class Cluster:
         if socket > SOCKET_PATH_LIMIT:
             raise SlipwayError(
                 f"The socket's directory {str(self.socket_dir)!r} is too long for a Unix socket "
-                f"({socket} of {SOCKET_PATH_LIMIT} bytes): set postgres_socket_dir to a shorter one."
+                f"({socket} of {SOCKET_PATH_LIMIT} bytes): set state_dir to a shorter one."
             )
         if self.exists():
             found = (self.data / "PG_VERSION").read_text().strip()
             if found != str(self.version):
                 raise SlipwayError(
-                    f"{self.data} holds a cluster of PostgreSQL {found} but postgres_version is {self.version}: set "
-                    f"postgres_version back to {found}, take a backup, and restore it into a new environment."
+                    f"{self.data} holds a cluster of PostgreSQL {found} but database_version is {self.version}: set "
+                    f"database_version back to {found}, take a backup, and restore it into a new environment."
                 )
         elif self.data.exists() and any(self.data.iterdir()):
             raise SlipwayError(
@@ -161,7 +161,7 @@ class Cluster:
         if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o022:
             raise SlipwayError(
                 f"The socket's directory {str(self.socket_dir)!r} belongs to uid {found.st_uid} or others may write to "
-                "it: remove it, or set postgres_socket_dir to another."
+                "it: remove it, or set state_dir to another."
             )
         (self.data / "postgresql.conf").write_text(self.configuration)
         self._run(

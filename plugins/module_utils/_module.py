@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -15,12 +15,24 @@ from ansible_collections.slipway.deploy.plugins.module_utils._interruption impor
 from ansible_collections.slipway.deploy.plugins.module_utils._secrets import of_environment
 
 
+def forget_caller(environment: MutableMapping[str, str]) -> None:
+    """Take out of ``environment`` what would change by accident how a server is reached, or what programs say.
+
+    libpq and PostgreSQL's programs take each variable PG… for a default (manual section 34.15): Slipway says all of it
+    itself. Messages that are read are English ones.
+    """
+    for name in [name for name in environment if name.startswith(("PG", "LC_", "LANG"))]:
+        del environment[name]
+    environment["LC_ALL"] = "C.UTF-8"
+
+
 def run(module: AnsibleModule, work: Callable[[AnsibleModule], dict[str, Any]], *, bookkeeping: bool = False) -> None:
     """Run ``work`` and exit with the result that it returns, or fail with the one sentence that it raises.
 
     Only while the run is in charge of the host; ``bookkeeping`` is about the runs themselves and always allowed.
     A signal that tells it to stop, or the loss of whoever reads the result, ends it at once and in order.
     """
+    forget_caller(os.environ)
     with interruptible():
         try:
             try:

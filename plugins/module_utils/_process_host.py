@@ -20,7 +20,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._process import Pro
 PRIVATE_HOST = "127.0.0.1"
 LOG_LIMIT = 10_000_000
 # What a release inherits of the environment in which it is started; all else it is given.
-INHERITED = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER")
+INHERITED = ("HOME", "LC_ALL", "LOGNAME", "PATH", "TMPDIR", "USER")
 
 
 def started(pid: int) -> str | None:

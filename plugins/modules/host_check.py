@@ -49,6 +49,31 @@ options:
     description: Megabytes that must be free.
     type: int
     default: 500
+  embedded:
+    description: Whether an embedded PostgreSQL is to run here, for which root needs a user namespace.
+    type: bool
+    default: false
+  secrets_file:
+    description: File of the controller that lacks the database's passwords, where it does.
+    type: str
+    default: ""
+  server:
+    description: A database server that must answer already.
+    type: dict
+    suboptions:
+      login_host: {description: Address., type: str, default: ""}
+      login_port: {description: Port., type: int, default: 5432}
+      login_unix_socket: {description: Directory of the socket., type: path, default: ""}
+      login_user: {description: Role., type: str, required: true}
+      login_password: {description: Its password., type: str, default: ""}
+      login_db: {description: Database., type: str, required: true}
+      ssl_mode:
+        description: As libpq's sslmode.
+        type: str
+        default: prefer
+        choices: [disable, allow, prefer, require, verify-ca, verify-full]
+      ca_cert: {description: File with the authority of the server's certificate., type: path}
+      connect_timeout: {description: Seconds to wait., type: int, default: 10}
 """
 
 EXAMPLES = r"""
@@ -70,14 +95,21 @@ host:
     free_megabytes: {description: Free space., type: int}
 """
 
+import os
+import pwd
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils import _docker, _process_host
+from ansible_collections.slipway.deploy.plugins.module_utils import _docker, _embedded, _process_host
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import CONNECTION_SPEC, Server, connect
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+
+# What the server's role leaves in the state directory of a database.
+IDENTITY = "database.json"
 
 
 def engine_version(optional: bool) -> str:
@@ -99,21 +131,84 @@ def holds_port(container: str, port: int) -> bool:
     return container in names
 
 
-def free_megabytes(directory: Path) -> int:
-    """Free space of the file system on which the directory is, or will be."""
+def existing(directory: Path) -> Path:
+    """The directory, or the nearest one above it that exists."""
     while not directory.exists():
         directory = directory.parent
-    return shutil.disk_usage(directory).free // 2**20
+    return directory
+
+
+def check_rights(directory: Path) -> None:
+    """Raise SlipwayError when this user may not make or fill the state directory."""
+    place = existing(directory)
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise SlipwayError(
+            f"User {user_name()} may not write to {place}, and the state directory {directory} is to be there: set "
+            f"state_dir to a directory of this user's, make {directory} and give it to {user_name()}, or become root "
+            "(ansible_become)."
+        )
+
+
+def check_namespace() -> None:
+    """Raise SlipwayError when this user is root and can't run PostgreSQL, which refuses root, as another."""
+    command = _embedded.unprivileged(["true"], os.geteuid())
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
+    if done.returncode:
+        raise SlipwayError(
+            "PostgreSQL does not run as root, and root may not make a user namespace here to run it under another id "
+            f"({' '.join(done.stderr.split())}): run as an ordinary user, allow user namespaces (sysctl "
+            "user.max_user_namespaces, or the container's seccomp profile), or set database_runtime to container or "
+            "external."
+        )
+
+
+def check_server(login: dict[str, Any]) -> None:
+    """Raise SlipwayError when the database server does not let the administrator in."""
+    server = Server.from_params(login)
+    try:
+        connect(server).close()
+    except SlipwayError as error:
+        reason = " ".join(str(error.__cause__ or error).split())
+        raise SlipwayError(
+            f"The database server at {server.address} lets nobody in as {server.user} ({reason}): start it, or correct "
+            "database_host, database_port and its password."
+        ) from error
+
+
+def user_name() -> str:
+    """Who runs this module; the number where the user has no name."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"uid {os.geteuid()}"
+
+
+def free_megabytes(directory: Path) -> int:
+    """Free space of the file system on which the directory is, or will be."""
+    return shutil.disk_usage(existing(directory)).free // 2**20
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     if not 0 < params["port"] < 2**16:
         raise SlipwayError(f"Port {params['port']} does not exist: set a port from 1 to 65535.")
+    directory = Path(params["directory"])
+    if params["secrets_file"] and (directory / IDENTITY).exists():
+        raise SlipwayError(
+            f"{params['secrets_file']} on this controller does not hold the database's passwords, but {directory} on "
+            "this host belongs to a database that has them: they are in that file on the controller that deployed it, "
+            "so copy it from there (mode 0600), or set the passwords in the inventory; nothing was generated."
+        )
+    check_rights(directory)
+    if params["embedded"]:
+        check_namespace()
     engine, ours = "", False
     if params["container"]:
         engine = engine_version(params["engine_optional"])
         ours = bool(engine) and holds_port(params["container"], params["port"])
+        for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
+            if os.environ.get(name):
+                module.warn(f"The containers are those of {name}={os.environ[name]}, as the environment says.")
     if params["process_directory"]:
         door = _process_host.Service(params["process_directory"]).record.door
         ours = ours or (door is not None and door.port == params["port"] and _process_host.alive(door))
@@ -124,7 +219,9 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             # It is the engine that publishes a container's port, and it may do what this user may not.
             if not (engine and isinstance(error.__cause__, PermissionError)):
                 raise
-    free = free_megabytes(Path(params["directory"]))
+    if params["server"]:
+        check_server(params["server"])
+    free = free_megabytes(directory)
     if free < params["free_megabytes"]:
         raise SlipwayError(
             f"{params['directory']} has {free} MB free, a deploy needs {params['free_megabytes']} MB: free some space, "
@@ -143,6 +240,9 @@ def main() -> None:
             "engine_optional": {"type": "bool", "default": False},
             "directory": {"type": "path", "required": True},
             "free_megabytes": {"type": "int", "default": 500},
+            "embedded": {"type": "bool", "default": False},
+            "secrets_file": {"type": "str", "default": "", "no_log": False},
+            "server": {"type": "dict", "options": CONNECTION_SPEC},
         },
         supports_check_mode=True,
     )

@@ -188,3 +188,31 @@ def test_every_verb_that_writes_asks_whose_database_it_is(deployed: Deployed, ve
         "use the right inventory, or the right server in this one."
     )
     assert (deployed.dump(), deployed.backups()) == before
+
+
+def test_a_second_controller_generates_no_passwords_for_a_database_that_has_them(deployed: Deployed) -> None:
+    deployed.first.succeeded()
+    elsewhere = deployed.directory / "other" / "secrets.json"
+    for playbook, sentence in (
+        (
+            "deploy.yml",
+            f"but {deployed.state} on this host belongs to a database that has them: they are in that file on ",
+        ),
+        ("playbooks/migrate.yml", "deploy first or, where another controller has deployed, copy the file from there "),
+    ):
+        outcome = deployed.play(playbook, secrets_file=elsewhere).failed()
+        assert sentence in outcome.messages[0]
+        assert f"{elsewhere} " in outcome.messages[0]
+        assert outcome.recap["changed"] == 0
+    deployed.play("playbooks/status.yml", secrets_file=elsewhere).failed()
+    assert not elsewhere.parent.exists()
+
+
+def test_the_operators_environment_changes_no_deploy(deployed: Deployed) -> None:
+    deployed.first.succeeded()
+    surroundings = {
+        "PGHOST": "192.0.2.1", "PGPORT": "54915", "PGSERVICE": "nowhere", "PGOPTIONS": "-c nothing=1",
+        "PGSSLMODE": "verify-full", "PGUSER": "nobody", "LC_ALL": "C", "DOCKER_HOST": "tcp://192.0.2.1:1",
+    }  # fmt: skip
+    outcome = deployed.play("deploy.yml", environ=surroundings).succeeded()
+    assert outcome.recap["changed"] == 0, outcome.output

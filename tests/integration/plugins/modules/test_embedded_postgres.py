@@ -272,3 +272,32 @@ def test_ordinary_user(request: pytest.FixtureRequest) -> None:
     finally:
         run_module_as(command, "embedded_postgres", {**server.arguments, "state": "absent"})
         shutil.rmtree(server.home)
+
+
+def test_the_operators_environment_changes_nothing(new: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    hostile = {
+        "PGPORT": "54915", "PGHOST": "192.0.2.1", "PGUSER": "somebody", "PGPASSWORD": "of-somebody",
+        "PGDATABASE": "elsewhere", "PGOPTIONS": "-c default_transaction_read_only=on", "PGSERVICE": "nowhere",
+        "PGSSLMODE": "verify-full", "PGTZ": "Asia/Tokyo", "PGCLIENTENCODING": "SJIS", "PGDATA": "/nowhere",
+        "PGDATESTYLE": "German", "LC_ALL": "de_DE.UTF-8", "LANG": "de_DE.UTF-8",
+    }  # fmt: skip
+    new.run(state="stopped")
+    for name, value in hostile.items():
+        monkeypatch.setenv(name, value)
+    assert "msg" not in new.run()
+    assert (new.home / "run" / ".s.PGSQL.5432").is_socket()
+    login = {
+        "login_unix_socket": str(new.home / "run"), "login_user": "postgres", "login_password": PASSWORD,
+        "login_db": "surroundings",
+    }  # fmt: skip
+    roles = {
+        f"{role}{suffix}": f"{role}-of-the-surroundings"
+        for role in ("owner", "application", "readonly")
+        for suffix in ("", "_password")
+    }
+    monkeypatch.setenv("PGOPTIONS", hostile["PGOPTIONS"])
+    monkeypatch.setenv("PGSERVICE", hostile["PGSERVICE"])
+    monkeypatch.setenv("PGCLIENTENCODING", hostile["PGCLIENTENCODING"])
+    made = run_module("database", {**login, **roles, "environment_name": "test", "identity_file": str(new.home / "id")})
+    assert made.get("msg") is None
+    assert made["database"]["created"] is True

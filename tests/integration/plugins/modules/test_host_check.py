@@ -138,7 +138,7 @@ def test_low_port_as_an_ordinary_user(monkeypatch: pytest.MonkeyPatch) -> None:
     if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) < 10:
         pytest.skip("every user may listen on every port here")
     command = [str(shutil.which("setpriv")), "--reuid=65534", "--clear-groups"]
-    where: dict[str, object] = {"address": "127.0.0.1", "port": 9, "directory": "/"}
+    where: dict[str, object] = {"address": "127.0.0.1", "port": 9, "directory": "/tmp"}
     assert run_module_as(command, "host_check", where)["msg"] == (
         "Nothing can listen on port 9 of 127.0.0.1: Permission denied; set another port or host."
     )
@@ -146,3 +146,70 @@ def test_low_port_as_an_ordinary_user(monkeypatch: pytest.MonkeyPatch) -> None:
         Path(name).chmod(0o755)
         engine(Path(name), monkeypatch, "case $1 in version) echo 27.1 ;; esac")
         assert run_module_as(command, "host_check", {**where, "container": "x"})["host"]["engine"] == "27.1"
+
+
+@pytest.mark.parametrize(
+    ("known", "file", "fit"), [(True, "", True), (False, "/s.json", True), (True, "/s.json", False)]
+)
+def test_passwords_of_a_database_that_another_controller_made(
+    tmp_path: Path, known: bool, file: str, fit: bool
+) -> None:
+    state = tmp_path / "not" / "yet"
+    if known:
+        state.mkdir(parents=True)
+        (state / "database.json").write_text("{}")
+    found = look(tmp_path, free_port(), secrets_file=file)
+    assert found.get("msg", "") == (
+        ""
+        if fit
+        else f"/s.json on this controller does not hold the database's passwords, but {state} on this host belongs to "
+        "a database that has them: they are in that file on the controller that deployed it, so copy it from there (mode "
+        "0600), or set the passwords in the inventory; nothing was generated."
+    )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_user_who_may_not_write_the_state_directory() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        Path(name).chmod(0o755)
+        state = f"{name}/state/shop"
+        command = [str(shutil.which("setpriv")), "--reuid=65534", "--clear-groups"]
+        where: dict[str, object] = {"address": "127.0.0.1", "port": free_port(), "directory": state}
+        assert run_module_as(command, "host_check", where)["msg"] == (
+            f"User nobody may not write to {name}, and the state directory {state} is to be there: set state_dir to a "
+            f"directory of this user's, make {state} and give it to nobody, or become root (ansible_become)."
+        )
+        Path(name).chmod(0o777)
+        assert "msg" not in run_module_as(command, "host_check", where)
+
+
+def test_root_without_the_right_to_a_user_namespace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "bin" / "unshare"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho unshare: unshare failed: Operation not permitted >&2; exit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert look(tmp_path, free_port(), embedded=True)["msg"] == (
+        "PostgreSQL does not run as root, and root may not make a user namespace here to run it under another id "
+        "(unshare: unshare failed: Operation not permitted): run as an ordinary user, allow user namespaces (sysctl "
+        "user.max_user_namespaces, or the container's seccomp profile), or set database_runtime to container or "
+        "external."
+    )
+    assert "msg" not in look(tmp_path, free_port())
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    assert "msg" not in look(tmp_path, free_port(), embedded=True)
+
+
+def test_an_external_server_that_lets_nobody_in(tmp_path: Path) -> None:
+    login = {"login_host": "127.0.0.1", "login_port": str(free_port()), "login_user": "admin", "login_db": "postgres"}
+    failed = look(tmp_path, free_port(), server={**login, "login_password": "of-nobody"})["msg"]
+    assert failed.startswith(f"The database server at 127.0.0.1:{login['login_port']} lets nobody in as admin (")
+    assert failed.endswith("): start it, or correct database_host, database_port and its password.")
+
+
+def test_an_engine_that_the_environment_names_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine(tmp_path, monkeypatch, "case $1 in version) echo 27.1 ;; esac")
+    monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2375")
+    warnings = look(tmp_path, free_port(), container="x")["warnings"]
+    assert "The containers are those of DOCKER_HOST=tcp://192.0.2.1:2375, as the environment says." in str(warnings)

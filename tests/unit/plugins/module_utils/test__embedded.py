@@ -51,7 +51,7 @@ def test_socket_path(tmp_path: Path) -> None:
     long = Path(f"{longest}x")
     assert refused(cluster(tmp_path, socket_dir=long)) == (
         f"The socket's directory '{long}' is too long for a Unix socket (108 of 107 bytes): "
-        "set postgres_socket_dir to a shorter one."
+        "set state_dir to a shorter one."
     )
 
 
@@ -62,7 +62,7 @@ def test_data_of_another_version(tmp_path: Path) -> None:
     (data / "PG_VERSION").write_text("16\n")
     cluster(tmp_path).check()
     assert refused(cluster(tmp_path, version=18)) == (
-        f"{data} holds a cluster of PostgreSQL 16 but postgres_version is 18: set postgres_version back to 16, take a "
+        f"{data} holds a cluster of PostgreSQL 16 but database_version is 18: set database_version back to 16, take a "
         "backup, and restore it into a new environment."
     )
 
