@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleError
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import advice, plain
 from ansible_collections.slipway.deploy.plugins.module_utils._host import replace_file
@@ -34,11 +35,10 @@ options:
     required: true
     type: path
   generate:
-    description: Whether a secret that is not there is generated. Else it is the placeholder, as in check mode.
+    description:
+      - Whether a secret that is not there is generated. Else it is the placeholder, as in check mode.
+      - By default what the variable C(slipway_generate_secrets) says, and V(true) without it.
     type: bool
-    default: true
-    vars:
-      - name: slipway_generate_secrets
   length:
     description: Number of letters and digits of a new secret.
     type: int
@@ -102,7 +102,7 @@ class LookupModule(LookupBase):
         kept = load(file)
         if all(name in kept for name in terms):
             return [kept[name] for name in terms]
-        if (variables or {}).get("ansible_check_mode") or not self.get_option("generate"):
+        if (variables or {}).get("ansible_check_mode") or not self._may_generate(variables or {}):
             return [kept.get(name, PLACEHOLDER) for name in terms]
         try:
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -116,3 +116,9 @@ class LookupModule(LookupBase):
         except OSError as error:
             raise AnsibleError(f"{file} can't be written: {plain(error)}; {advice(error)}.") from None
         return [kept[name] for name in terms]
+
+    def _may_generate(self, variables: dict[str, Any]) -> bool:
+        told = self.get_option("generate")
+        if told is None:  # a variable is handed over as it is written
+            told = self._templar.template(variables.get("slipway_generate_secrets", True))
+        return bool(boolean(told))

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lookup as an inventory uses it: Ansible finds its options, and tells it of check mode."""
+"""Whether a secret may be generated is a variable that Ansible templates."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -12,13 +11,15 @@ from modules import run_ansible
 pytestmark = pytest.mark.once
 
 
-def length(home: Path, *flags: str) -> object:
-    lookup = f"lookup('slipway.deploy.generated_secret', 'owner', file='{home}/state/secrets.json', length=50)"
-    return run_ansible("ansible.builtin.debug", {"msg": f"{{{{ {lookup} | length }}}}"}, home, *flags)["msg"]
-
-
-def test_check_mode_writes_nothing(tmp_path: Path) -> None:
-    assert length(tmp_path, "--check") == len("not-generated-in-check-mode")
-    assert not (tmp_path / "state").exists()
-    assert length(tmp_path) == 50
-    assert len(json.loads((tmp_path / "state" / "secrets.json").read_text())["owner"]) == 50
+@pytest.mark.parametrize(
+    ("may", "made"), [("{{ verb == 'deploy' }}", True), ("{{ verb == 'status' }}", False), (None, True)]
+)
+def test_a_variable_says_whether_secrets_are_generated(tmp_path: Path, may: str | None, made: bool) -> None:
+    file = tmp_path / "secrets.json"
+    flags = ["--extra-vars", "verb=deploy"]
+    if may is not None:
+        flags += ["--extra-vars", f'{{"slipway_generate_secrets": "{may}"}}']
+    arguments = {"msg": f"{{{{ lookup('slipway.deploy.generated_secret', 'owner', file='{file}') }}}}"}
+    found = run_ansible("ansible.builtin.debug", arguments, tmp_path, *flags)
+    assert (len(found["msg"]) == 40, file.exists()) == (made, made)
+    assert made or found["msg"] == "not-generated-in-check-mode"

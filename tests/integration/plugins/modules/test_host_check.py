@@ -163,8 +163,8 @@ def test_passwords_of_a_database_that_another_controller_made(
         ""
         if fit
         else f"/s.json on this controller does not hold the database's passwords, but {state} on this host belongs to "
-        "a database that has them: they are in that file on the controller that deployed it, so copy it from there (mode "
-        "0600), or set the passwords in the inventory; nothing was generated."
+        "a database that has them: they are in that file on the controller that deployed it, so copy it from there "
+        "(mode 0600), or set the passwords in the inventory; nothing was generated."
     )
 
 
