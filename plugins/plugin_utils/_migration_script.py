@@ -37,6 +37,8 @@ with contextlib.suppress(ImportError):  # the reader of the files says so
 
 # What pg_dump writes for psql alone; nothing of it is SQL.
 _PSQL_GUARD = re.compile(r"^\\(un)?restrict .*$", re.MULTILINE)
+_COPY = "COPY from or to the client works only in psql, write INSERT instead"
+_COMMAND = re.compile(r"\\(\w+|\S)")
 # So many characters hold no statement that is nested too deeply for the parser; of "1+1+1..." it takes 46,000.
 _NEVER_DEEP = 16 * 1024
 
@@ -68,8 +70,9 @@ def parse(raw: bytes, file: str, reaches: Reaches | None = None) -> Script:
         _check_depth(sql, file)
         parsed = trees(sql)
     except pglast.parser.ParseError as error:
-        message, offset = _shortened(error.args[0]), error.args[1]
-        raise NotApplicableError(_at(sql, file, len(sql.rstrip()) if offset is None else offset, message)) from error
+        offset = len(sql.rstrip()) if error.args[1] is None else error.args[1]
+        message, offset = _of_psql(sql, offset) or (_shortened(error.args[0]), offset)
+        raise NotApplicableError(_at(sql, file, offset, message)) from error
     statements: list[Statement] = []
     destructive: list[Destruction] = []
     beyond: list[Reach] = []
@@ -81,9 +84,7 @@ def parse(raw: bytes, file: str, reaches: Reaches | None = None) -> Script:
             message = "this gives up the locks that keep other runs away, delete it"
             raise NotApplicableError(_at(sql, file, start, message))
         if from_client(tree):
-            raise NotApplicableError(
-                _at(sql, file, start, "COPY from or to the client works only in psql, write INSERT instead")
-            )
+            raise NotApplicableError(_at(sql, file, start, _COPY))
         statements.append(Statement(start, end, kind(tree), about(tree), tables(tree)))
         if reach := reaches.of(tree, part):
             line, column = locate(sql, start)
@@ -156,6 +157,25 @@ def _check_transactions(text: str, file: str, statements: list[Statement]) -> No
         )
 
 
+def _of_psql(sql: str, offset: int) -> tuple[str, int] | None:
+    """What of psql's own a script holds that can't be parsed at an offset, and where it begins.
+
+    Behind a COPY from the client come its data, of which the parser can only say that they are no SQL.
+    """
+    end = offset
+    while (end := sql.rfind(";", 0, end)) >= 0:
+        with contextlib.suppress(pglast.parser.ParseError):  # the semicolon is within a statement
+            before = trees(sql[: end + 1])
+            return (_COPY, before[-1][0]) if before and from_client(before[-1][2]) else _command(sql, offset)
+    return _command(sql, offset)
+
+
+def _command(sql: str, offset: int) -> tuple[str, int] | None:
+    found = _COMMAND.match(sql, offset)
+    message = f"{found.group()} is a command of psql, not SQL: write what it does as SQL" if found else ""
+    return (message, offset) if found else None
+
+
 def _shortened(message: str) -> str:
     """The parser's message: after a quote that is never closed it holds the rest of the file."""
     line = message.split("\n", 1)[0][:120]
@@ -164,7 +184,4 @@ def _shortened(message: str) -> str:
 
 def _at(text: str, file: str, offset: int, message: str) -> str:
     line, column = locate(text, offset)
-    hint = ""
-    if text.split("\n")[line - 1].startswith("\\"):
-        hint = " (a line that begins with a backslash is a command of psql, not SQL)"
-    return f"{file}:{line}:{column}: {message}{hint}\n{excerpt(text, offset)}"
+    return f"{file}:{line}:{column}: {message}\n{excerpt(text, offset)}"
