@@ -47,7 +47,8 @@ options:
           The linter squawk finds something in a pending migration that matters to this database, such as a lock on a
           table of more than 10 MiB that stops its readers or writers. A comment C(-- slipway: allow RULE: REASON)
           before the statement, in it or after it on its line waives it there; squawk's own comments and settings have
-          no effect. V(warn) unless told otherwise; V(allow) does without squawk.
+          no effect. What is about style alone is at most warned of where nothing was ever applied. V(warn) unless told
+          otherwise; V(allow) does without squawk.
         type: str
         choices: [allow, warn, deny]
       drift:
@@ -81,4 +82,14 @@ options:
         description: Who says so.
         type: str
         required: true
+  policy_names:
+    description: What O(policy) and O(waivers) are called by those who set them, to be named in messages.
+    type: dict
+    suboptions:
+      policy:
+        description: The name for O(policy).
+        type: str
+      waivers:
+        description: The name for O(waivers).
+        type: str
 """

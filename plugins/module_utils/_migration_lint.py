@@ -52,6 +52,11 @@ class Lint:
         return {"migration": migration, **known}
 
 
+def is_style(lint: Lint) -> bool:
+    """Whether a finding is about how something is written or named, whatever the tables hold."""
+    return RULES[lint.rule] < 0
+
+
 def matters(cursor: Cursor, lint: Lint) -> bool:
     """Whether a finding is about this database: its rule's size is exceeded by a table that the statement is about."""
     limit = RULES[lint.rule]

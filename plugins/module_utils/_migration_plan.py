@@ -15,7 +15,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration import (
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_destructive import Destruction
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import History, Row
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_leftovers import obstacle
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_lint import Lint
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_lint import Lint, is_style
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import Holder
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import Finding
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_progress import Progress
@@ -57,6 +57,11 @@ class Plan:
         return next((state for state, holds in states.items() if holds), "up_to_date")
 
     @property
+    def empty(self) -> bool:
+        """Whether nothing was ever made here, so that what the files were written like is past, and no news."""
+        return not self.applied and not self.other_tables
+
+    @property
     def findings(self) -> list[Finding]:
         """All that is out of the ordinary, a sentence each."""
         found = [Finding("", row.name, _failed(row, self.running)) for row in self.failed]
@@ -65,7 +70,9 @@ class Plan:
                 "edited",
                 row.name,
                 f"The migration {row.name!r} was edited after it was applied (its checksum was {row.checksum}): "
-                "restore the file from version control and put the change into a new migration.",
+                "restore the file from version control and put the change into a new migration; when it was edited "
+                "upstream and the database need not change, record it anew: resolve with state=repaired "
+                "(slipway.deploy.migration_resolve).",
             )
             for row in self.edited
         ]
@@ -110,7 +117,7 @@ class Plan:
             for name, each in self.destructive
         ]
         found += [
-            Finding("lint", name, f"{each.place}: {each.message} ({each.rule})")
+            Finding("lint", name, f"{each.place}: {each.message} ({each.rule})", mild=self.empty and is_style(each))
             for name, each in self.lint
             if not each.waiver
         ]

@@ -198,7 +198,7 @@ def _outcome(before: Sequence[str], plan: Plan) -> str:
 
 def _check(plan: Plan, verdict: Verdict) -> None:
     if verdict.denied:
-        raise SlipwayError("\n".join(each.text for each in verdict.denied), migrations=plan.result())
+        raise SlipwayError("\n".join(verdict.problems), migrations=plan.result())
 
 
 def check_version(number: int) -> None:

@@ -56,7 +56,7 @@ EXAMPLES = r"""
 
 - name: Stop unless it is up to date
   ansible.builtin.assert:
-    that: state.migrations.status == 'up_to_date'
+    that: state.accepted
     fail_msg: "{{ state.problems | join('\n') }}"
 """
 
@@ -69,6 +69,10 @@ digest:
   description: The SHA-256 of the files, for the option O(slipway.deploy.migrations#module:digest).
   returned: success
   type: str
+accepted:
+  description: Whether nothing is pending and, by O(policy) and O(waivers), nothing is a problem of the history.
+  returned: success
+  type: bool
 status:
   description: The same as C(migrations.status).
   returned: success
@@ -109,8 +113,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     """Gather and report."""
     server, files = Server.from_params(module.params), Files.from_params(module.params)
     plan, verdict = survey(server, files)
-    problems, remarks = ([each.text for each in found] for found in (verdict.denied, verdict.warned))
-    remarks += plan.notes
+    problems, remarks = verdict.problems, [*(each.text for each in verdict.warned), *plan.notes]
+    accepted = not plan.pending and not problems
     against, drift = "", list[Difference]()
     if module.params["drift"] != "none" and files.policy.rules["drift"] != "allow":
         comparison = Comparison.from_params(module.params, server, module.check_mode)
@@ -118,10 +122,13 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             against, drift = comparison.differences(files, module.params["drift"])
         except SlipwayError as unknown:
             remarks.append(f"Whether anything was changed besides the migrations is not known: {unknown}")
-    (problems if files.policy.rules["drift"] == "deny" else remarks).extend(str(each) for each in drift)
+    denied = files.policy.rules["drift"] == "deny"
+    (problems if denied else remarks).extend(str(each) for each in drift)
+    problems += [files.policy.advice("drift")] if denied and drift else []
     return {
         "changed": False,
         "status": plan.status,
+        "accepted": accepted,
         "problems": problems,
         "remarks": remarks,
         "migrations": plan.result(),

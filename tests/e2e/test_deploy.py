@@ -144,6 +144,22 @@ def test_a_ninth_migration_is_applied_behind_a_proved_backup(deployed: Deployed,
     assert deployed.records()[-1]["status"] == "succeeded"
 
 
+def test_the_policy_that_lets_an_older_release_in_holds_everywhere(deployed: Deployed, ninth: str) -> None:
+    aside = (deployed.migrations / ninth).rename(deployed.directory / ninth)
+    stopgap = (
+        "set app_migrations_policy: {ahead: warn}, or add to app_migrations_waivers for one migration: {migration: "
+    )
+    for refused in (deployed.play("playbooks/verify.yml"), deployed.play("playbooks/status.yml")):
+        assert f"The migration '{ninth}' was applied at " in refused.failed().output
+        assert stopgap in " ".join(refused.output.split())
+
+    warn = ("-e", '{"app_migrations_policy": {"ahead": "warn"}}')
+    waived = {"migration": ninth, "rule": "ahead", "reason": "a stopgap", "author": "ada"}
+    deployed.play("playbooks/verify.yml", *warn).succeeded()
+    deployed.play("playbooks/status.yml", "-e", json.dumps({"app_migrations_waivers": [waived]})).succeeded()
+    aside.rename(deployed.migrations / ninth)
+
+
 def test_a_wrong_migration_leaves_everything_as_it_was(deployed: Deployed, ninth: str) -> None:
     if ninth not in deployed.history():
         deployed.deploy().succeeded()

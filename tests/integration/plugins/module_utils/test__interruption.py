@@ -39,7 +39,7 @@ def bed(postgres: Postgres, tmp_path: Path) -> Bed:
     return Bed(postgres, postgres.database(), directory)
 
 
-def until(condition: Callable[[], object], seconds: float = 30) -> None:
+def until(condition: Callable[[], object], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -85,7 +85,7 @@ def strike(bed: Bed, run: subprocess.Popen[str], target: str, name: str, after: 
     time.sleep(after)
     with contextlib.suppress(ProcessLookupError, FileNotFoundError, IndexError):  # it has ended meanwhile
         os.kill(process(run.pid, target), signal.Signals[name])
-    output = run.communicate(timeout=60)[0]
+    output = run.communicate(timeout=120)[0]
     if (target, name) == ("controller", "SIGINT"):
         assert bed.sql(OURS) == []  # all is over when the prompt returns
     until(lambda: bed.sql(OURS) == [])

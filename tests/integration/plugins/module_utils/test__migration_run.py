@@ -506,3 +506,12 @@ def test_lint_is_denied_and_waived_in_the_file(filled: Bed) -> None:
     (found,) = filled.survey().result()["lint"]
     assert (found["migration"], found["waiver"]) == ("2_i", reason)
     assert filled.migrate()["status"] == "up_to_date"
+
+
+def test_style_stops_only_what_is_new(bed: Bed) -> None:
+    bed.policy = Policy({**DEFAULTS, "lint": "deny"})
+    bed.write("1_a", f"CREATE TABLE a (x char(3), {'y' * 64} int);")
+    outcome = bed.outcome(bed.files())
+    assert [warning.rsplit(" ", 1)[1] for warning in outcome.warnings] == ["(ban-char-field)", "(identifier-too-long)"]
+    bed.write("2_b", "CREATE TABLE b (x char(3));")
+    assert bed.fails().splitlines()[0].endswith("(ban-char-field)")

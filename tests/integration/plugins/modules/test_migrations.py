@@ -14,6 +14,7 @@ import pytest
 from conftest import Postgres
 
 ROOT = Path(__file__).parents[4]
+SIGNED = {"reason": "because", "author": "ada"}
 
 
 @dataclass
@@ -113,7 +114,16 @@ def test_info_succeeds_in_any_state(ansible: Ansible) -> None:
     assert [problem.split(" (")[0] for problem in edited["problems"]] == [
         "The migration '1_a' was edited after it was applied",
         f'{ansible.directory}/2_b/migration.sql:1:1: syntax error at or near "no"\n1 | no SQL\n  | ^',
+        "To let the file differ from what was applied, set policy: {edited: warn}, or add to waivers for one "
+        "migration: {migration: NAME, rule: edited, reason: WHY, author: WHO}.",
     ]
+    for accepting in ({"policy": {"edited": "warn"}}, {"waivers": [{"migration": "1_a", "rule": "edited", **SIGNED}]}):
+        assert ansible.run("migrations_info", **accepting)["accepted"] is False  # one is pending
+    (ansible.directory / "2_b" / "migration.sql").unlink()
+    (ansible.directory / "2_b").rmdir()
+    for accepting in ({"policy": {"edited": "warn"}}, {"waivers": [{"migration": "1_a", "rule": "edited", **SIGNED}]}):
+        found = ansible.run("migrations_info", **accepting)
+        assert (found["accepted"], found["status"], found["problems"], len(found["remarks"])) == (True, "edited", [], 1)
 
 
 def test_errors(ansible: Ansible) -> None:
@@ -132,7 +142,7 @@ def test_policy_and_lint(ansible: Ansible) -> None:
     ansible.write("2_b", "DROP TABLE a;")
     ansible.write("3_c", "CREATE TABLE c (x char(3));")
     found = ansible.run("migrations_info", policy={"destructive": "deny"})
-    assert len(found["problems"]) == len(found["remarks"]) == 1
+    assert (len(found["problems"]), len(found["remarks"])) == (2, 1)  # the second says how to let it pass
     assert found["migrations"]["destructive"] == ["2_b"]
     assert [each["rule"] for each in found["migrations"]["lint"]] == ["ban-char-field"]
     assert "drops the table" in ansible.run("migrations", policy={"destructive": "deny"})["msg"]

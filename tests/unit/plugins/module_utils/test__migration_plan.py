@@ -135,7 +135,8 @@ STOPS = [
         [row("1_a", checksum="abc", **FINISHED)],
         0,
         "The migration '1_a' was edited after it was applied (its checksum was abc): restore the file from version "
-        "control and put the change into a new migration.",
+        "control and put the change into a new migration; when it was edited upstream and the database need not "
+        "change, record it anew: resolve with state=repaired (slipway.deploy.migration_resolve).",
     ),
     (
         [B],

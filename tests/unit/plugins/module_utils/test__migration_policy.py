@@ -46,6 +46,29 @@ def test_a_denial_names_what_its_rule_is_waived_for(waivers: tuple[Waiver, ...],
     assert denied.text == f"It is missing.{added}"
 
 
+ADVICE = [
+    ("ahead", "To run an older release on this database, as a stopgap, set app_rules: {ahead: warn}, or add to "
+     "app_exceptions for one migration: {migration: NAME, rule: ahead, reason: WHY, author: WHO}."),
+    ("lint", "To go on all the same, set app_rules: {lint: warn}, or add to app_exceptions for one migration: "
+     "{migration: NAME, rule: lint, reason: WHY, author: WHO}."),
+    ("drift", "To go on all the same, set app_rules: {drift: warn}."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rule", "advice"), ADVICE)
+def test_a_denial_says_once_how_to_let_it_pass_in_the_operators_words(rule: str, advice: str) -> None:
+    names = {"policy": "app_rules", "waivers": "app_exceptions"}
+    policy = Policy.from_params({"policy": {rule: "deny"}, "waivers": [], "policy_names": names})
+    found = [Finding(rule, name, f"{name} is so.") for name in ("1_a", "2_b")]
+    assert policy.judge(found).problems == ["1_a is so.", "2_b is so.", advice]
+
+
+def test_what_is_mild_is_at_most_warned_of() -> None:
+    mild = Finding("lint", "1_a", "Too long a name.", mild=True)
+    assert Policy({**DEFAULTS, "lint": "deny"}).judge([mild]).warned == (mild,)
+    assert Policy({**DEFAULTS, "lint": "allow"}).judge([mild]).warned == ()
+
+
 def test_what_has_no_rule_is_always_denied() -> None:
     assert Policy(dict.fromkeys(DEFAULTS, "allow"), (WAIVER,)).judge([ALWAYS]).denied == (ALWAYS,)
 

@@ -110,12 +110,12 @@ PROBLEMS = [
      "2 | \tSELECT 'é' oops oops\n  | \t                ^"),
     ("\\connect x\n", "m/1_a/migration.sql:1:1: \\connect is a command of psql, not SQL: write what it does as SQL\n"
      "1 | \\connect x\n  | ^"),
-    ("SELECT format('x') \\gexec", "m/1_a/migration.sql:1:20: \\gexec is a command of psql, not SQL: write what it does "
-     "as SQL\n1 | SELECT format('x') \\gexec\n  |                    ^"),
-    ("SELECT 1;\nCOPY t (a) FROM stdin;\nAT\tO'Neil; x\n\\N\t\n\\.\nSELECT 2;", "m/1_a/migration.sql:2:1: COPY from or to "
-     "the client works only in psql, write INSERT instead\n2 | COPY t (a) FROM stdin;\n  | ^"),
-    ("COPY t FROM stdin;\n\\.\n", "m/1_a/migration.sql:1:1: COPY from or to the client works only in psql, write INSERT "
-     "instead\n1 | COPY t FROM stdin;\n  | ^"),
+    ("SELECT format('x') \\gexec", "m/1_a/migration.sql:1:20: \\gexec is a command of psql, not SQL: write what it "
+     "does as SQL\n1 | SELECT format('x') \\gexec\n  |                    ^"),
+    ("SELECT 1;\nCOPY t (a) FROM stdin;\nAT\tO'Neil; x\n\\N\t\n\\.\nSELECT 2;", "m/1_a/migration.sql:2:1: COPY from or "
+     "to the client works only in psql, write INSERT instead\n2 | COPY t (a) FROM stdin;\n  | ^"),
+    ("COPY t FROM stdin;\n\\.\n", "m/1_a/migration.sql:1:1: COPY from or to the client works only in psql, write "
+     "INSERT instead\n1 | COPY t FROM stdin;\n  | ^"),
     (";; x", 'm/1_a/migration.sql:1:4: syntax error at or near "x"\n1 | ;; x\n  |    ^'),
     ("COPY t FROM stdin;", "m/1_a/migration.sql:1:1: COPY from or to the client works only in psql, write INSERT "
      "instead\n1 | COPY t FROM stdin;\n  | ^"),
