@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
@@ -29,6 +29,8 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration_apply im
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_decisions import record
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_destructive import real
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_effects import Reading, effects
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_effects import read as read_rows
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import COLUMNS, HistoryTable, quote
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_lint import matters
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import (
@@ -40,7 +42,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks im
     holder,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_plan import Plan, make_plan
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import Policy, Verdict
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import Finding, Policy, Verdict
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_rehearsal import Extent, extent, not_rehearsed
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_session import Session, StatementError
 
@@ -96,13 +98,14 @@ def _runs(cursor: Cursor) -> Holder | None:
 class Outcome:
     """The state of the database as a module returns it, what was done and what to warn of, in sentences.
 
-    ``stopped`` is the warning about what was not rehearsed, if there is one.
+    ``stopped`` is the warning about what was not rehearsed, if there is one, ``effects`` what was lost in a rehearsal.
     """
 
     migrations: dict[str, Any]
     actions: list[str]
     warnings: list[str]
     stopped: str = ""
+    effects: list[dict[str, str]] = field(default_factory=list)
 
 
 def survey(server: Server, files: Files) -> tuple[Plan, Verdict]:
@@ -147,6 +150,7 @@ def migrate(
         plan, verdict = files.compare(cursor)
         applied: list[Applied] = []
         course, stopped = Extent(0), ""
+        observed = Effects(cursor, files.policy, rehearsal and files.policy.rules["destructive"] != "allow")
         if plan.pending or verdict.denied:
             with held(cursor, patience.lock_wait):
                 plan, verdict = files.compare(cursor)
@@ -155,12 +159,49 @@ def migrate(
                 course = extent(scripts) if rehearsal else Extent(len(scripts))
                 if course.kept or course.undone:
                     with telling(cursor, files, plan.applied), around(cursor, files.schema):
-                        applied = _apply(server, cursor, files, plan, verdict, patience, course, at_end)
+                        applied = _apply(server, cursor, files, plan, verdict, patience, course, at_end, observed)
                 if len(applied) < len(scripts):
                     stopped = not_rehearsed(f"The migration {plan.pending[len(applied)].name!r}", course.stop)
     actions = [f"{_told(each, course)} in {each.seconds:.3f} s." for each in applied]
-    warnings = [each.text for each in verdict.warned] + ([stopped] if stopped else [])
-    return Outcome(report(plan, applied), actions, warnings, stopped)
+    warnings = [each.text for each in (*verdict.warned, *observed.warned)] + ([stopped] if stopped else [])
+    return Outcome(report(plan, applied), actions, warnings, stopped, observed.found)
+
+
+class Effects:
+    """What migrations lose of what a copy held before the first of them, and what a policy says of it.
+
+    Nothing is looked at unless it is to be ``observed``, and nothing can be lost where there was no table.
+    """
+
+    def __init__(self, cursor: Cursor, policy: Policy, observed: bool) -> None:
+        self.found: list[dict[str, str]] = []
+        self.warned: list[Finding] = []
+        self._cursor = cursor
+        self._policy = policy
+        self._observed = observed
+        self._first: Reading = {}
+        self._told: set[str] = set()
+
+    def begin(self) -> None:
+        """Read what is there before the first migration."""
+        self._first = read_rows(self._cursor) if self._observed else {}
+
+    def judge(self, migration: str) -> None:
+        """See what a migration lost. Raises SlipwayError when the policy denies it."""
+        lost = effects(self._first, read_rows(self._cursor)) if self._first else []
+        lost = [each for each in lost if each not in self._told]
+        self._told.update(lost)
+        self.found += [{"migration": migration, "effect": each} for each in lost]
+        if lost:
+            text = f"The migration {migration!r}, rehearsed on a copy, {'; '.join(lost[:5])}"
+            text += f"; and {len(lost) - 5} more." if len(lost) > 5 else "."
+            verdict = self._policy.judge([Finding("destructive", migration, text)])
+            self.warned += verdict.warned
+            if verdict.denied:
+                raise SlipwayError(
+                    f"{verdict.denied[0].text} The policy destructive denies that, and the database itself was not "
+                    "touched: change the file, or waive the rule for this migration (app_migrations_waivers)."
+                )
 
 
 def _told(applied: Applied, course: Extent) -> str:
@@ -264,6 +305,7 @@ def _apply(
     patience: Patience,
     course: Extent,
     at_end: Callable[[Cursor], None] | None,
+    observed: Effects,
 ) -> list[Applied]:
     applied: list[Applied] = []
     table = HistoryTable(files.schema)
@@ -273,6 +315,7 @@ def _apply(
             record(cursor, waiver.migration, waiver.decision)
         try:
             works = [Application(session, table, each, files.payload.scripts, watch, patience) for each in plan.pending]
+            observed.begin()
             while len(applied) < course.kept:
                 insist()
                 work, *others = works[len(applied) : min(len(applied) + AT_ONCE, course.kept)]
@@ -282,8 +325,9 @@ def _apply(
                     applied += advance(session, [work, *others])
                 except StatementError as error:
                     raise SlipwayError(work.failure(error)) from error
+                observed.judge(applied[-1].name)
             if course.undone:
-                applied += _undone(session, works[course.kept : course.kept + course.undone], at_end)
+                applied += _undone(session, works[course.kept : course.kept + course.undone], at_end, observed)
         except SlipwayError as error:
             error.details["migrations"] = report(plan, applied)
             error.details["changed"] = not all(each.rolled_back for each in applied)
@@ -291,7 +335,9 @@ def _apply(
     return applied
 
 
-def _undone(session: Session, works: list[Application], at_end: Callable[[Cursor], None] | None) -> list[Applied]:
+def _undone(
+    session: Session, works: list[Application], at_end: Callable[[Cursor], None] | None, observed: Effects
+) -> list[Applied]:
     """Apply migrations in a transaction that is rolled back, up to one that turns out to want one of its own."""
     applied: list[Applied] = []
     with session.undone():
@@ -302,6 +348,7 @@ def _undone(session: Session, works: list[Application], at_end: Callable[[Cursor
                 if failed.code in WANTS_ITS_OWN:
                     break
                 raise SlipwayError(work.failure(failed)) from failed
+            observed.judge(work.migration.name)
         if at_end:
             at_end(session.cursor)
     return applied

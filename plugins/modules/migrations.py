@@ -127,6 +127,18 @@ actions:
   type: list
   elements: str
   sample: ["Applied 20250728210351_init in 0.031 s."]
+effects:
+  description:
+    - What the migrations of a rehearsal lost of what the copy held before them, whatever their statements look like.
+      The policy C(destructive) is about these, too.
+    - Tables and columns that are gone, rows that are fewer, values that are gone or are all the same now, tables that
+      are no longer logged. Values of tables over 8 MiB are not compared, and rows of those over 512 MiB not counted.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    migration: {description: The migration's name., type: str}
+    effect: {description: What it did., type: str}
 release:
   description: The option O(release).
   returned: success
@@ -258,6 +270,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         "changed": bool(outcome.actions),
         "actions": outcome.actions,
         "migrations": outcome.migrations,
+        "effects": [] if module.check_mode else outcome.effects,
         "release": given["release"],
     }
 
