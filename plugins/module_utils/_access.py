@@ -128,7 +128,7 @@ def check_stamp(found: str, environment: str, database: str) -> None:
     if found not in ("", environment):
         raise SlipwayError(
             f"Database {database!r} belongs to environment {found!r} but this inventory is {environment!r}: "
-            "nothing was changed; use the right inventory, or the right login_* settings in this one."
+            "nothing was changed; use the right inventory, or the right server in this one."
         )
 
 

@@ -56,8 +56,12 @@ _ADVICE = {
     "for parameter": "correct this setting",
     "not currently accepting connections": "a deploy opens what an interrupted restore left closed; what somebody "
     "closed on purpose, ALTER DATABASE … ALLOW_CONNECTIONS true opens again",
-    "": "check that the server runs and that the login_* settings name it",
+    "password authentication failed": "if the database is new to Slipway, run a deploy first, which makes the role "
+    "with its password; else correct the password",
+    "": "check that the server runs and is the one that is meant",
 }
+# libpq gives no SQLSTATE of a connection that failed. The server does not tell a wrong password from an unknown role.
+_REFUSED = re.compile(r"password authentication failed for user")
 
 
 _LOST = "see that the server runs, and in its log why it ended the session, and run again"
@@ -110,10 +114,15 @@ class Server:
         return replace(self, database=database)
 
 
+class LoginRefusedError(SlipwayError):
+    """The server has no such role, or the role has another password."""
+
+
 def connect(server: Server, application_name: str = "slipway", **options: str) -> Connection:
     """Open a connection (autocommit off); ``options`` are server settings such as ``lock_timeout='2s'``.
 
-    Raises SlipwayError naming the database, the address and the role when that is not possible.
+    Raises SlipwayError naming the database, the address and the role when that is not possible, LoginRefusedError for a
+    wrong password or an unknown role.
     """
     if psycopg2 is None:
         raise SlipwayError(
@@ -139,18 +148,11 @@ def connect(server: Server, application_name: str = "slipway", **options: str) -
     except psycopg2.OperationalError as error:
         reason = " ".join(str(error).split())
         advice = next((advice for said, advice in _ADVICE.items() if said in reason), _ADVICE[""])
-        raise SlipwayError(
+        kind = LoginRefusedError if _REFUSED.search(reason) else SlipwayError
+        raise kind(
             f"Can't connect to database {server.database!r} at {server.address} as role {server.user!r}: {reason}; "
             f"{advice}."
         ) from error
-
-
-def refuses_login(error: SlipwayError) -> bool:
-    """Whether the server refuses the role's password, or has no such role, which it does not tell apart.
-
-    libpq gives no SQLSTATE of a connection that failed, so that PostgreSQL's text must do (28P01).
-    """
-    return re.search(r'password authentication failed for user "|role ".*" does not exist', str(error)) is not None
 
 
 @contextlib.contextmanager

@@ -15,8 +15,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ansible_collections.slipway.deploy.plugins.module_utils._access import Statement, literal, quote
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server, connect, one_row, refuses_login
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
+    LoginRefusedError,
+    Server,
+    connect,
+    one_row,
+)
 
 with contextlib.suppress(ImportError):  # where the target lacks it, connect() says so
     from psycopg2.extensions import encrypt_password
@@ -126,9 +130,7 @@ def lets_in(server: Server, role: str, password: str) -> bool:
     """
     try:
         connect(replace(server, user=role, password=password)).close()
-    except SlipwayError as error:
-        if not refuses_login(error):
-            raise
+    except LoginRefusedError:
         return False
     return True
 

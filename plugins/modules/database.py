@@ -153,10 +153,10 @@ from ansible_collections.slipway.deploy.plugins.module_utils import (
 from ansible_collections.slipway.deploy.plugins.module_utils import _backup_database as databases
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
     CONNECTION_SPEC,
+    LoginRefusedError,
     Server,
     autocommit,
     connection,
-    refuses_login,
     sql_errors,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
@@ -173,9 +173,7 @@ def telling_of_the_password(server: Server) -> Iterator[None]:
     """Say what to do when the server refuses the administrator's password, which only its first start takes over."""
     try:
         yield
-    except SlipwayError as error:
-        if not refuses_login(error):
-            raise
+    except LoginRefusedError as error:
         raise SlipwayError(
             f"The server at {server.address} refuses the password of the administrator {server.user!r}; Slipway sets "
             "it at the first start alone: give the one that the server has (database_superuser_password), or log in "
@@ -204,6 +202,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         _access.check_stamp(found, params["environment_name"], server.database)
         statements = _login_roles.plan_roles(cursor, server.on(params["maintenance_db"]), passwords)
         send(cursor, statements)
+        ready = not (module.check_mode and statements)
         made = _login_roles.plan_database(cursor, server.database, roles.owner)
         made += [
             _access.Statement(f"DROP DATABASE IF EXISTS {_access.quote(name)}", databases.left_behind(name))
@@ -212,7 +211,6 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         send(cursor, made)
         statements += made
     created = any(statement.sql.startswith("CREATE DATABASE") for statement in made)
-    ready = not (module.check_mode and statements)
     remarks: list[str] = []
     if module.check_mode and created:
         statements += [_extensions.create(name) for name in params["extensions"]]
@@ -226,6 +224,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             former: list[str] = []
             if _access.is_new(cursor, roles):
                 granted, former, remarks = _adoption.take_over(cursor, server.database, roles)
+                ready = not module.check_mode
             elif params["released"]:
                 granted, remarks = _adoption.retire(cursor, server.database, roles)
             else:

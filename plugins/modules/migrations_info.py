@@ -98,10 +98,15 @@ problems:
   elements: str
 """
 
+from dataclasses import replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import CONNECTION_SPEC, Server
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
+    CONNECTION_SPEC,
+    LoginRefusedError,
+    Server,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._drift import REPLAY_SPEC, Comparison, Difference
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import POLICY_SPEC
@@ -112,12 +117,23 @@ from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 def work(module: AnsibleModule) -> dict[str, Any]:
     """Gather and report."""
     server, files = Server.from_params(module.params), Files.from_params(module.params)
-    plan, verdict = survey(server, files)
-    problems, remarks = verdict.problems, [*(each.text for each in verdict.warned), *plan.notes]
+    comparison = Comparison.from_params(module.params, server, module.check_mode)
+    instead = []
+    try:
+        plan, verdict = survey(server, files)
+    except LoginRefusedError:
+        if comparison.creator == server:
+            raise
+        instead = [
+            f"Role {server.user} can't log in to database {server.database} yet, so it was read as role "
+            f"{comparison.creator.user}: a deploy makes the role and sets its password."
+        ]
+        comparison = replace(comparison, server=comparison.creator, may_write=False)
+        plan, verdict = survey(comparison.server, files)
+    problems, remarks = verdict.problems, [*(each.text for each in verdict.warned), *instead, *plan.notes]
     accepted = not plan.pending and not problems
     against, drift = "", list[Difference]()
     if module.params["drift"] != "none" and files.policy.rules["drift"] != "allow":
-        comparison = Comparison.from_params(module.params, server, module.check_mode)
         try:
             against, drift = comparison.differences(files, module.params["drift"])
         except SlipwayError as unknown:

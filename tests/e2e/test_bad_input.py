@@ -171,7 +171,7 @@ def test_the_database_of_another_environment_is_left_alone(deployed: Deployed) -
 
     assert outcome.messages[0] == (
         "Database 'autotest' belongs to environment 'prod' but this inventory is 'local': nothing was changed; "
-        "use the right inventory, or the right login_* settings in this one."
+        "use the right inventory, or the right server in this one."
     )
     assert outcome.recap["changed"] == 0
     assert after == before

@@ -253,7 +253,7 @@ def test_another_environments_database(site: Site) -> None:
     for check in (True, False):
         assert site.access(check=check)["msg"] == (
             f"Database {site.database!r} belongs to environment 'prod' but this inventory is 'test': nothing was "
-            "changed; use the right inventory, or the right login_* settings in this one."
+            "changed; use the right inventory, or the right server in this one."
         )
     assert (site.rights, site.identity_file.exists()) == (before, False)
 

@@ -301,7 +301,11 @@ def test_a_name_that_is_not_utf_8(bed: Bed, name: bytes) -> None:
 ROLE = "CREATE ROLE {role} LOGIN PASSWORD '" + PASSWORD + "'; GRANT ALL ON SCHEMA public TO {role}; "
 CANT = "Can't connect to database '{database}' at {address} as role '{role}': "
 ON = 'connection to server on socket "{address}/.s.PGSQL.5432" failed: '
-CHECK = "; check that the server runs and that the login_* settings name it."
+CHECK = "; check that the server runs and is the one that is meant."
+FIRST = (
+    "; if the database is new to Slipway, run a deploy first, which makes the role with its password; else correct the "
+    "password."
+)
 OWNER = "run the migrations as the role that owns the schema."
 WRITE = "The role may not write the history of migrations in schema 'public' "
 HISTORY = (
@@ -330,7 +334,7 @@ REFUSALS: dict[str, tuple[str, dict[str, object], str]] = {
     "wrong password": (
         "",
         {"login_password": "another-password"},
-        f'{CANT}{ON}FATAL: password authentication failed for user "{{role}}"{CHECK}',
+        f'{CANT}{ON}FATAL: password authentication failed for user "{{role}}"{FIRST}',
     ),
     "no such database": (
         "",

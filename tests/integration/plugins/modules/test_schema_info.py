@@ -75,8 +75,9 @@ def test_errors(site: Site) -> None:
     for password, message in {
         "not the password": (
             f"Can't connect to database {site.database!r} at {socket} as role {role!r}: connection to server on socket "
-            f'"{socket}/.s.PGSQL.5432" failed: FATAL: password authentication failed for user "{role}"; check that the '
-            "server runs and that the login_* settings name it."
+            f'"{socket}/.s.PGSQL.5432" failed: FATAL: password authentication failed for user "{role}"; if the '
+            "database is new to Slipway, run a deploy first, which makes the role with its password; else correct the "
+            "password."
         ),
     }.items():
         assert site.info(login_user=role, login_password=password)["msg"] == message

@@ -33,5 +33,5 @@ def test_another_environments_database() -> None:
         check_stamp("prod", "test", "autotest")
     assert str(caught.value) == (
         "Database 'autotest' belongs to environment 'prod' but this inventory is 'test': nothing was changed; use the "
-        "right inventory, or the right login_* settings in this one."
+        "right inventory, or the right server in this one."
     )
