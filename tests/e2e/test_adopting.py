@@ -51,9 +51,12 @@ def site(postgres: Postgres) -> Iterator[tuple[Environment, dict[str, object]]]:
 
 def catalogue(postgres: Postgres, database: object) -> list[tuple[object, ...]]:
     return postgres.execute(
-        "SELECT relname, relowner::regrole::text, relacl::text FROM pg_class"
-        " WHERE relnamespace = 'public'::regnamespace UNION ALL SELECT rolname, '', '' FROM pg_roles UNION ALL SELECT datname, datdba::regrole::text, datacl::text"
-        " FROM pg_database ORDER BY 1, 2, 3",
+        """
+        SELECT relname, relowner::regrole::text, relacl::text FROM pg_class
+         WHERE relnamespace = 'public'::regnamespace
+        UNION ALL SELECT rolname, '', '' FROM pg_roles
+        UNION ALL SELECT datname, datdba::regrole::text, datacl::text FROM pg_database ORDER BY 1, 2, 3
+        """,
         str(database),
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 from access_support import PASSWORD, SCHEMA, Site, make_site
-from ansible_collections.slipway.deploy.plugins.module_utils._access import quote
+from ansible_collections.slipway.deploy.plugins.module_utils._access import literal, quote
 from ansible_collections.slipway.deploy.plugins.module_utils._backup_database import MARK, REPLAY_LOCK
 from ansible_collections.slipway.deploy.plugins.module_utils._login_roles import is_password
 from conftest import Postgres
@@ -472,6 +472,89 @@ def test_a_database_that_prisma_made(postgres: Postgres, tmp_path: Path, managed
         f"SELECT count(*) FROM pg_shdepend WHERE refobjid = '{prisma}'::regrole AND deptype = 'o'"
         " AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
     ) == [(0,)]
+
+
+# Beside those above, what a superuser alone makes.
+OTHERS = """
+    CREATE TYPE span AS RANGE (subtype = float8);
+    CREATE FUNCTION below("Mood", int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT false';
+    CREATE OPERATOR <<< (FUNCTION = below, LEFTARG = "Mood", RIGHTARG = int);
+    CREATE OPERATOR FAMILY kin USING btree;
+    CREATE OPERATOR CLASS texts FOR TYPE text USING hash AS OPERATOR 1 =, FUNCTION 1 hashtext(text);
+    CREATE COLLATION plainly FROM "C";
+    CREATE CONVERSION latin FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8;
+    CREATE STATISTICS both_ ON id, mood FROM "User";
+    CREATE TEXT SEARCH DICTIONARY dict (TEMPLATE = simple);
+    CREATE TEXT SEARCH CONFIGURATION search (PARSER = "default");
+    CREATE FUNCTION told() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+    CREATE EVENT TRIGGER told ON sql_drop EXECUTE FUNCTION told();
+    CREATE FUNCTION rooted() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';
+    CREATE PUBLICATION chosen FOR TABLE "User";
+    CREATE FOREIGN DATA WRAPPER wrapper;
+    CREATE SERVER far FOREIGN DATA WRAPPER wrapper;
+    CREATE FOREIGN TABLE abroad (id int) SERVER far;
+    CREATE TRUSTED LANGUAGE tongue HANDLER plpgsql_call_handler;
+    CREATE EXTENSION vector; CREATE SCHEMA tools; CREATE EXTENSION IF NOT EXISTS plpgsql;
+"""
+
+
+def test_every_kind_of_object_is_given_or_named(site: Site) -> None:
+    creator = f"{site.database} root"
+    site.postgres.execute(f"CREATE ROLE {quote(creator)} LOGIN SUPERUSER PASSWORD {literal(PASSWORD)}")
+    site.execute_as(creator, PRISMA.format(schema=quote(SCHEMA)) + OTHERS)
+    found = site.access()
+    assert found.get("msg") is None
+    kept = site.postgres.execute(
+        "SELECT DISTINCT upper(left(type, 1)) || substr(type, 2) || ' ' || identity FROM pg_shdepend,"
+        " pg_identify_object(classid, objid, objsubid) WHERE refobjid = %s::regrole AND deptype = 'o'"
+        " AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND NOT EXISTS ("
+        " SELECT FROM pg_depend d WHERE d.classid = pg_shdepend.classid AND d.objid = pg_shdepend.objid"
+        " AND d.deptype = 'e') AND type <> 'extension' ORDER BY 1",
+        site.database,
+        [quote(creator)],
+    )
+    assert [f"{what} stays {creator}'s." for (what,) in kept] == sorted(found["remarks"]) != []
+    assert len(kept) == 6, kept
+    assert site.access()["remarks"] == []
+
+
+def test_a_release_that_still_serves_keeps_what_it_could_do(site: Site) -> None:
+    old, reader = f"{site.database} old", f"{site.database} reader"
+    for role in (old, reader):
+        site.postgres.execute(f"CREATE ROLE {quote(role)} LOGIN PASSWORD {literal(PASSWORD)}")
+    site.execute(f"ALTER DATABASE {quote(site.database)} OWNER TO {quote(old)}")
+    site.execute_as(old, "CREATE SCHEMA shop; CREATE TABLE shop.t (id serial); SELECT lo_create(4711)")
+    site.execute_as(old, f"GRANT USAGE ON SCHEMA shop TO {quote(reader)}; GRANT SELECT ON shop.t TO {quote(reader)}")
+    serving = site.connect(old)
+
+    first = site.access()
+    assert (
+        f"Let {reader}, which has rights or a session in database {site.database}, connect to it as before."
+        in (first["actions"])
+    )
+    site.execute_as(reader, "SELECT FROM shop.t")
+    site.execute_as(site.roles.application, "SELECT lo_put(4711, 0, 'x'); INSERT INTO shop.t DEFAULT VALUES")
+    # Sessions old and new, of a release that also applies its migrations when it starts.
+    serving.cursor().execute("INSERT INTO shop.t DEFAULT VALUES; ALTER TABLE shop.t ADD x int; SELECT lo_get(4711)")
+    site.execute_as(old, "SELECT FROM shop.t")
+    assert not site.access()["changed"]
+
+    busy = site.access(released=True)
+    told = f"Role {old}, which owned database {site.database} before, still has 1 session in it, so it keeps its rights"
+    assert (busy["changed"], busy["remarks"]) == (False, [f"{told}: end what logs in as it."])
+    serving.close()
+    deadline = time.monotonic() + 30
+    while (last := site.access(released=True))["remarks"]:
+        assert time.monotonic() < deadline
+    assert last["actions"] == [
+        f"Took from {old}, which owned database {site.database} before and has no session left, its membership in "
+        f"{site.roles.owner}.",
+        f"Noted that {old} is no former owner of database {site.database} any more.",
+    ]
+    assert not site.access(released=True)["changed"]
+    with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
+        site.connect(old)
+    site.execute_as(reader, "SELECT FROM shop.t")
 
 
 def test_a_superusers_privileged_function_stays_its_own(site: Site) -> None:
