@@ -66,6 +66,13 @@ options:
     description: Its password.
     type: str
     required: true
+  collations:
+    description:
+      - What to do when the system sorts text otherwise than when the database's indexes were made, as a new image or C
+        library may. V(refuse) stops before anything is changed in the database.
+    type: str
+    choices: [refuse, warn]
+    default: warn
   maintenance_db:
     description: Database to connect to for the roles and for creating O(login_db).
     type: str
@@ -146,6 +153,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils import (
     _access,
     _adoption,
+    _collations,
     _extensions,
     _login_roles,
     _seed,
@@ -218,6 +226,13 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         doing = f"Granting rights in database {server.database!r} as role {server.user!r}"
         # Another's table is given to the owner under a lock for which clients must not queue up for long.
         with sql_errors(doing), connection(server, lock_timeout="10s") as opened, opened, opened.cursor() as cursor:
+            sorted_otherwise = _collations.changed(cursor)
+            if sorted_otherwise and params["collations"] == "refuse":
+                raise SlipwayError(
+                    sorted_otherwise + " Nothing was changed; database_collations: warn goes on as it is."
+                )
+            if sorted_otherwise:
+                module.warn(sorted_otherwise)
             extensions = _extensions.plan(cursor, params["extensions"])
             send(cursor, extensions)
             statements += extensions
@@ -256,6 +271,7 @@ def main() -> None:
         argument_spec={
             **CONNECTION_SPEC,
             "maintenance_db": {"type": "str", "default": "postgres"},
+            "collations": {"type": "str", "choices": ["refuse", "warn"], "default": "warn"},
             "owner": {"type": "str", "required": True},
             "owner_password": {"type": "str", "required": True, "no_log": True},
             "application": {"type": "str", "required": True},

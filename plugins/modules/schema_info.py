@@ -71,6 +71,9 @@ schema:
   type: dict
   returned: success
   contains:
+    collations:
+      description: What is wrong, with the remedy, where the system sorts text otherwise than was noted; else empty.
+      type: str
     empty: {description: Whether it is known that no table holds a row., type: bool}
     environment: {description: Environment that the database is marked with., type: str}
     remarks: {description: What is to be told and is no violation., type: list, elements: str}
@@ -92,7 +95,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils import _schema, _schema_snapshot
+from ansible_collections.slipway.deploy.plugins.module_utils import _collations, _schema, _schema_snapshot
 from ansible_collections.slipway.deploy.plugins.module_utils._access import Roles, stamp
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
     CONNECTION_SPEC,
@@ -118,6 +121,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         return {
             "changed": False,
             "schema": {
+                "collations": _collations.changed(cursor),
                 "empty": all(table.rows == 0 for table in tables),
                 "environment": stamp(cursor),
                 "remarks": remarks,
