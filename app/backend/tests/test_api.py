@@ -12,9 +12,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from autotest.config import Settings
-from autotest.security import SESSION_LIFETIME, Vault
+from autotest.security import SESSION_LIFETIME, Limiter, Vault
 from autotest.server import create_app
-from conftest import BACKEND, SECRET_KEY, SignIn
+from conftest import BACKEND, PASSWORD, SECRET_KEY, SignIn
 
 # What the API does depends on the migrations, which are tested on both versions, and not on the server.
 pytestmark = pytest.mark.parametrize("server", ["pginstall18"], indirect=True, ids=["pg18"])
@@ -109,12 +109,25 @@ def test_wrong_credentials_look_the_same(client: TestClient, owner: TestClient) 
 
 def test_tokens_that_do_not_count(client: TestClient, owner: TestClient, sql: psycopg.Connection) -> None:
     vault = Vault(SECRET_KEY)
-    good, expires_at = vault.issue_token(1)
+    (password_hash,) = sql.execute("SELECT password_hash FROM users WHERE id = 1").fetchone()
+    good, expires_at = vault.issue_token(1, password_hash)
     assert timedelta() <= datetime.now(UTC) + SESSION_LIFETIME - expires_at < timedelta(seconds=5)
     past = int((datetime.now(UTC) - SESSION_LIFETIME - timedelta(seconds=1)).timestamp())
-    expired = vault._sessions.encrypt_at_time(b"1", past).decode()
-    forged, _ = Vault("another key, also of thirty-two characters").issue_token(1)
-    tokens = {good: 200, expired: 401, forged: 401, good[:-4]: 401, "": 401, "x": 401, vault.encrypt("1"): 401}
+    expired = vault._sessions.encrypt_at_time(f"1:{vault._digest(password_hash)}".encode(), past).decode()
+    forged, _ = Vault("another key, also of thirty-two characters").issue_token(1, password_hash)
+    earlier, _ = vault.issue_token(1, "another hash")
+    without = vault._sessions.encrypt(b"1").decode()
+    tokens = {
+        earlier: 401,
+        without: 401,
+        good: 200,
+        expired: 401,
+        forged: 401,
+        good[:-4]: 401,
+        "": 401,
+        "x": 401,
+        vault.encrypt("1"): 401,
+    }
     for token, code in tokens.items():
         answer = client.get(f"{API}/me", headers={"Authorization": f"Bearer {token}"})
         assert answer.status_code == code, token
@@ -134,6 +147,41 @@ def test_users_and_passwords(client: TestClient, sign_in: SignIn, stranger: Test
     assert status(admin, "PUT", f"/users/{created['id']}/password", {"password": "another password"}) == 204
     assert status(admin, "PUT", "/users/999/password", {"password": "another password"}) == 404
     assert status(client, "POST", "/sessions", {"email": "NEW@example.org", "password": "another password"}) == 201
+
+
+def test_tokens_end_with_the_password(client: TestClient, owner: TestClient) -> None:
+    assert status(owner, "PUT", "/users/1/password", {"password": "another password"}) == 204
+    assert status(owner, "GET", "/me") == 401
+    assert status(client, "POST", "/sessions", {"email": "olga@example.org", "password": "another password"}) == 201
+
+
+def test_sign_out_ends_every_token(client: TestClient, owner: TestClient, stranger: TestClient) -> None:
+    credentials = {"email": "olga@example.org", "password": PASSWORD}
+    token = client.post(f"{API}/sessions", json=credentials).json()["token"]
+    assert status(owner, "POST", "/sessions/end", {"password": "wrong"}) == 403
+    assert status(client, "POST", "/sessions/end", {"password": PASSWORD}) == 401
+    assert status(owner, "POST", "/sessions/end", {"password": PASSWORD}) == 204
+    assert status(owner, "GET", "/me") == 401
+    assert client.get(f"{API}/me", headers={"Authorization": f"Bearer {token}"}).status_code == 401
+    assert status(stranger, "GET", "/me") == 200
+    assert status(client, "POST", "/sessions", credentials) == 201
+
+
+def test_attempts_that_fail_are_limited(client: TestClient, owner: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client.app.state, "limiters", (Limiter(4, 60), Limiter(2, 60)))
+    monkeypatch.setattr(client.app.state, "client_header", "X-Real-IP")
+
+    def attempt(email: str, password: str, address: str) -> int:
+        body = {"email": f"{email}@example.org", "password": password}
+        answer = client.post(f"{API}/sessions", json=body, headers={"X-Real-IP": address})
+        assert answer.status_code != 429 or 0 < int(answer.headers["Retry-After"]) <= 60
+        return answer.status_code
+
+    assert [attempt("olga", PASSWORD, "192.0.2.1") for _ in range(5)] == [201] * 5
+    assert [attempt("nobody", "x", "192.0.2.1") for _ in range(3)] == [401, 401, 429]
+    assert attempt("nobody", "x", "192.0.2.2") == 429
+    assert [attempt(f"nobody{number}", "x", "192.0.2.1") for number in range(3)] == [401, 429, 429]
+    assert attempt("olga", PASSWORD, "192.0.2.2") == 201
 
 
 # Rights

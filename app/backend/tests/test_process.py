@@ -29,7 +29,7 @@ def test_a_request_under_way_is_finished_before_the_process_ends(
         "INSERT INTO teams (slug, name) VALUES ('red', 'Red');"
         "INSERT INTO team_members (team_id, user_id, role) VALUES (1, 1, 'owner')"
     )
-    token, _ = Vault(SECRET_KEY).issue_token(1)
+    token, _ = Vault(SECRET_KEY).issue_token(1, "!")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"

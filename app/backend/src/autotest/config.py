@@ -25,6 +25,7 @@ class Settings:
     release: str = "unknown"
     pool_size: int = 5
     frontend_dir: Path | None = None
+    client_header: str = ""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
@@ -35,6 +36,8 @@ class Settings:
             release=_release(env),
             pool_size=_pool_size(env),
             frontend_dir=_frontend_dir(env),
+            # In which a proxy in front, and nobody else, says who asks.
+            client_header=env.get("AUTOTEST_CLIENT_HEADER", ""),
         )
 
 

@@ -87,6 +87,10 @@ class Credentials(In):
     password: Annotated[SecretStr, Field(max_length=1024)]
 
 
+class Password(In):
+    password: Annotated[SecretStr, Field(max_length=1024)]
+
+
 class NewPassword(In):
     password: Annotated[SecretStr, Field(min_length=12, max_length=1024)]
 

@@ -21,7 +21,7 @@ from autotest.config import Settings
 from autotest.database import make_engine
 from autotest.readiness import REQUIRED_MIGRATION, why_not_ready
 from autotest.reference import render
-from autotest.security import Vault
+from autotest.security import Busy, Hashing, Limiter, Vault
 
 log = logging.getLogger("uvicorn.error")
 
@@ -55,6 +55,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.engine = engine
     app.state.sessions = sessionmaker(engine, expire_on_commit=False)
     app.state.vault = Vault(settings.secret_key)
+    app.state.hashing = Hashing()
+    app.state.client_header = settings.client_header
+    # Attempts to sign in that fail: of an address, and at an account.
+    app.state.limiters = (Limiter(20, 60), Limiter(10, 60))
     headers = {"X-Release": settings.release, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
     app.add_middleware(Headers, headers=headers)
 
@@ -74,6 +78,10 @@ def create_app(settings: Settings) -> FastAPI:
     @app.exception_handler(PoolTimeoutError)
     def database_busy(request: Request, error: PoolTimeoutError) -> JSONResponse:
         return JSONResponse({"detail": "The server is busy; try again shortly."}, 503)
+
+    @app.exception_handler(Busy)
+    def hashing_busy(request: Request, error: Busy) -> JSONResponse:
+        return JSONResponse({"detail": "Too many are signing in; try again shortly."}, 503, {"Retry-After": "2"})
 
     @app.exception_handler(Exception)
     def failed(request: Request, error: Exception) -> JSONResponse:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from autotest.models import Team, TeamMember, TeamRole, User
 from autotest.schemas import Paging, Problem, Slug
-from autotest.security import Vault
+from autotest.security import Hashing, Vault
 
 T = TypeVar("T")
 
@@ -46,6 +46,12 @@ async def _vault(request: Request) -> Vault:
     return vault
 
 
+async def _hashing(request: Request) -> Hashing:
+    hashing: Hashing = request.app.state.hashing
+    return hashing
+
+
+Passwords = Annotated[Hashing, Depends(_hashing)]
 Sessions = Annotated["sessionmaker[Session]", Depends(_sessions)]
 Secrets = Annotated[Vault, Depends(_vault)]
 Pages = Annotated[Paging, Query()]
@@ -59,11 +65,13 @@ def current_user(
     secrets: Secrets,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> User:
-    """Return who is calling; raises 401 without a valid token of a user that still exists."""
-    user_id = secrets.read_token(credentials.credentials) if credentials else None
-    if user_id is not None:
+    """Return who is calling; raises 401 without a valid token of a user that still exists and has the same password."""
+    claim = secrets.read_token(credentials.credentials) if credentials else None
+    if claim is not None:
+        user_id, digest = claim
         with sessions() as session:
-            if user := session.get(User, user_id):
+            user = session.get(User, user_id)
+            if user and secrets.holds(digest, user.password_hash):
                 return user
     raise HTTPException(
         status.HTTP_401_UNAUTHORIZED, "Sign in first: this needs a valid bearer token.", {"WWW-Authenticate": "Bearer"}
