@@ -31,7 +31,11 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration_history 
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import PRISMA_KEY, Watch, acquire, release
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_progress import Progress
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_session import Session, StatementError
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_session import (
+    REHEARSED,
+    Session,
+    StatementError,
+)
 
 with contextlib.suppress(ImportError):  # connect() says so
     import psycopg2
@@ -174,14 +178,14 @@ class Application:
 
     def failure(self, failed: StatementError) -> str:
         """Record the failure and return its message. A migration of which nothing is kept counts as rolled back."""
-        message = self._explain(failed)
+        message = self._explain(failed, self.session.row_values)
         if failed.lost:
             return message
         try:
             if self.progress.done or self.progress.running:
                 self._note(replace(self.progress, error=message))
             else:
-                self._write({"rolled_back_at": NOW, "logs": message})
+                self._write({"rolled_back_at": NOW, "logs": self._explain(failed, rows=True)})
         except psycopg2.Error as error:
             return f"{message}\nThis is not in the history, which can't be written to: {' '.join(str(error).split())}"
         return message
@@ -315,15 +319,19 @@ class Application:
             return [*before, Step(number, step.last)]
         return []
 
-    def _explain(self, failed: StatementError) -> str:
+    def _explain(self, failed: StatementError, rows: bool) -> str:
         more: list[tuple[str, str]] = []
-        if failed.lost:
+        if failed.busy:
+            more = [("BLOCKED BY", str(blocker)) for blocker in self.watch.blockers]
+            more.append(("ATTEMPTS", f"{self.attempts}, within {self.patience.lock_retry:g} s"))
+        if self.session.rehearsal:
+            remedy = _remedy(failed) or "correct the file, or the data, and run again."
+            advice = REHEARSED + ("Run again." if failed.lost or failed.busy else remedy[:1].upper() + remedy[1:])
+        elif failed.lost:
             advice = "The connection is lost: run again, the history tells how far this migration came."
         elif self._in_part:
             advice = f"It commits by itself and may be done in part: {leftovers.RESOLVE}"
         elif failed.busy:
-            more = [("BLOCKED BY", str(blocker)) for blocker in self.watch.blockers]
-            more.append(("ATTEMPTS", f"{self.attempts}, within {self.patience.lock_retry:g} s"))
             advice = "Run again when these sessions have ended, or end them with pg_terminate_backend."
         elif self.progress.done:
             done = self.progress.done
@@ -332,4 +340,4 @@ class Application:
         else:
             remedy = _remedy(failed) or "correct the file, or the data, and run again."
             advice = f"Nothing of this migration was kept: {remedy}"
-        return failed.explain(f"Migration {self.migration.name!r}", advice, more)
+        return failed.explain(f"Migration {self.migration.name!r}", advice, more, rows)

@@ -22,7 +22,11 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration_run impo
     telling,
     working,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_session import Session, StatementError
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_session import (
+    REHEARSED,
+    Session,
+    StatementError,
+)
 
 
 def chosen(plan: Plan, applied: Sequence[str], payload: Payload, names: Sequence[str], last: int) -> list[str]:
@@ -62,6 +66,7 @@ def undo(
     check: bool,
     around: Around = nothing_around,
     rehearsal: bool = False,
+    row_values: bool = False,
     **settings: str,
 ) -> tuple[list[str], Outcome]:
     """Undo migrations, each in one transaction with its row, and return which. With ``check`` only say so.
@@ -84,7 +89,7 @@ def undo(
             return found, Outcome(plan.result(), [f"Would undo {name}." for name in found], [])
         before = table.read(cursor).applied
         with held(cursor, lock_wait), telling(cursor, files, before), around(cursor, files.schema):
-            with Session(cursor) as session:
+            with Session(cursor, rehearsal=rehearsal, row_values=row_values) as session:
                 names = wanted()[1]
                 scripts = [files.payload.scripts[f"{name}/down"] for name in names]
                 course = extent(scripts) if rehearsal else Extent(len(names))
@@ -121,13 +126,15 @@ def _undo(session: Session, table: HistoryTable, payload: Payload, name: str, ro
             session.execute(*other)
         session.commit(script, *first)
     except StatementError as failed:
-        if failed.lost:
+        if session.rehearsal:
+            advice = f"{REHEARSED}Correct the file, or the data, and run again."
+        elif failed.lost:
             advice = "The connection is lost: run again, the history tells whether it was undone."
         elif failed.busy:
             advice = f"Nothing was undone of {name}: others hold its locks, run again when they have ended."
         else:
             advice = f"Nothing was undone of {name}: correct the file, or the data, and run again."
-        raise SlipwayError(failed.explain(f"Undoing {name!r}", advice)) from failed
+        raise SlipwayError(failed.explain(f"Undoing {name!r}", advice, rows=session.row_values)) from failed
 
 
 def _live(rows: Sequence[Row], name: str) -> list[Row]:

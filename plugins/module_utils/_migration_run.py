@@ -135,6 +135,7 @@ def migrate(
     around: Around = nothing_around,
     rehearsal: bool = False,
     at_end: Callable[[Cursor], None] | None = None,
+    row_values: bool = False,
     **settings: str,
 ) -> Outcome:
     """Apply what is pending; ``settings`` are the server's, such as ``lock_timeout``.
@@ -159,7 +160,19 @@ def migrate(
                 course = extent(scripts) if rehearsal else Extent(len(scripts))
                 if course.kept or course.undone:
                     with telling(cursor, files, plan.applied), around(cursor, files.schema):
-                        applied = _apply(server, cursor, files, plan, verdict, patience, course, at_end, observed)
+                        applied = _apply(
+                            server,
+                            cursor,
+                            files,
+                            plan,
+                            verdict,
+                            patience,
+                            course,
+                            at_end,
+                            observed,
+                            rehearsal,
+                            row_values,
+                        )
                 if len(applied) < len(scripts):
                     stopped = not_rehearsed(f"The migration {plan.pending[len(applied)].name!r}", course.stop)
     actions = [f"{_told(each, course)} in {each.seconds:.3f} s." for each in applied]
@@ -276,7 +289,7 @@ def working(server: Server, schema: str, **settings: str) -> Iterator[Cursor]:
             check_pooler(cursor, server, settings["search_path"])
             yield cursor
     except psycopg2.Error as error:
-        said = " ".join(str(error).split())
+        said = " ".join((error.diag.message_primary or str(error)).split())
         raise SlipwayError(
             f"PostgreSQL ended the run on database {server.database!r}: {said}; what was applied is in the history: "
             "correct this and run again."
@@ -306,10 +319,13 @@ def _apply(
     course: Extent,
     at_end: Callable[[Cursor], None] | None,
     observed: Effects,
+    rehearsal: bool,
+    row_values: bool,
 ) -> list[Applied]:
     applied: list[Applied] = []
     table = HistoryTable(files.schema)
-    with Watch(server, cursor.connection.get_backend_pid()) as watch, Session(cursor, watch) as session:
+    pid = cursor.connection.get_backend_pid()
+    with Watch(server, pid) as watch, Session(cursor, watch, rehearsal, row_values) as session:
         _prepare(cursor, table, plan.managed)
         for waiver in verdict.waived:
             record(cursor, waiver.migration, waiver.decision)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,17 @@ _SHORTEN = """
     SELECT set_config('lock_timeout', greatest(setting::int - {milliseconds}, 1)::text, true)
       FROM pg_settings WHERE name = 'lock_timeout' AND setting::int > 0
 """
+
+
+# The classes of SQLSTATE whose messages are about rows: cardinality, data, integrity, triggers' and checks' own.
+_OF_ROWS = {"21", "22", "23", "44", "P0"}
+_VALUE = re.compile(r'(?<=: )".*"$|(?<=^value )".*"(?= is )', re.DOTALL)
+
+
+def _without_values(detail: str) -> str:
+    """A message's detail up to the values in it: which columns, but not what is in them."""
+    key, found, _ = detail.partition("=(")
+    return f"{key}=(…)" if found and key.startswith("Key (") else "left out"
 
 
 class StatementError(Exception):
@@ -47,8 +59,11 @@ class StatementError(Exception):
         """Whether others held its locks: it did not get them in time, or there was a deadlock."""
         return self.code in ("55P03", "40P01")
 
-    def explain(self, subject: str, advice: str, more: Iterable[tuple[str, str]] = ()) -> str:
-        """The failure for a person: of what, where, what PostgreSQL said, and the advice given."""
+    def explain(self, subject: str, advice: str, more: Iterable[tuple[str, str]] = (), rows: bool = True) -> str:
+        """The failure for a person: of what, where, what PostgreSQL said, and the advice given.
+
+        Without ``rows``, what PostgreSQL may have quoted of rows is left out.
+        """
         script, said = self.script, self.error.diag
         place, shown = f"{script.path}, at its end", ""
         statement = script.statements[self.number] if self.number is not None else None
@@ -61,19 +76,32 @@ class StatementError(Exception):
                 place, shown = f"{script.path}:{line}:{column}", f"\n{excerpt(script.text, offset)}"
         message = said.message_primary or " ".join(str(self.error).split())
         code = f" (SQLSTATE {self.code})" if self.code else ""
-        said_too = [("DETAIL", said.message_detail), ("HINT", said.message_hint), ("CONTEXT", said.context), *more]
+        detail, context = said.message_detail, said.context
+        if not rows and (self.code or "")[:2] in _OF_ROWS:
+            message = _VALUE.sub("(value not shown)", message)
+            detail = f"{_without_values(detail)} (values of rows are shown with row_values=true)" if detail else None
+            context = None
+        said_too = [("DETAIL", detail), ("HINT", said.message_hint), ("CONTEXT", context), *more]
         facts = "".join(f"\n{label}: {text}" for label, text in said_too if text)
         return f"{subject} failed at {place}: {message}{code}{shown}{facts}\n{advice}"
+
+
+REHEARSED = "This was a rehearsal on a copy: the database was not touched, and what serves from it goes on serving. "
 
 
 class Session:
     """An autocommit connection's cursor. Whatever a script sets, it is as at its start before anything else is sent.
 
     As a context, whatever ends it: a transaction that is open then is undone, and all before it is on the disk.
+    ``rehearsal``: the database is a copy. ``row_values``: messages may quote rows.
     """
 
-    def __init__(self, cursor: Cursor, watch: Watch | None = None) -> None:
+    def __init__(
+        self, cursor: Cursor, watch: Watch | None = None, rehearsal: bool = False, row_values: bool = False
+    ) -> None:
         self.cursor = cursor
+        self.rehearsal = rehearsal
+        self.row_values = row_values
         self._watch = watch
         self.undoing = False
         self._restore = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL"

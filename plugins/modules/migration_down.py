@@ -34,6 +34,11 @@ options:
       does.
     type: bool
     default: false
+  row_values:
+    description: Whether messages may quote values of rows, which the server tells with some errors. Without it they are
+      only in the history's column C(logs), when a migration failed.
+    type: bool
+    default: false
   rehearsal:
     description: The database is a copy of another one. What changes more than its database is rehearsed, or not, as by
       M(slipway.deploy.migrations).
@@ -130,6 +135,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         module.check_mode,
         around_from_params(given),
         given["rehearsal"],
+        given["row_values"],
         lock_timeout=given["lock_timeout"],
     )
     for warning in outcome.warnings:
@@ -154,6 +160,7 @@ def main() -> None:
         "lock_timeout": {"type": "str", "default": "2s"},
         "digest": {"type": "str"},
         "snapshot": {"type": "bool", "default": False},
+        "row_values": {"type": "bool", "default": False},
         "rehearsal": {"type": "bool", "default": False},
         "_payload": {"type": "str", "no_log": True},
     }

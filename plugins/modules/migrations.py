@@ -55,6 +55,11 @@ options:
         to compare with. What was changed by hand before them does not become part of it.
     type: bool
     default: false
+  row_values:
+    description: Whether messages may quote values of rows, which the server tells with some errors. Without it they are
+      only in the history's column C(logs), when a migration failed.
+    type: bool
+    default: false
   rehearsal:
     description:
       - The database is a copy of another one. The first migration that changes more than its database, such as a role,
@@ -263,7 +268,9 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     else:
         settings = {name: given[name] for name in ("lock_timeout", "statement_timeout")}
         patience = Patience(given["lock_wait"], given["lock_retry"])
-        outcome = migrate(server, files, patience, around_from_params(given), given["rehearsal"], **settings)
+        around = around_from_params(given)
+        how = {"rehearsal": given["rehearsal"], "row_values": given["row_values"]}
+        outcome = migrate(server, files, patience, around, **how, **settings)
     for warning in outcome.warnings:
         module.warn(warning)
     return {
@@ -286,6 +293,7 @@ def main() -> None:
         "statement_timeout": {"type": "str", "default": ""},
         "digest": {"type": "str"},
         "snapshot": {"type": "bool", "default": False},
+        "row_values": {"type": "bool", "default": False},
         "rehearsal": {"type": "bool", "default": False},
         "release": {"type": "str", "default": ""},
         # What the action plugin read; large, and not for the target's log.

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._drift import Comparison, record
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_apply import Patience
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import PRISMA_KEY
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import DEFAULTS, Policy, Waiver
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import preview
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import migrate, preview
 from conftest import Postgres
 from integration.migration_bed import Bed
 
@@ -515,3 +516,46 @@ def test_style_stops_only_what_is_new(bed: Bed) -> None:
     assert [warning.rsplit(" ", 1)[1] for warning in outcome.warnings] == ["(ban-char-field)", "(identifier-too-long)"]
     bed.write("2_b", "CREATE TABLE b (x char(3));")
     assert bed.fails().splitlines()[0].endswith("(ban-char-field)")
+
+
+def test_values_of_rows_stay_in_the_database(bed: Bed) -> None:
+    bed.write(
+        "1_a", "CREATE TABLE a (email text, n text); INSERT INTO a VALUES ('ada@x.org', '4711x'), ('ada@x.org', '1')"
+    )
+    bed.migrate()
+    for sql, left in (
+        ("CREATE UNIQUE INDEX ON a (email)", "DETAIL: Key (email)=(…) (values of rows are shown with row_values=true)"),
+        ("ALTER TABLE a ALTER n TYPE int USING n::int", "type integer: (value not shown) (SQLSTATE 22P02)"),
+        ("ALTER TABLE a ADD CHECK (n = '1')", "violated by some row"),
+        (
+            "INSERT INTO a SELECT email, n || 'y' FROM a; ALTER TABLE a ADD EXCLUDE (email WITH =)",
+            "DETAIL: Key (email)=(…)",
+        ),
+        ("DO $$ BEGIN RAISE 'no' USING DETAIL = (SELECT email FROM a LIMIT 1); END $$", "DETAIL: left out"),
+    ):
+        bed.write("2_b", sql)
+        message = bed.fails()
+        assert left in message
+        assert "ada@" not in message
+        assert "4711" not in message
+    logs = str(bed.sql("SELECT string_agg(logs, ' ') FROM _prisma_migrations WHERE rolled_back_at IS NOT NULL"))
+    assert "Key (email)=(ada@x.org) is duplicated" in logs
+    assert "4711x" in logs
+    with pytest.raises(SlipwayError, match=r"DETAIL: ada@x\.org"):
+        migrate(bed.server, bed.files(), bed.patience, row_values=True)
+
+
+def test_a_failed_rehearsal_says_that_it_was_one(bed: Bed) -> None:
+    bed.write("1_a", "CREATE TABLE a (id int); COMMIT; SELECT 1 / 0")
+    with pytest.raises(SlipwayError) as caught:
+        migrate(bed.server, bed.files(), bed.patience, rehearsal=True)
+    assert str(caught.value).splitlines()[-1] == (
+        "This was a rehearsal on a copy: the database was not touched, and what serves from it goes on serving. "
+        "Correct the file, or the data, and run again."
+    )
+    bed.write("1_a", "CREATE TABLE a (id int)")
+    bed.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    bed.migrate()
+    (bed.directory / "1_a" / "down.sql").write_text("DROP TABLE a; SELECT 1 / 0")
+    with pytest.raises(SlipwayError, match="This was a rehearsal on a copy: the database was not touched"):
+        bed.undo("1_a", rehearsal=True)
