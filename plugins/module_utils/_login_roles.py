@@ -144,6 +144,23 @@ def plan_database(cursor: Cursor, database: str, owner: str) -> list[Statement]:
     return [*membership(cursor, owner), Statement(create, f"Created database {database}.")]
 
 
+def close_system_databases(cursor: Cursor) -> list[Statement]:
+    """On a server that is ours nobody has business in the databases that come with it, but for its administrator."""
+    cursor.execute(
+        """
+        SELECT datname FROM pg_catalog.pg_database
+        WHERE datname IN ('postgres', 'template1')
+          AND exists(SELECT FROM pg_catalog.aclexplode(coalesce(datacl, pg_catalog.acldefault('d', datdba))) entry
+                     WHERE entry.grantee = 0 AND entry.privilege_type = 'CONNECT')
+        ORDER BY 1
+        """
+    )
+    return [
+        Statement(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC", f"Took CONNECT on database {name} from everyone.")
+        for (name,) in cursor.fetchall()
+    ]
+
+
 def membership(cursor: Cursor, owner: str) -> list[Statement]:
     """An administrator who is no superuser acts for an owner, as a member of it (manual section 22.3).
 

@@ -88,6 +88,11 @@ options:
     type: list
     elements: str
     default: []
+  dedicated:
+    description: Whether the server is this application's alone, so that nobody but the administrator may connect to its
+      databases C(postgres) and C(template1).
+    type: bool
+    default: false
   environment_name:
     description: Name of the environment, kept in a line C(slipway.environment=NAME) of the database's comment.
     type: str
@@ -212,6 +217,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         send(cursor, statements)
         ready = not (module.check_mode and statements)
         made = _login_roles.plan_database(cursor, server.database, roles.owner)
+        if params["dedicated"]:
+            made += _login_roles.close_system_databases(cursor)
         made += [
             _access.Statement(f"DROP DATABASE IF EXISTS {_access.quote(name)}", databases.left_behind(name))
             for name in databases.leftovers(cursor, server.database)
@@ -279,6 +286,7 @@ def main() -> None:
             "readonly": {"type": "str", "required": True},
             "readonly_password": {"type": "str", "required": True, "no_log": True},
             "released": {"type": "bool", "default": False},
+            "dedicated": {"type": "bool", "default": False},
             "extensions": {"type": "list", "elements": "str", "default": []},
             "environment_name": {"type": "str", "required": True},
             "identity_file": {"type": "path", "required": True},

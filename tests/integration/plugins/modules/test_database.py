@@ -681,3 +681,21 @@ def test_a_system_that_sorts_otherwise_is_noticed(site: Site) -> None:
     site.postgres.execute("UPDATE pg_database SET datcollversion = NULL WHERE datname = %s", parameters=[site.database])
     site.execute("DROP COLLATION public.own")
     assert site.access(collations="refuse")["changed"] is False
+
+
+def test_on_a_server_of_our_own_nobody_enters_its_other_databases(site: Site) -> None:
+    site.access()
+    site.postgres.connect("template1", site.roles.application, PASSWORD).close()
+    actions = [f"Took CONNECT on database {name} from everyone." for name in ("postgres", "template1")]
+    try:
+        assert site.access(dedicated=True, check=True)["actions"] == actions
+        assert site.access(dedicated=True)["actions"] == actions
+        assert not site.access(dedicated=True)["changed"]
+        for name in ("postgres", "template1"):
+            for role in (site.roles.owner, site.roles.application, site.roles.readonly):
+                with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
+                    site.postgres.connect(name, role, PASSWORD)
+    finally:  # other tests share the server
+        site.postgres.execute(
+            "GRANT CONNECT ON DATABASE postgres TO PUBLIC; GRANT CONNECT ON DATABASE template1 TO PUBLIC"
+        )
