@@ -12,17 +12,20 @@ description:
   - Stops when the environment's database lives on another major version, or when its data is missing, so that no empty
     server takes the place of one that holds data.
   - Says whether the server is known and runs, for a run in check mode.
+  - Removes the container and the volume of a first start that was cut short in its C(initdb), so that it begins anew.
+    Only where O(identity_file) remembers no server and the data directory itself proves that it never served, with no
+    database but those of an C(initdb) that did not end.
 extends_documentation_fragment: slipway.deploy.attributes
 attributes:
   check_mode:
     support: full
-    details: Only reads.
+    details: Says what would be removed.
   diff_mode:
     support: none
     details: Changes nothing.
   idempotent:
     support: full
-    details: Only reads.
+    details: Removes only what never served.
 options:
   identity_file:
     description: File on the host in which M(slipway.deploy.database) remembers the server.
@@ -40,6 +43,10 @@ options:
     description: Name of the volume of its data.
     type: str
     required: true
+  image:
+    description: Image to look into the volume with. Without, nothing is looked for or removed.
+    type: str
+    default: ""
   engine_ready:
     description: Whether there is an engine to ask. Without, nothing but O(identity_file) and O(version) counts.
     type: bool
@@ -58,6 +65,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+actions:
+  description: What was removed, or would be in check mode.
+  type: list
+  elements: str
+  returned: success
 server:
   description: The server as it is.
   type: dict
@@ -71,7 +83,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils import _docker
+from ansible_collections.slipway.deploy.plugins.module_utils import _docker, _first_start
 from ansible_collections.slipway.deploy.plugins.module_utils._identity import check_start, remembered
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 
@@ -81,8 +93,25 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     file, ready = Path(params["identity_file"]), params["engine_ready"]
     exists = ready and _docker.found("volume", params["volume"], "{{.Name}}") is not None
     check_start(file, params["version"], f"the volume {params['volume']}", exists or not ready)
-    running = ready and _docker.found("container", params["container"], "{{.State.Running}}") == "true"
-    return {"changed": False, "server": {"known": exists or bool(remembered(file)), "running": running}}
+    state = _docker.found("container", params["container"], "{{.State.Status}}") if ready else None
+    actions = []
+    if exists and params["image"] and not remembered(file):
+        paths = _first_start.look(params["volume"], params["image"])
+        if _first_start.never_served(paths, state == "running"):
+            actions = [
+                f"Removed volume {params['volume']} with what a first start that was cut short left in it: it never "
+                "served and holds no data."
+            ]
+            if not module.check_mode:
+                if state:
+                    _docker.must("rm", "--force", params["container"])
+                _docker.must("volume", "rm", params["volume"])
+            exists, state = False, None
+    return {
+        "changed": bool(actions),
+        "actions": actions,
+        "server": {"known": exists or bool(remembered(file)), "running": state in ("running", "restarting")},
+    }
 
 
 def main() -> None:
@@ -92,6 +121,7 @@ def main() -> None:
             "version": {"type": "int", "required": True},
             "container": {"type": "str", "required": True},
             "volume": {"type": "str", "required": True},
+            "image": {"type": "str", "default": ""},
             "engine_ready": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
