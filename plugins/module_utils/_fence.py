@@ -106,6 +106,7 @@ class Fence:
                         os.kill(pid, signal.SIGKILL)
                     elif pid not in ended:
                         os.kill(pid, signal.SIGTERM)
+                        os.kill(pid, signal.SIGCONT)  # where it was stopped, it could not end
                 ended.setdefault(pid, name)
             if not left:
                 with contextlib.suppress(BlockingIOError):

@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from release_support import ansible, free_port
+from orphans import alive, orphaned, sshd, wait_until
+from release_support import ansible, ansible_started, free_port, get
 
 HERE = Path(__file__).parent
 SERVE = [sys.executable, "-m", "http.server", "--bind", "{host}", "{port}"]
@@ -26,12 +29,17 @@ class Site:
 
     home: Path
     ports: tuple[int, int]
+    connection: dict[str, object] = field(default_factory=dict)
 
     @property
     def state(self) -> Path:
         return self.home / "state"
 
     def run(self, *commands: list[str], **second: object) -> subprocess.CompletedProcess[str]:
+        return ansible(self.home, *self.command(*commands, **second))
+
+    def command(self, *commands: list[str], **second: object) -> list[str]:
+        """The program and its arguments; the hosts run ``commands``, and the ``second`` has variables of its own."""
         backends = {
             name: {
                 "backend_state_dir": str(self.home / name),
@@ -58,11 +66,16 @@ class Site:
             "shop_password": "hunter2-secret",
             "shop_lost": "{{ there_is_no_such }}",
             "deployment_facts": {"ledger": "of {{ inventory_hostname }}"},
+            **self.connection,
         }
         inventory = self.home / "hosts.json"
         groups = {"database": {"hosts": {"db": {}}}, "backend": {"hosts": backends}}
         inventory.write_text(json.dumps({"all": {"vars": variables, "children": groups}}))
-        return ansible(self.home, "ansible-playbook", "-i", str(inventory), str(HERE / "deployment.yml"))
+        return ["ansible-playbook", "-i", str(inventory), str(HERE / "deployment.yml")]
+
+    def service(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.home / name / "backend" / "state.json").read_text())
+        return found
 
     def ledger(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in (self.state / "deployments.jsonl").read_text().splitlines()]
@@ -119,3 +132,35 @@ def test_host_that_is_lost_is_recorded(site: Site) -> None:
     assert (len(site.ledger()), record["status"], statuses(record)) == (2, "failed", {"one": "stopped"})
     assert record["error"] == "A host can't be reached; see Ansible's own words above."
     assert not (site.state / "lock.json").exists()
+
+
+def serve(site: Site, release: str) -> list[str]:
+    """A release that answers with its own name."""
+    directory = site.home / release
+    directory.mkdir(exist_ok=True)
+    (directory / "healthz").write_text(release)
+    return [*SERVE[:-1], "--directory", str(directory), "{port}"]
+
+
+@pytest.mark.parametrize("connection", ["local", "ssh"])
+def test_run_killed_in_the_drain_does_not_stop_the_next_release(site: Site, connection: str) -> None:
+    """A killed controller's module lives on; the second run ends it, and exactly the newest release serves."""
+    with contextlib.ExitStack() as stack:
+        host = 0
+        if connection == "ssh":
+            server = stack.enter_context(sshd(site.home))
+            site.connection, host = server.variables, server.pid
+        assert not site.run(serve(site, "first"), serve(site, "first")).returncode
+        first = site.service("one")["app"]
+        stack.enter_context(socket.create_connection(("127.0.0.1", site.ports[0])))  # has the first release drained
+        killed = ansible_started(site.home, *site.command(serve(site, "second"), serve(site, "second")))
+        wait_until(lambda: site.service("one")["app"] != first and site.service("one")["spare"])
+        with orphaned(killed, host) as left:
+            done = site.run(serve(site, "third"), serve(site, "third"))
+            assert not done.returncode, done.stdout
+            served = [site.service(name) for name in ("one", "two")]
+            assert not any(map(alive, left)), done.stdout
+        assert [get(port)[2] for port in site.ports] == ["third", "third"]
+        assert [site.service(name) for name in ("one", "two")] == served
+        assert [service["spare"] for service in served] == [[], []]
+        assert [record["status"] for record in site.ledger()] == ["succeeded", "succeeded"]
