@@ -332,7 +332,10 @@ class Application:
         elif self._in_part:
             advice = f"It commits by itself and may be done in part: {leftovers.RESOLVE}"
         elif failed.busy:
-            advice = "Run again when these sessions have ended, or end them with pg_terminate_backend."
+            advice = (
+                "Run again when these sessions have ended, or end them, as their own role or as a superuser, with "
+                "SELECT pg_terminate_backend(PROCESS)."
+            )
         elif self.progress.done:
             done = self.progress.done
             kept = "Its first statement is" if done == 1 else f"Its first {done} statements are"

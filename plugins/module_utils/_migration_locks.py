@@ -35,13 +35,14 @@ _HOLDER = """
       FROM pg_locks JOIN pg_stat_activity USING (pid)
      WHERE locktype = 'advisory' AND granted AND objsubid = 1
        AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-       AND (classid::bigint << 32) + objid::bigint = %s AND pid <> pg_backend_pid()
+       AND (classid::bigint << 32) + objid::bigint = %s AND pid <> %s
 """
 # pg_blocking_pids stops the lock manager for a moment: it is asked only about a session that does wait.
 _BLOCKERS = """
     SELECT blocking.pid, coalesce(blocker.application_name, ''), coalesce(blocker.state, ''),
            left(coalesce(blocker.query, ''), 200), coalesce(extract(epoch FROM clock_timestamp()
-               - coalesce(blocker.xact_start, blocker.query_start, blocker.backend_start))::float, 0)
+               - coalesce(blocker.xact_start, blocker.query_start, blocker.backend_start))::float, 0),
+           coalesce(blocker.usename, '')
       FROM pg_stat_activity AS waiter, unnest(pg_blocking_pids(waiter.pid)) AS blocking(pid)
       LEFT JOIN pg_stat_activity AS blocker ON blocker.pid = blocking.pid
      WHERE waiter.pid = %s AND waiter.wait_event_type = 'Lock'
@@ -66,14 +67,21 @@ class Holder:
         return f"process {self.pid} ({name}, role {self.role}, from {self.address}{age})"
 
 
-def holder(cursor: Cursor, key: int) -> Holder | None:
-    """The session that holds a session's advisory lock, other than the cursor's own."""
-    cursor.execute(_HOLDER, (key,))
+def holder(cursor: Cursor, key: int, watcher: Server | None = None) -> Holder | None:
+    """The session that holds a session's advisory lock, other than the cursor's own, as ``watcher`` sees it."""
+    asked = (key, cursor.connection.get_backend_pid())
+    if watcher:
+        harmless = contextlib.suppress(SlipwayError, psycopg2.Error)
+        with harmless, connection(watcher, "slipway migrations watch") as opened, opened.cursor() as other:
+            other.execute(_HOLDER, asked)
+            row = other.fetchone()
+            return Holder(*row) if row else None
+    cursor.execute(_HOLDER, asked)
     row = cursor.fetchone()
     return Holder(*row) if row else None
 
 
-def acquire(cursor: Cursor, key: int, wait: float) -> None:
+def acquire(cursor: Cursor, key: int, wait: float, watcher: Server | None = None) -> None:
     """Take a session's advisory lock within ``wait`` seconds, or raise SlipwayError naming its holder.
 
     It is polled for: a session that waits in PostgreSQL for a lock holds up every concurrent index build.
@@ -84,11 +92,12 @@ def acquire(cursor: Cursor, key: int, wait: float) -> None:
         if one_row(cursor)[0]:
             return
         if time.monotonic() >= deadline:
-            found = holder(cursor, key)
+            found = holder(cursor, key, watcher)
             if found:
                 raise SlipwayError(
                     f"Another migration run holds the lock {key}, waited for {wait:g} s: {found}; wait for it to end "
-                    f"and run again, or end it with SELECT pg_terminate_backend({found.pid})."
+                    f"and run again, or end it as role {found.role} or as a superuser with SELECT "
+                    f"pg_terminate_backend({found.pid})."
                 )
             if time.monotonic() >= deadline + _GONE:
                 raise SlipwayError(
@@ -106,11 +115,14 @@ def release(cursor: Cursor, key: int) -> None:
 
 
 @contextlib.contextmanager
-def held(cursor: Cursor, wait: float) -> Iterator[None]:
-    """Hold the locks against other runs, Slipway's and Prisma's, for a ``with`` block."""
-    acquire(cursor, SLIPWAY_KEY, wait)
+def held(cursor: Cursor, wait: float, watcher: Server | None = None) -> Iterator[None]:
+    """Hold the locks against other runs, Slipway's and Prisma's, for a ``with`` block.
+
+    ``watcher`` may see the sessions of all roles, to name who has them.
+    """
+    acquire(cursor, SLIPWAY_KEY, wait, watcher)
     try:
-        acquire(cursor, PRISMA_KEY, wait)
+        acquire(cursor, PRISMA_KEY, wait, watcher)
         yield
     finally:
         release(cursor, PRISMA_KEY)
@@ -126,14 +138,17 @@ class Blocker:
     state: str
     query: str
     seconds: float
+    role: str = ""
 
     def __str__(self) -> str:
         if not self.pid:
             return "a prepared transaction (see pg_prepared_xacts)"
         if not self.seconds:
-            return f"process {self.pid} (a session that this role may not look into)"
+            whose = f" of role {self.role}" if self.role else ""
+            return f"process {self.pid} (a session{whose} that this role may not look into)"
         name = self.application or "unnamed application"
-        return f"process {self.pid} ({name}, {self.state} for {self.seconds:.0f} s: {' '.join(self.query.split())})"
+        doing = f"{self.state} for {self.seconds:.0f} s: {' '.join(self.query.split())}"
+        return f"process {self.pid} ({name}, role {self.role}, {doing})"
 
     def result(self) -> dict[str, Any]:
         """The blocker as a module returns it."""
@@ -143,8 +158,8 @@ class Blocker:
 class Watch:
     """Looks, over a connection of its own, who blocks a session; it opens it only when the work takes a while."""
 
-    def __init__(self, server: Server, pid: int) -> None:
-        self._server = server
+    def __init__(self, server: Server, pid: int, watcher: Server | None = None) -> None:
+        self._servers = [watcher, server] if watcher else [server]
         self._pid = pid
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
@@ -174,8 +189,13 @@ class Watch:
         if self._stop.wait(_POLL):
             return
         # Without this connection, or this right, the migration goes on; only the names of its blockers are missing.
-        harmless = contextlib.suppress(SlipwayError, psycopg2.Error)
-        with harmless, connection(self._server, "slipway migrations watch") as opened, opened.cursor() as cursor:
+        for server in self._servers:
+            with contextlib.suppress(SlipwayError, psycopg2.Error):
+                self._look_as(server)
+                break
+
+    def _look_as(self, server: Server) -> None:
+        with connection(server, "slipway migrations watch") as opened, opened.cursor() as cursor:
             opened.autocommit = True
             while not self._stop.wait(_POLL):
                 cursor.execute(_BLOCKERS, (self._pid,))

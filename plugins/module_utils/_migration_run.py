@@ -136,6 +136,7 @@ def migrate(
     rehearsal: bool = False,
     at_end: Callable[[Cursor], None] | None = None,
     row_values: bool = False,
+    watcher: Server | None = None,
     **settings: str,
 ) -> Outcome:
     """Apply what is pending; ``settings`` are the server's, such as ``lock_timeout``.
@@ -143,7 +144,8 @@ def migrate(
     In a ``rehearsal``, the first migration that changes more than its database, and all after it, run in a transaction
     that is rolled back, in which ``at_end`` is called. It stops, with a warning, before one that can't be undone so.
     Nothing is locked or written when nothing is pending. Raises SlipwayError when the state forbids to go on, another
-    run holds the lock for too long, or a migration fails; the state then is in the error's details.
+    run holds the lock for too long, or a migration fails; the state then is in the error's details. ``watcher`` may see
+    the sessions of all roles, to name those that are in the way.
     """
     # Commits need not wait for the disk one by one: nothing is said to be applied before the last has reached it.
     settings = {"synchronous_commit": "off", "client_min_messages": "warning", **settings}
@@ -153,7 +155,7 @@ def migrate(
         course, stopped = Extent(0), ""
         observed = Effects(cursor, files.policy, rehearsal and files.policy.rules["destructive"] != "allow")
         if plan.pending or verdict.denied:
-            with held(cursor, patience.lock_wait):
+            with held(cursor, patience.lock_wait, watcher):
                 plan, verdict = files.compare(cursor)
                 _check(plan, verdict)
                 scripts = [files.payload.scripts.get(each.name) for each in plan.pending]
@@ -172,6 +174,7 @@ def migrate(
                             observed,
                             rehearsal,
                             row_values,
+                            watcher,
                         )
                 if len(applied) < len(scripts):
                     stopped = not_rehearsed(f"The migration {plan.pending[len(applied)].name!r}", course.stop)
@@ -321,11 +324,12 @@ def _apply(
     observed: Effects,
     rehearsal: bool,
     row_values: bool,
+    watcher: Server | None,
 ) -> list[Applied]:
     applied: list[Applied] = []
     table = HistoryTable(files.schema)
     pid = cursor.connection.get_backend_pid()
-    with Watch(server, pid) as watch, Session(cursor, watch, rehearsal, row_values) as session:
+    with Watch(server, pid, watcher) as watch, Session(cursor, watch, rehearsal, row_values) as session:
         _prepare(cursor, table, plan.managed)
         for waiver in verdict.waived:
             record(cursor, waiver.migration, waiver.decision)

@@ -55,6 +55,19 @@ options:
         to compare with. What was changed by hand before them does not become part of it.
     type: bool
     default: false
+  watch_login:
+    description: C(login_user) and C(login_password) of a role that may see the sessions of all roles, as a superuser or
+      a member of pg_read_all_stats may. With it, messages name who holds the locks that a migration waits for.
+    type: dict
+    suboptions:
+      login_user:
+        description: The role.
+        type: str
+        required: true
+      login_password:
+        description: Its password.
+        type: str
+        default: ""
   row_values:
     description: Whether messages may quote values of rows, which the server tells with some errors. Without it they are
       only in the history's column C(logs), when a migration failed.
@@ -242,15 +255,18 @@ migrations:
           description: How often it was tried; more than once because of locks held by others.
           type: int
         blockers:
-          description: Who held the locks last, with C(pid), C(application), C(state), C(query) and C(seconds).
+          description: Who held the locks last, with C(pid), C(application), C(state), C(query), C(seconds)
+            and C(role).
           type: list
           elements: dict
 """
 
+from dataclasses import replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import CONNECTION_SPEC, Server
+from ansible_collections.slipway.deploy.plugins.module_utils._drift import REPLAY_SPEC
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_apply import Patience
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import POLICY_SPEC
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_proof import PROOF_SPEC, around_from_params
@@ -269,8 +285,17 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         settings = {name: given[name] for name in ("lock_timeout", "statement_timeout")}
         patience = Patience(given["lock_wait"], given["lock_retry"])
         around = around_from_params(given)
-        how = {"rehearsal": given["rehearsal"], "row_values": given["row_values"]}
-        outcome = migrate(server, files, patience, around, **how, **settings)
+        login = given["watch_login"]
+        outcome = migrate(
+            server,
+            files,
+            patience,
+            around,
+            rehearsal=given["rehearsal"],
+            row_values=given["row_values"],
+            watcher=replace(server, user=login["login_user"], password=login["login_password"]) if login else None,
+            **settings,
+        )
     for warning in outcome.warnings:
         module.warn(warning)
     return {
@@ -294,6 +319,7 @@ def main() -> None:
         "digest": {"type": "str"},
         "snapshot": {"type": "bool", "default": False},
         "row_values": {"type": "bool", "default": False},
+        "watch_login": REPLAY_SPEC["replay_login"],
         "rehearsal": {"type": "bool", "default": False},
         "release": {"type": "str", "default": ""},
         # What the action plugin read; large, and not for the target's log.

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server
 from ansible_collections.slipway.deploy.plugins.module_utils._drift import Comparison, record
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_apply import Patience
@@ -559,3 +560,32 @@ def test_a_failed_rehearsal_says_that_it_was_one(bed: Bed) -> None:
     (bed.directory / "1_a" / "down.sql").write_text("DROP TABLE a; SELECT 1 / 0")
     with pytest.raises(SlipwayError, match="This was a rehearsal on a copy: the database was not touched"):
         bed.undo("1_a", rehearsal=True)
+
+
+def test_those_who_block_are_named_by_who_may_see_them(bed: Bed) -> None:
+    bed.sql("DROP ROLE IF EXISTS watched_owner; DROP ROLE IF EXISTS watched_app")
+    bed.sql("CREATE ROLE watched_owner LOGIN PASSWORD 'p'; CREATE ROLE watched_app LOGIN PASSWORD 'p'")
+    bed.sql("GRANT CREATE, USAGE ON SCHEMA public TO watched_owner, watched_app")
+    watcher, owner = bed.server, Server("watched_owner", bed.database, "p", socket_dir=bed.server.socket_dir)
+    patience = Patience(0.2, 0.5)
+    bed.write("1_a", "CREATE TABLE a ()")
+    migrate(owner, bed.files(), patience)
+    bed.sql("GRANT SELECT ON a TO watched_app")
+    bed.write("2_b", "DROP TABLE a")
+    application = bed.postgres.connect(bed.database, "watched_app", "p")
+    with application.cursor() as cursor:
+        cursor.execute("BEGIN; SELECT * FROM a")
+        for seen_by, seen in (
+            (None, "of role watched_app that this role may not"),
+            (watcher, "idle in transaction for "),
+        ):
+            with pytest.raises(SlipwayError, match=seen) as caught:
+                migrate(owner, bed.files(), patience, watcher=seen_by, lock_timeout="700ms")
+            assert "role watched_app" in str(caught.value)
+            assert "end them, as their own role or as a superuser, with SELECT pg_terminate_b" in str(caught.value)
+        cursor.execute(f"ROLLBACK; SET application_name = 'sly'; SELECT pg_advisory_lock({PRISMA_KEY})")
+        with pytest.raises(
+            SlipwayError, match=r"\(sly, role watched_app, from .*end it as role watched_app or as a super"
+        ):
+            migrate(owner, bed.files(), patience, watcher=watcher)
+    application.close()
