@@ -214,10 +214,8 @@ class Effects:
             verdict = self._policy.judge([Finding("destructive", migration, text)])
             self.warned += verdict.warned
             if verdict.denied:
-                raise SlipwayError(
-                    f"{verdict.denied[0].text} The policy destructive denies that, and the database itself was not "
-                    "touched: change the file, or waive the rule for this migration (app_migrations_waivers)."
-                )
+                told = f"{verdict.denied[0].text} The database itself was not touched."
+                raise SlipwayError("\n".join([told, *verdict.advice]))
 
 
 def _told(applied: Applied, course: Extent) -> str:
@@ -331,7 +329,10 @@ def _apply(
     pid = cursor.connection.get_backend_pid()
     with Watch(server, pid, watcher) as watch, Session(cursor, watch, rehearsal, row_values) as session:
         _prepare(cursor, table, plan.managed)
-        for waiver in verdict.waived:
+        names = {each.name for each in plan.pending}
+        # What a rehearsal saw is not known here: a waiver for that is recorded when its migration is applied.
+        seen = [each for each in files.policy.waivers if each.rule == "destructive" and each.migration in names]
+        for waiver in dict.fromkeys((*verdict.waived, *seen)):
             record(cursor, waiver.migration, waiver.decision)
         try:
             works = [Application(session, table, each, files.payload.scripts, watch, patience) for each in plan.pending]
