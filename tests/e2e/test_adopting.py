@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -69,7 +70,8 @@ def test_what_can_be_known_before_the_first_deploy(
     before = catalogue(postgres, name)
 
     def play(playbook: str, *arguments: str) -> Outcome:
-        return environment.play(playbook, *arguments, **variables)
+        programs = f"{postgres.bindir}:{os.environ['PATH']}"  # of the server's own version
+        return environment.play(playbook, *arguments, environ={"PATH": programs}, **variables)
 
     status = play("playbooks/status.yml").failed()
     assert "pending: 20250729072120_add_workflow_run_id_unique" in status.messages[-1]
