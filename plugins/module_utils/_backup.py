@@ -346,7 +346,7 @@ def choose(
         if not own:
             raise SlipwayError(
                 f"There is no backup of application {application!r}, environment {environment!r} in {directory}: take "
-                "one with playbooks/backup.yml, or name the right directory."
+                "one with slipway.deploy.backup, or name the right directory."
             )
         return own[-1]
     named = [m for m in known if m.name == wanted]

@@ -58,7 +58,7 @@ class LockedError(SlipwayError):
     def __init__(self, holder: Run) -> None:
         super().__init__(
             f"{holder.application}/{holder.environment} is locked: {holder.describe()}; wait until that run ends, or, "
-            "if it is dead, run playbooks/unlock.yml.",
+            "if it is dead, run slipway.deploy.unlock.",
             holder=asdict(holder),
         )
 

@@ -66,7 +66,7 @@ def test_a_lock_is_refused_with_its_holders_name_until_it_is_broken(deployed: De
 
     holder = f"deploy by maria@{held['controller']} (pid {held['pid']}) since {held['since']}"
     assert outcome.messages == [
-        f"autotest/local is locked: {holder}; wait until that run ends, or, if it is dead, run playbooks/unlock.yml."
+        f"autotest/local is locked: {holder}; wait until that run ends, or, if it is dead, run slipway.deploy.unlock."
     ]
     assert (deployed.dump(), deployed.files(), deployed.processes()) == before
 

@@ -128,7 +128,7 @@ def test_refusals(site: Site) -> None:
     missing = site.restore()
     assert missing["msg"] == (
         f"There is no backup of application 'autotest', environment 'test' in {site.directory}: take one with "
-        "playbooks/backup.yml, or name the right directory."
+        "slipway.deploy.backup, or name the right directory."
     )
     production = Site(site.postgres, site.database, site.directory, environment="prod").backup()["backup"]["name"]
     assert site.restore(backup=production)["msg"] == (

@@ -26,7 +26,7 @@ OTHERS = {
 }
 HELD = (
     "autotest/test is locked: deploy by anna@laptop (pid 10) since 2025-08-07T12:00:00+00:00; wait until that run "
-    "ends, or, if it is dead, run playbooks/unlock.yml."
+    "ends, or, if it is dead, run slipway.deploy.unlock."
 )
 
 
