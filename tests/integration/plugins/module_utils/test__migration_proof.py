@@ -70,6 +70,7 @@ def test_one_with_a_history_does_each_time(bed: Proving, monkeypatch: pytest.Mon
     assert bed.tables() == ["a", "b", "c"]
     bed.site.backup()
     run = f"{int(datetime.datetime.now(datetime.UTC).timestamp() * 1000)} {bed.backups}"
+    (Path(str(bed.backups)) / "fence").write_text(run.split()[0])
     monkeypatch.setenv("SLIPWAY_FENCE", run)
     with pytest.raises(SlipwayError, match=rf"{NONE}the newest, \S+, was taken before this run began;"):
         bed.undo_last()
