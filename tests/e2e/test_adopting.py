@@ -79,5 +79,5 @@ def test_what_can_be_known_before_the_first_deploy(
     checked = play("deploy.yml", "--check").succeeded()
     assert "would be applied: 20250729072120_add_workflow_run_id_unique" in " ".join(checked.output.split())
     migrate = play("playbooks/migrate.yml").failed()
-    assert "if the database is new to Slipway, run a deploy first, which makes the role" in migrate.messages[0]
+    assert "does not hold the database's passwords: deploy first" in migrate.messages[0]
     assert catalogue(postgres, name) == before
