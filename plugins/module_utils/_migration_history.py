@@ -36,10 +36,11 @@ _COLUMNS = """
     applied_steps_count     INTEGER NOT NULL DEFAULT 0
 """
 
+ROW_LOST = "its row in _prisma_migrations can not be written: somebody else changed the history"
 # A row that is not written makes an error of it, so that nothing else of the transaction is kept either.
-_CHECKED = """
-    WITH written AS ({} RETURNING 1) SELECT CASE count(*) WHEN 1 THEN 1 ELSE (
-        'its row in _prisma_migrations can not be written: somebody else changed the history' || left(count(*)::text, 0)
+_CHECKED = f"""
+    WITH written AS ({{}} RETURNING 1) SELECT CASE count(*) WHEN 1 THEN 1 ELSE (
+        '{ROW_LOST}' || left(count(*)::text, 0)
     )::int END FROM written"""
 _SURVEY = """
     SELECT (SELECT relkind FROM pg_class WHERE relnamespace = schema.oid AND relname = %(table)s),

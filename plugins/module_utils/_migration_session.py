@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import roll_back
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Script, excerpt, locate
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import ROW_LOST
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import Watch
 
 with contextlib.suppress(ImportError):  # connect() says so
@@ -77,7 +78,7 @@ class StatementError(Exception):
         message = said.message_primary or " ".join(str(self.error).split())
         code = f" (SQLSTATE {self.code})" if self.code else ""
         detail, context = said.message_detail, said.context
-        if not rows and (self.code or "")[:2] in _OF_ROWS:
+        if not rows and (self.code or "")[:2] in _OF_ROWS and ROW_LOST not in message:
             message = _VALUE.sub("(value not shown)", message)
             detail = f"{_without_values(detail)} (values of rows are shown with row_values=true)" if detail else None
             context = None

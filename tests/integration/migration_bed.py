@@ -39,6 +39,7 @@ class Bed:
     user: str = "postgres"
     patience: Patience = field(default_factory=lambda: Patience(5, 5))
     lock_timeout: str = "2s"
+    row_values: bool = False
     policy: Policy = field(default_factory=lambda: Policy(DEFAULTS))
 
     @property
@@ -67,7 +68,7 @@ class Bed:
         return self.outcome(self.files()).migrations
 
     def outcome(self, files: Files) -> Outcome:
-        return migrate(self.server, files, self.patience, lock_timeout=self.lock_timeout)
+        return migrate(self.server, files, self.patience, lock_timeout=self.lock_timeout, row_values=self.row_values)
 
     def survey(self) -> Plan:
         return survey(self.server, self.files())[0]

@@ -181,6 +181,7 @@ def test_a_first_step_that_fails_at_its_end_is_recorded(bed: Bed) -> None:
 
 def test_braces_in_a_failure_do_not_hide_the_progress(bed: Bed) -> None:
     file = bed.write("1_a", "CREATE TABLE a (i int CHECK (i > 0), x int[]); VACUUM a; INSERT INTO a VALUES (0, '{1}')")
+    bed.row_values = True
     assert "(0, {1})" in bed.fails()
     assert bed.survey().status == "pending"
     file.write_text(file.read_text().replace("(0,", "(1,"))
@@ -320,7 +321,7 @@ def test_a_plain_role_is_told_who_is_in_its_way(bed: Bed) -> None:
 def test_a_lock_whose_holder_is_no_session_is_not_waited_for_without_end(
     bed: Bed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locks, "holder", lambda cursor, key: None)
+    monkeypatch.setattr(locks, "holder", lambda cursor, key, watcher: None)
     bed.write("1_a", "CREATE TABLE a ()")
     bed.patience = Patience(0.2, 0.2)
     with session(bed, f"SELECT pg_advisory_lock({locks.PRISMA_KEY})"):
