@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils import _internal
 from ansible.module_utils.testing import patch_module_args
 
 ROOT = Path(__file__).parents[1]
@@ -26,8 +27,11 @@ def run_module(name: str, arguments: Mapping[str, object], *, check: bool = Fals
     module = importlib.import_module(f"{MODULES}.{name}")
     output = io.StringIO()
     options = {**arguments, "_ansible_check_mode": check}
-    with patch_module_args(options), contextlib.redirect_stdout(output), pytest.raises(SystemExit):
-        module.main()
+    with pytest.MonkeyPatch.context() as host, patch_module_args(options), contextlib.redirect_stdout(output):
+        # A test that imported Ansible's controller made this process one, whose warnings would go to the terminal.
+        host.setattr(_internal, "is_controller", False)
+        with pytest.raises(SystemExit):
+            module.main()
     return result(output.getvalue(), arguments)
 
 

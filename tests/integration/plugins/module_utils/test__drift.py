@@ -26,7 +26,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._drift import (
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from conftest import Postgres
 from integration.migration_bed import Bed
-from integration.migration_faults import history
+from integration.migration_faults import COUNTER, history
 from psycopg2.extensions import cursor as Cursor
 
 HISTORIES = int(os.environ.get("SLIPWAY_HISTORIES", "20"))
@@ -440,6 +440,7 @@ def test_clean_histories_show_nothing(postgres: Postgres, tmp_path: Path) -> Non
         bed.sql("ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO pg_monitor")
         for each in bed.directory.iterdir():
             shutil.rmtree(each)
+        bed.write("0_counter", COUNTER)
         for name, (sql, _) in history(random.Random(number)).items():
             bed.write(name, sql)
         bed.migrate()

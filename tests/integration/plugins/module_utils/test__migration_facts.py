@@ -114,7 +114,9 @@ def be_killed(desk: Desk) -> None:
     )
     processes = multiprocessing.get_context("forkserver")
     begun = processes.Event()
-    process = processes.Process(target=attempt, args=(desk.server, desk.payload().dump(), begun))
+    _, output = processes.Pipe(duplex=False)
+    arguments = (desk.server, desk.payload().dump(), begun, output, "kill", 0)
+    process = processes.Process(target=attempt, args=arguments)
     process.start()
     try:
         wait_until(lambda: desk.sql(runs) == [(True,)])

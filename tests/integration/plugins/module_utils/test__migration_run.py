@@ -395,6 +395,10 @@ def denied(bed: Bed, rule: str, *waivers: Waiver, choice: str = "deny") -> None:
     bed.policy = Policy({**DEFAULTS, rule: choice}, waivers)
 
 
+ADVICE = (
+    "\nTo go on all the same, set policy: {destructive: warn}, or add to waivers for one migration: "
+    "{migration: NAME, rule: destructive, reason: WHY, author: WHO}."
+)
 DESTRUCTIVE = [
     ("DROP TABLE t", 'drops the table "t"'),
     ("DROP TABLE IF EXISTS none, public.t", 'drops the table "public"."t"'),
@@ -427,7 +431,7 @@ def filled(bed: Bed) -> Bed:
 def test_destructive_ones_are_found_and_denied(filled: Bed, sql: str, what: str) -> None:
     filled.write("2_d", f"SELECT 1;\n  {sql}")
     denied(filled, "destructive")
-    assert filled.fails() == f"The migration '2_d' {what} (migrations/2_d/migration.sql:2:3)."
+    assert filled.fails() == f"The migration '2_d' {what} (migrations/2_d/migration.sql:2:3).{ADVICE}"
     denied(filled, "destructive", choice="warn")
     outcome = filled.outcome(filled.files())
     assert len(outcome.warnings) == len(outcome.actions) == 1

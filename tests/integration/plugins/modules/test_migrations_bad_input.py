@@ -25,6 +25,7 @@ import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Script
 from ansible_collections.slipway.deploy.plugins.plugin_utils import _migration_files
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_reach import Reaches
 from conftest import Postgres, start
 from modules import run_module
 
@@ -505,10 +506,10 @@ def test_a_change_while_it_is_read(
 ) -> None:
     bed.file.write_text("CREATE TABLE a ();")
 
-    def parse(raw: bytes, file: str) -> Script:
+    def parse(raw: bytes, file: str, reaches: Reaches) -> Script:
         monkeypatch.undo()
         change(bed.m)
-        return _migration_files.parse(raw, file)
+        return _migration_files.parse(raw, file, reaches)
 
     monkeypatch.setattr(_migration_files, "parse", parse)
     with pytest.raises(SlipwayError) as caught:
