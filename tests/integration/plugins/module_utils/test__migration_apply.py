@@ -217,7 +217,8 @@ def test_the_blockers_are_named(bed: Bed) -> None:
     with holding(bed, "SELECT 'the query' FROM t"):
         message = bed.fails()
     assert "canceling statement due to lock timeout (SQLSTATE 55P03)" in message
-    assert re.search(r"\(reports, role postgres, idle in transaction for \d+ s: BEGIN; SELECT 'the query' FROM t\)", message)
+    holder = r"\(reports, role postgres, idle in transaction for \d+ s: BEGIN; SELECT 'the query' FROM t\)"
+    assert re.search(holder, message)
     assert state(bed) == [ROLLED_BACK]
 
 
