@@ -34,6 +34,9 @@ options:
     description: Role of the application.
     type: str
     required: true
+  application_password:
+    description: Password of the application's role, to see that it is let in. Without it that is not tried.
+    type: str
   readonly:
     description: Role that only reads.
     type: str
@@ -91,7 +94,7 @@ schema:
       elements: str
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -100,11 +103,25 @@ from ansible_collections.slipway.deploy.plugins.module_utils._access import Role
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
     CONNECTION_SPEC,
     Server,
+    connect,
     connection,
     sql_errors,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._drift import REPLAY_SPEC
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+
+
+def refused(server: Server, params: dict[str, Any]) -> list[str]:
+    """A sentence when the server does not let the application's role in."""
+    password = params["application_password"]
+    if password is None:
+        return []
+    try:
+        connect(replace(server, user=params["application"], password=password)).close()
+    except SlipwayError as error:
+        return [str(error)]
+    return []
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
@@ -132,7 +149,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
                     for table in tables
                     if table.hidden
                 ],
-                "violations": violations,
+                "violations": violations + refused(server, params),
             },
         }
 
@@ -143,6 +160,7 @@ def main() -> None:
             **CONNECTION_SPEC,
             "owner": {"type": "str", "required": True},
             "application": {"type": "str", "required": True},
+            "application_password": {"type": "str", "no_log": True},
             "readonly": {"type": "str", "required": True},
             "count_login": REPLAY_SPEC["replay_login"],
         },

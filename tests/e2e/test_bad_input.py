@@ -212,7 +212,7 @@ def test_the_operators_environment_changes_no_deploy(deployed: Deployed) -> None
     deployed.first.succeeded()
     surroundings = {
         "PGHOST": "192.0.2.1", "PGPORT": "54915", "PGSERVICE": "nowhere", "PGOPTIONS": "-c nothing=1",
-        "PGSSLMODE": "verify-full", "PGUSER": "nobody", "LC_ALL": "C", "DOCKER_HOST": "tcp://192.0.2.1:1",
+        "PGSSLMODE": "verify-full", "PGUSER": "nobody", "DOCKER_HOST": "tcp://192.0.2.1:1",
     }  # fmt: skip
     outcome = deployed.play("deploy.yml", environ=surroundings).succeeded()
     assert outcome.recap["changed"] == 0, outcome.output

@@ -81,3 +81,13 @@ def test_errors(site: Site) -> None:
         ),
     }.items():
         assert site.info(login_user=role, login_password=password)["msg"] == message
+
+
+def test_whether_the_application_is_let_in(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.access()
+    owner = {"login_user": site.roles.owner, "login_password": PASSWORD}
+    monkeypatch.setenv("PGSERVICE", "nowhere")
+    assert site.info(**owner, application_password=PASSWORD)["schema"]["violations"] == []
+    [violation] = site.info(**owner, application_password="of-somebody-else")["schema"]["violations"]
+    assert violation.startswith("Can't connect to database ")
+    assert f"as role {site.roles.application!r}: " in violation
