@@ -25,7 +25,7 @@ _BEING_BUILT = """
 """
 
 RESOLVE = (
-    "look at the database, then use slipway.deploy.migration_resolve (playbooks/resolve.yml): state applied when all "
+    "look at the database, then use slipway.deploy.migration_resolve (slipway.deploy.resolve): state applied when all "
     "of the file is done, rolled_back when you have undone it."
 )
 

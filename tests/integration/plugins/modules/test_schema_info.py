@@ -27,7 +27,7 @@ def test_from_nothing_to_a_fault(site: Site) -> None:
     expected = {"schema": "public", "name": "t", "rows": 0, "exact": True, "bytes": 0, "hidden": ""}
     assert site.info(**owner)["schema"] == {
         "empty": True, "environment": "test", "rows": 0, "tables": [expected], "violations": [], "remarks": [],
-        "uncounted": [],
+        "uncounted": [], "collations": "",
     }  # fmt: skip
 
     site.execute("INSERT INTO t VALUES (1), (2)")
@@ -37,7 +37,7 @@ def test_from_nothing_to_a_fault(site: Site) -> None:
         "violations": [
             f"Role {site.roles.application} may create objects in schema public, which no migration says: REVOKE that."
         ],
-        "remarks": [], "uncounted": [],
+        "remarks": [], "uncounted": [], "collations": "",
     }  # fmt: skip
 
 
