@@ -79,8 +79,8 @@ def check_start(file: Path, version: int, data: str, exists: bool) -> None:
     major = re.match(r"\d*", found.get("server_version", ""))
     if major and major[0] not in ("", str(version)):
         raise SlipwayError(
-            f"This environment's database lives on PostgreSQL {major[0]} but postgres_version is {version}: nothing "
-            f"was changed; set postgres_version (of a container its image) back to {major[0]}, take a backup, and "
+            f"This environment's database lives on PostgreSQL {major[0]} but database_version is {version}: nothing "
+            f"was changed; set database_version (of a container its image) back to {major[0]}, take a backup, and "
             "restore it into a new environment."
         )
     if found and not exists:

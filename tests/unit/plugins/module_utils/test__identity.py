@@ -48,8 +48,8 @@ def test_another_major_version(file: Path, exists: bool) -> None:
     """Also where the data of the new version is missing, which is the usual case."""
     file.write_text('{"server_version": "17.4", "system_identifier": "1"}')
     assert refused(file, 15, exists) == (
-        "This environment's database lives on PostgreSQL 17 but postgres_version is 15: nothing was changed; set "
-        "postgres_version (of a container its image) back to 17, take a backup, and restore it into a new environment."
+        "This environment's database lives on PostgreSQL 17 but database_version is 15: nothing was changed; set "
+        "database_version (of a container its image) back to 17, take a backup, and restore it into a new environment."
     )
 
 
