@@ -178,5 +178,5 @@ def test_a_container_is_removed_when_the_run_is_interrupted(arguments: dict[str,
     module = started({**arguments, "argv": ["python", "-c", "import time; time.sleep(120)"]})
     wait(lambda: bool(containers()))
     module.send_signal(signal.SIGINT)
-    module.wait(timeout=60)
+    module.wait(timeout=150)
     wait(lambda: not containers())
