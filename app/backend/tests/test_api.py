@@ -168,8 +168,9 @@ def test_sign_out_ends_every_token(client: TestClient, owner: TestClient, strang
 
 
 def test_attempts_that_fail_are_limited(client: TestClient, owner: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client.app.state, "limiters", (Limiter(4, 60), Limiter(2, 60)))
-    monkeypatch.setattr(client.app.state, "client_header", "X-Real-IP")
+    state = client.app.state._state  # the dict behind it: undone as attributes, what was set would be gone
+    monkeypatch.setitem(state, "limiters", (Limiter(4, 60), Limiter(2, 60)))
+    monkeypatch.setitem(state, "client_header", "X-Real-IP")
 
     def attempt(email: str, password: str, address: str) -> int:
         body = {"email": f"{email}@example.org", "password": password}
