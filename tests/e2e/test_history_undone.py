@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -102,13 +103,13 @@ def test_four_runs(deployed: Deployed, shelves: Shelves) -> None:
 
 def test_no_variable_stands_for_a_backup(deployed: Deployed, shelves: Shelves) -> None:
     before, backups = shelves.all_of_it(), deployed.backups()
-    told = {"backup_needed": "false", "migrations_proved": "true", "postgres_created": "true"}
-    outcome = shelves.undo(last=1, **told).failed()
+    told = ("-e", json.dumps({"backup_needed": False, "migrations_proved": True, "postgres_created": True}))
+    outcome = shelves.undo(*told, last=1).failed()
     assert "has no proved backup of this run in " in outcome.messages[0]
     assert "was taken before this run began" in outcome.messages[0]
     deployed.add_migration("29990103000000_pages", "CREATE TABLE pages ();")
     try:
-        assert "has no proved backup of this run in " in deployed.play("deploy.yml", **told).failed().messages[0]
+        assert "has no proved backup of this run in " in deployed.play("deploy.yml", *told).failed().messages[0]
     finally:
         shutil.rmtree(deployed.migrations / "29990103000000_pages")
     assert (shelves.all_of_it(), deployed.backups()) == (before, backups)
