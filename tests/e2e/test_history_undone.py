@@ -103,7 +103,7 @@ def test_four_runs(deployed: Deployed, shelves: Shelves) -> None:
 
 def test_no_variable_stands_for_a_backup(deployed: Deployed, shelves: Shelves) -> None:
     before, backups = shelves.all_of_it(), deployed.backups()
-    told = ("-e", json.dumps({"backup_needed": False, "migrations_proved": True, "postgres_created": True}))
+    told = ("-e", json.dumps({"backup_needed": False, "migrations_proved": True}))
     outcome = shelves.undo(*told, last=1).failed()
     assert "has no proved backup of this run in " in outcome.messages[0]
     assert "was taken before this run began" in outcome.messages[0]
