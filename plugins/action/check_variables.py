@@ -18,7 +18,7 @@ from ansible_collections.slipway.deploy.plugins.lookup.generated_secret import P
 try:  # a value's file and line; not part of what Ansible promises, so that a place is all that would be missing
     from ansible._internal._datatag._tags import Origin
 except ImportError:
-    Origin = None  # type: ignore[assignment, misc, unused-ignore]
+    Origin = None  # type: ignore[assignment, misc, unused-ignore]  # stands for a class that is not there
 
 display = Display()
 COLLECTION = Path(__file__).parents[2]
