@@ -22,7 +22,7 @@ PLAYBOOK = """\
         msg: "{{ 'The first line:' ~ line }}  2 | the second, with its blanks"
       vars:
         line: "\\n"
-      ignore_errors: true
+      ignore_errors: true # each task here fails, for the way in which that is told to be seen
     - name: An assertion
       ansible.builtin.assert:
         that: false
