@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils import _internal
+from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 
 ROOT = Path(__file__).parents[1]
@@ -30,6 +31,7 @@ def run_module(name: str, arguments: Mapping[str, object], *, check: bool = Fals
     with pytest.MonkeyPatch.context() as host, patch_module_args(options), contextlib.redirect_stdout(output):
         # A test that imported Ansible's controller made this process one, whose warnings would go to the terminal.
         host.setattr(_internal, "is_controller", False)
+        host.setattr(warnings, "_global_warnings", {})  # those of the modules that ran here before
         with pytest.raises(SystemExit):
             module.main()
     return result(output.getvalue(), arguments)

@@ -187,6 +187,17 @@ class Ledger:
             opened.flush()
             os.fsync(descriptor)
 
+    def check_last(self, environment: str) -> str:
+        """The environment of the last run that succeeded, '' when none did; SlipwayError when it is another one."""
+        last = self.newest(status="succeeded")
+        found: str = last["run"]["environment"] if last else ""
+        if found not in ("", environment):
+            raise SlipwayError(
+                f"{self.records} says that the last run here was of environment {found!r} but this inventory is "
+                f"{environment!r}: nothing was changed; use the right inventory, or the right state_dir in this one."
+            )
+        return found
+
     def newest(self, **wanted: str) -> dict[str, Any] | None:
         """The newest record whose fields are as ``wanted``, or None. A line cut short by a crash is passed over."""
         if not self.records.exists():

@@ -10,8 +10,8 @@ author: The Slipway contributors
 short_description: See that a database is of this environment before anything is done to it
 description:
   - Stops when the database carries another environment's name, or the file C(database.json), in which
-    M(slipway.deploy.database) remembers the environment on the host, says another.
-  - Where the server may be stopped, the file alone may tell. What neither tells is not assumed; the operator
+    M(slipway.deploy.database) remembers the environment on the host, or the ledger of the runs says another.
+  - Where the server may be stopped, the files alone may tell. What none of them tells is not assumed; the operator
     confirms it by name.
 extends_documentation_fragment:
   - slipway.deploy.attributes
@@ -76,12 +76,13 @@ from ansible_collections.slipway.deploy.plugins.module_utils._connection import 
     connection,
     sql_errors,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._deployment import Ledger
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._identity import FILE, check_environment
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 
-# What a deploy leaves in the state directory: the server's identity, the ledger, an embedded server's data.
-TRACES = (FILE, "deployments.jsonl", "postgres")
+# What a deploy leaves in the state directory before it has succeeded: the server's identity, an embedded server's data.
+TRACES = (FILE, "postgres")
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
@@ -100,7 +101,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             f"Database {server.database} belongs to environment {marked} but this inventory is {ours}: nothing was "
             "changed; use the right inventory, or the right server in this one."
         )
-    known = check_environment(directory / FILE, ours) or marked
+    known = check_environment(directory / FILE, ours) or Ledger(directory).check_last(ours) or marked
     anything = any((directory / name).exists() for name in TRACES)
     if params["stopped"] and anything and not known and not params["confirmed"]:
         raise SlipwayError(

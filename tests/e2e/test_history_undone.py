@@ -137,6 +137,12 @@ def test_a_failing_down_leaves_everything_as_it_was(deployed: Deployed, shelves:
 
 
 def test_the_environments_name_is_asked_for_outside_local(deployed: Deployed, shelves: Shelves) -> None:
+    remembered = deployed.state / "database.json"
+    facts = remembered.read_text()
+    remembered.write_text(json.dumps({**json.loads(facts), "environment": "staging"}))
+    ledger = deployed.state / "deployments.jsonl"
+    records = ledger.read_text()
+    ledger.unlink()
     deployed.sql("COMMENT ON DATABASE autotest IS 'slipway.environment=staging'")
     try:
         before, backups = deployed.dump(), deployed.backups()
@@ -152,6 +158,8 @@ def test_the_environments_name_is_asked_for_outside_local(deployed: Deployed, sh
         assert shelves.tables() == {"shelves"}
     finally:
         deployed.sql("COMMENT ON DATABASE autotest IS 'slipway.environment=local'")
+        remembered.write_text(facts)
+        ledger.write_text(records)
 
 
 WHICH = (

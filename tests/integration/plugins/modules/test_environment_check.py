@@ -72,7 +72,6 @@ def test_database_without_a_mark(postgres: Postgres, tmp_path: Path) -> None:
         ("", "local", True),
         ("", "", False),
         ("postgres", None, False),
-        ("deployments.jsonl", None, False),
     ],
 )
 def test_server_that_is_stopped(tmp_path: Path, trace: str, remembered: str | None, known: bool) -> None:
@@ -89,6 +88,30 @@ def test_server_that_is_stopped(tmp_path: Path, trace: str, remembered: str | No
         )
         assert check(login, tmp_path, remembered, stopped=True, confirmed=True)["environment"] == ""
     assert check(login, tmp_path, "prod", stopped=True, confirmed=True)["msg"] == REMEMBERED.format("shop", tmp_path)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("status", "environment", "found"),
+    [
+        ("failed", "prod", ""),
+        ("succeeded", "local", "local"),
+        (
+            "succeeded",
+            "prod",
+            "{0}/deployments.jsonl says that the last run here was of environment 'prod' but this inventory is "
+            "'local': nothing was changed; use the right inventory, or the right state_dir in this one.",
+        ),
+    ],
+)
+def test_what_the_runs_before_tell(tmp_path: Path, status: str, environment: str, found: str) -> None:
+    """After a teardown that deleted the data, too, nothing else is left to ask."""
+    (tmp_path / "deployments.jsonl").write_text(
+        json.dumps({"status": status, "run": {"environment": environment}}) + "\n"
+    )
+    login = {"login_unix_socket": str(tmp_path), "login_user": "shop_owner", "login_db": "shop"}
+    told = check(login, tmp_path, None, stopped=True)
+    assert told.get("environment", told.get("msg")) == found.format(tmp_path)
 
 
 def check(login: dict[str, object], directory: Path, remembered: str | None, **more: object) -> dict[str, Any]:

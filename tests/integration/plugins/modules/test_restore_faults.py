@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import multiprocessing
 import os
@@ -22,9 +21,9 @@ from typing import Any
 from unittest import mock
 
 import psycopg2
-import psycopg2.extensions
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils import _backup_database as databases
+from ansible_collections.slipway.deploy.plugins.module_utils import _connection
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server
 from backup_support import MODULES, ROOT, Site
 from conftest import Postgres, start
@@ -122,6 +121,8 @@ def strike(server: Postgres, process: subprocess.Popen[bytes], way: str) -> None
         pids = server.execute(f"SELECT pid FROM pg_stat_activity WHERE {OURS} ORDER BY query ~ '^ALTER' DESC LIMIT 1")
         for (pid,) in pids:
             os.kill(int(str(pid)), signal.SIGKILL)
+            while Path(f"/proc/{pid}").exists():  # until the server has seen it, and ends all other sessions
+                time.sleep(0.001)
     else:
         data = str(server.directory / "data")
         server.run("pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
@@ -137,7 +138,7 @@ def state(site: Site) -> str:
     return str(found[0][1])
 
 
-class Deadly(psycopg2.extensions.cursor):
+class Deadly(_connection._Cursor):
     """Ends its process with SIGKILL at one of the statements that change something, before or after it."""
 
     left = 0
@@ -161,7 +162,7 @@ class Deadly(psycopg2.extensions.cursor):
 def swap_until(site: Site, statement: int, after: bool) -> None:
     Deadly.left, Deadly.after = statement, after
     server = Server.from_params({**site.common, "ssl_mode": "prefer", "ca_cert": None, "login_host": "", **LONG})
-    with mock.patch("psycopg2.connect", functools.partial(psycopg2.connect, cursor_factory=Deadly)):
+    with mock.patch.object(_connection, "_Cursor", Deadly):
         databases.swap(server.on("postgres"), site.database, f"{site.database}_restoring", f"{site.database}_kept")
 
 
