@@ -54,8 +54,9 @@ BATCH = 100  # tables that one statement reads
 _ADVICE = {
     "unsupported startup parameter": "this is a pooler such as PgBouncer: name the server itself",
     "for parameter": "correct this setting",
-    "not currently accepting connections": "a deploy opens what an interrupted restore left closed; what somebody "
-    "closed on purpose, ALTER DATABASE … ALLOW_CONNECTIONS true opens again",
+    "not currently accepting connections": "slipway.deploy.backup, like every verb that writes, opens what an "
+    "interrupted restore left closed; what somebody closed on purpose, ALTER DATABASE … ALLOW_CONNECTIONS true opens "
+    "again",
     "password authentication failed": "if the database is new to Slipway, run a deploy first, which makes the role "
     "with its password; else correct the password",
     "": "check that the server runs and is the one that is meant",

@@ -13,19 +13,21 @@ description:
     M(slipway.deploy.database) remembers the environment on the host, or the ledger of the runs says another.
   - Where the server may be stopped, the files alone may tell. What none of them tells is not assumed; the operator
     confirms it by name.
+  - Opens the environment's database where a restore of an earlier version, killed in its swap, left it closed. One that
+    somebody closed stays as it is.
 extends_documentation_fragment:
   - slipway.deploy.attributes
   - slipway.deploy.postgres
 attributes:
   check_mode:
     support: full
-    details: Only reads.
+    details: Says that it would open the database.
   diff_mode:
     support: none
-    details: Changes nothing.
+    details: C(actions) says what was done.
   idempotent:
     support: full
-    details: Only reads.
+    details: An open database is only read.
 options:
   environment_name:
     description: Name of the environment.
@@ -35,6 +37,22 @@ options:
     description: Slipway's state directory of the environment on the host.
     type: path
     required: true
+  admin_login:
+    description: Another role, which owns the database or is a superuser, to open it by.
+    type: dict
+    suboptions:
+      login_user:
+        description: Its name.
+        type: str
+        required: true
+      login_password:
+        description: Its password.
+        type: str
+        default: ""
+  maintenance_db:
+    description: Another database of the server, to which that role connects.
+    type: str
+    default: postgres
   stopped:
     description: Whether the server may be stopped, or its database missing.
     type: bool
@@ -59,24 +77,34 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+actions:
+  description: What was done, or would be done in check mode, one sentence each.
+  type: list
+  elements: str
+  returned: success
 environment:
   description: The environment that the database carries or that is remembered; empty where neither is so.
   type: str
   returned: success
 """
 
+import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils._access import stamp
+from ansible_collections.slipway.deploy.plugins.module_utils import _backup_database as databases
+from ansible_collections.slipway.deploy.plugins.module_utils._access import comment, find_stamp, stamp
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
     CONNECTION_SPEC,
     Server,
+    autocommit,
     connection,
     sql_errors,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._deployment import Ledger
+from ansible_collections.slipway.deploy.plugins.module_utils._drift import REPLAY_SPEC
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._identity import FILE, check_environment
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
@@ -85,13 +113,36 @@ from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 TRACES = (FILE, "postgres")
 
 
+def look(module: AnsibleModule, server: Server) -> tuple[str, list[str]]:
+    """The environment's name that the database carries, and what was done so that it can be entered."""
+    params = module.params
+    try:
+        with sql_errors("Reading the database's mark"), connection(server) as opened, opened.cursor() as cursor:
+            return stamp(cursor), []
+    except SlipwayError as refused:
+        other = params["admin_login"] or params
+        admin = replace(server.on(params["maintenance_db"]), user=other["login_user"], password=other["login_password"])
+        with contextlib.ExitStack() as stack, sql_errors(f"Opening database {server.database!r}"):
+            try:
+                cursor = stack.enter_context(autocommit(admin))
+            except SlipwayError:
+                raise refused from None  # the server does not run, say
+            marked = find_stamp(comment(cursor, server.database))
+            if marked not in ("", params["environment_name"]):
+                return marked, []
+            actions = databases.recover(cursor, server.database, check_mode=module.check_mode)
+            if not actions:
+                raise
+            return marked, actions
+
+
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     server, directory, ours = Server.from_params(params), Path(params["directory"]), params["environment_name"]
-    marked, silence = "", "it carries no environment's name"
+    marked, silence, actions = "", "it carries no environment's name", list[str]()
+    remembered = check_environment(directory / FILE, ours) or Ledger(directory).check_last(ours)
     try:
-        with sql_errors("Reading the database's mark"), connection(server) as opened, opened.cursor() as cursor:
-            marked = stamp(cursor)
+        marked, actions = look(module, server)
     except SlipwayError as error:
         if not params["stopped"]:
             raise
@@ -101,7 +152,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             f"Database {server.database} belongs to environment {marked} but this inventory is {ours}: nothing was "
             "changed; use the right inventory, or the right server in this one."
         )
-    known = check_environment(directory / FILE, ours) or Ledger(directory).check_last(ours) or marked
+    known = remembered or marked
     anything = any((directory / name).exists() for name in TRACES)
     if params["stopped"] and anything and not known and not params["confirmed"]:
         raise SlipwayError(
@@ -109,7 +160,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             f"say and the database can't ({silence}): nothing was changed; start its server by a deploy, or confirm by "
             f"-e confirm={ours} that it is of {ours}."
         )
-    return {"changed": False, "environment": known}
+    return {"changed": bool(actions), "actions": actions, "environment": known}
 
 
 def main() -> None:
@@ -117,6 +168,8 @@ def main() -> None:
         **CONNECTION_SPEC,
         "environment_name": {"type": "str", "required": True},
         "directory": {"type": "path", "required": True},
+        "admin_login": REPLAY_SPEC["replay_login"],
+        "maintenance_db": {"type": "str", "default": "postgres"},
         "stopped": {"type": "bool", "default": False},
         "confirmed": {"type": "bool", "default": False},
     }

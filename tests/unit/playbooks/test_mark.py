@@ -12,7 +12,7 @@ import yaml
 PLAYBOOKS = Path(__file__).parents[3] / "playbooks"
 VERBS = sorted(path for path in PLAYBOOKS.glob("*.yml") if path.name != "preflight.yml")
 # What changes nothing, whatever it is given.
-READERS = {"backup_info", "deployment_info", "environment_check", "migrations_info", "schema_drift", "schema_info"}
+READERS = {"backup_info", "deployment_info", "migrations_info", "schema_drift", "schema_info"}
 
 
 def load(path: Path) -> Any:

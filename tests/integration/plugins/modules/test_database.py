@@ -586,7 +586,9 @@ def test_what_runs_that_were_cut_short_left_behind(site: Site) -> None:
         site.postgres.execute(f"COMMENT ON DATABASE {name} IS '{MARK}'")
     site.postgres.execute(f"ALTER DATABASE {quote(site.database)} ALLOW_CONNECTIONS false")
     refused = site.info()["msg"]
-    assert "a deploy opens what an interrupted restore left closed" in refused
+    assert (
+        "slipway.deploy.backup, like every verb that writes, opens what an interrupted restore left closed" in refused
+    )
 
     opened = f"Opened database {site.database}, which a restore that was cut short left closed."
     dropped = [

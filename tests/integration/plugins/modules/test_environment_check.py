@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.slipway.deploy.plugins.module_utils._backup_database import MARK
 from conftest import Postgres
 from modules import run_module
 
@@ -119,5 +120,81 @@ def check(login: dict[str, object], directory: Path, remembered: str | None, **m
     if remembered is not None:
         facts = {"system_identifier": "1", **({"environment": remembered} if remembered else {})}
         (directory / "database.json").write_text(json.dumps(facts))
-    own = {"environment_name": "local", "directory": str(directory), **more}
-    return run_module("environment_check", {**login, **own})
+    return run_module("environment_check", {**login, **own(directory), **more})
+
+
+def own(directory: Path) -> dict[str, object]:
+    """The module's own arguments."""
+    return {"environment_name": "local", "directory": str(directory)}
+
+
+def left_closed(postgres: Postgres, mark: str) -> str:
+    """A database as the swap of an earlier version left it when it was killed, whose owner is ``test_owner``."""
+    database = postgres.database()
+    if not postgres.execute("SELECT 1 FROM pg_roles WHERE rolname = 'test_owner'"):
+        postgres.execute("CREATE ROLE test_owner LOGIN PASSWORD 'test_owner'")
+    postgres.execute(f"ALTER DATABASE {database} OWNER TO test_owner")
+    postgres.execute(f"COMMENT ON DATABASE {database} IS 'slipway.environment={mark}'")
+    postgres.execute(f"CREATE DATABASE {database}_restoring")
+    postgres.execute(f"COMMENT ON DATABASE {database}_restoring IS '{MARK}'")
+    postgres.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS false")
+    return database
+
+
+def is_open(postgres: Postgres, database: str) -> object:
+    [(state,)] = postgres.execute("SELECT datallowconn FROM pg_database WHERE datname = %s", parameters=[database])
+    return state
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["must run", "may be stopped"])
+def test_a_database_that_a_restore_left_closed(postgres: Postgres, tmp_path: Path, stopped: bool) -> None:
+    """It is opened before anything else looks at it, by the administrator."""
+    database = left_closed(postgres, "local")
+    owner = {**postgres.login(database), "login_user": "test_owner", "login_password": "test_owner"}
+    admin = {"admin_login": {"login_user": postgres.user, "login_password": postgres.password}, "stopped": stopped}
+    opened = f"Opened database {database}, which a restore that was cut short left closed."
+
+    planned = run_module("environment_check", {**owner, **own(tmp_path), **admin}, check=True)
+    assert planned["actions"] == [opened.replace("Opened", "Would open")]
+    assert is_open(postgres, database) is False
+    done = check(owner, tmp_path, "local", **admin)
+    assert (done["changed"], done["actions"], done["environment"]) == (True, [opened], "local")
+    assert is_open(postgres, database) is True
+    again = check(owner, tmp_path, "local", **admin)
+    assert (again["changed"], again["actions"], again["environment"]) == (False, [], "local")
+
+
+@pytest.mark.parametrize(
+    ("mark", "remembered", "message"),
+    [("prod", "local", OTHER), ("local", "prod", REMEMBERED)],
+    ids=["by its mark", "by what is remembered"],
+)
+def test_a_database_that_is_another_environments_stays_closed(
+    postgres: Postgres, tmp_path: Path, mark: str, remembered: str, message: str
+) -> None:
+    database = left_closed(postgres, mark)
+    assert check(postgres.login(database), tmp_path, remembered)["msg"] == message.format(database, tmp_path)
+    assert is_open(postgres, database) is False
+
+
+def test_a_database_that_somebody_closed_stays_closed(postgres: Postgres, tmp_path: Path) -> None:
+    database = left_closed(postgres, "local")
+    postgres.execute(f"DROP DATABASE {database}_restoring")
+    assert check(postgres.login(database), tmp_path, "local")["msg"] == (
+        f"Database '{database}' accepts no connections and no restore of Slipway's was at work on it, so somebody "
+        f'closed it: when that is over, open it with ALTER DATABASE "{database}" ALLOW_CONNECTIONS true and run again.'
+    )
+    assert is_open(postgres, database) is False
+
+
+def test_nobody_is_let_in(postgres: Postgres, tmp_path: Path) -> None:
+    """What keeps the role out is said, not what keeps the administrator out."""
+    database = left_closed(postgres, "local")
+    admin = {"login_user": postgres.user, "login_password": "changed"}
+    message = check(postgres.login(database), tmp_path, "local", admin_login=admin)["msg"]
+    assert f'database "{database}" is not currently accepting connections' in message
+    assert (
+        "slipway.deploy.backup, like every verb that writes, opens what an interrupted restore left closed" in message
+    )
+    missing = check(postgres.login("no_such_database"), tmp_path, "local")["msg"]
+    assert 'database "no_such_database" does not exist' in missing
