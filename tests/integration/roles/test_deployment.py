@@ -18,6 +18,7 @@ import pytest
 from orphans import alive, orphaned, sshd, wait_until
 from release_support import ansible, ansible_started, free_port, get
 
+pytestmark = pytest.mark.once
 HERE = Path(__file__).parent
 SERVE = [sys.executable, "-m", "http.server", "--bind", "{host}", "{port}"]
 CRASH = [sys.executable, "-c", "raise SystemExit('the cellar is flooded: of hunter2-secret')"]

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from conftest import Postgres
 
+pytestmark = pytest.mark.once  # what each version does is seen in test__migration_*.py
 ROOT = Path(__file__).parents[4]
 SIGNED = {"reason": "because", "author": "ada"}
 
