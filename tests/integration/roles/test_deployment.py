@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import random
 import re
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +19,10 @@ from typing import Any
 
 import pytest
 from orphans import alive, orphaned, sshd, wait_until
-from release_support import ansible, ansible_started, free_port, get
+from release_support import ansible, ansible_started, free_port, get, load
 
 pytestmark = pytest.mark.once
+KILLED = int(os.environ.get("SLIPWAY_KILLED", "1"))
 HERE = Path(__file__).parent
 SERVE = [sys.executable, "-m", "http.server", "--bind", "{host}", "{port}"]
 CRASH = [sys.executable, "-c", "raise SystemExit('the cellar is flooded: of hunter2-secret')"]
@@ -165,3 +169,31 @@ def test_run_killed_in_the_drain_does_not_stop_the_next_release(site: Site, conn
         assert [site.service(name) for name in ("one", "two")] == served
         assert [service["spare"] for service in served] == [[], []]
         assert [record["status"] for record in site.ledger()] == ["succeeded", "succeeded"]
+
+
+@pytest.mark.parametrize("connection", ["local", "ssh"] if KILLED > 1 else ["local"])
+def test_runs_killed_at_any_moment(site: Site, connection: str) -> None:
+    """Somebody answers all along, and each run after a killed one serves its own release, with nothing left over."""
+    chance = random.Random(connection)
+    with contextlib.ExitStack() as stack:
+        if connection == "ssh":
+            site.connection = stack.enter_context(sshd(site.home)).variables
+        site.connection = {**site.connection, "backend_drain_timeout": 2}
+        begun = time.monotonic()
+        assert not site.run(serve(site, "first"), serve(site, "first")).returncode
+        whole = time.monotonic() - begun
+        asked = [stack.enter_context(load(port, 1)) for port in site.ports]
+        for number in range(KILLED):
+            killed = ansible_started(site.home, *site.command(*[serve(site, f"killed-{number}")] * 2))
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                killed.wait(chance.uniform(0.3, 1) * whole)
+            killed.kill()
+            killed.wait()
+            release = f"next-{number}"
+            done = site.run(*[serve(site, release)] * 2)
+            assert not done.returncode, (number, done.stdout)
+            killed.communicate()
+            assert [get(port)[2] for port in site.ports] == [release, release]
+            assert [site.service(name)["spare"] for name in ("one", "two")] == [[], []]
+            assert [each.failures for each in asked] == [[], []], number
+    assert all(each.answers.total() > 0 for each in asked)
