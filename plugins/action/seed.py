@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A run that is told to stop ends when the seeding program has ended."""
+
+from __future__ import annotations
+
+from ansible_collections.slipway.deploy.plugins.plugin_utils._stopping_action import StoppingAction
+
+
+class ActionModule(StoppingAction):
+    """The action of ``seed``."""
