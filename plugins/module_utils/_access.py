@@ -40,6 +40,12 @@ SCHEMA_RIGHTS = {"application": "USAGE", "readonly": "USAGE"}
 DEFAULTS = {"SCHEMAS": SCHEMA_RIGHTS, "TABLES": TABLE_RIGHTS, "SEQUENCES": SEQUENCE_RIGHTS}
 
 Clients = Sequence[tuple[str, str]]
+# The functions that make and write large objects, which everyone may call and which ask nothing else of who makes one
+# (manual sections 35.3 and 35.4).
+LARGE_OBJECT_WRITERS = (
+    "lo_creat", "lo_create", "lo_from_bytea", "lo_put", "lo_truncate", "lo_truncate64", "lo_unlink", "lowrite",
+)  # fmt: skip
+
 # SQL's PUBLIC, in place of a role's name.
 EVERYONE = ""
 # Pairs of a role's name and a right; see entries().
@@ -316,6 +322,38 @@ def own_rights(cursor: Cursor, roles: Roles) -> list[Statement]:
     for (held,) in cursor.fetchall():
         for role in (roles.application, roles.readonly, EVERYONE):
             statements += revoke(held, role, rights_of(held, role), f"SCHEMA {OWN_SCHEMA}", f"schema {OWN_SCHEMA}")
+    return statements
+
+
+def large_object_rights(cursor: Cursor, roles: Roles) -> list[Statement]:
+    """On a server that is ours the owner and the application make and write large objects; the read-only role doesn't.
+
+    The functions are the system's, so that only its superuser can do that, and no migration is about it.
+    """
+    cursor.execute(
+        f"""
+        SELECT oid::regprocedure::text, {entries("coalesce(proacl, pg_catalog.acldefault('f', proowner))", "proowner")}
+        FROM pg_catalog.pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND proname = ANY(%s) ORDER BY 1
+        """,
+        [list(LARGE_OBJECT_WRITERS)],
+    )
+    found = cursor.fetchall()
+    functions = ", ".join(name for name, _held in found)
+    statements = [
+        Statement(
+            f"GRANT EXECUTE ON FUNCTION {functions} TO {quote(role)}",
+            f"Granted {role} EXECUTE on the functions that write large objects.",
+        )
+        for role in (roles.owner, roles.application)
+        if any("EXECUTE" not in rights_of(held, role) for _name, held in found)
+    ]
+    if any("EXECUTE" in rights_of(held, EVERYONE) for _name, held in found):
+        statements.append(
+            Statement(
+                f"REVOKE EXECUTE ON FUNCTION {functions} FROM PUBLIC",
+                "Took EXECUTE on the functions that write large objects from everyone.",
+            )
+        )
     return statements
 
 

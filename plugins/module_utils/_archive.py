@@ -44,6 +44,11 @@ class Entry:
         return self.catalogue == 0 and self.text.startswith("TABLE ATTACH ")
 
     @property
+    def system_rights(self) -> bool:
+        """Whether it grants or revokes rights on what is PostgreSQL's own."""
+        return self.text.startswith("ACL pg_catalog ")
+
+    @property
     def last(self) -> bool:
         """Whether pg_restore leaves it to the end, since it may come in the way of others or reads what they make."""
         return self.text.startswith(
@@ -78,11 +83,12 @@ class Order:
     plain: bool
 
 
-def order(entries: Sequence[Entry]) -> Order:
-    """How to restore an archive."""
-    sorted_ = _attached_downwards(entries)
-    late = _late(entries)
-    schemas = tuple(each.number for each in entries if each.catalogue == _SCHEMA)
+def order(entries: Sequence[Entry], superuser: bool = True) -> Order:
+    """How to restore an archive. Only a ``superuser`` may set rights on what is PostgreSQL's own; others leave them."""
+    chosen = [each for each in entries if superuser or not each.system_rights]
+    sorted_ = _attached_downwards(chosen)
+    late = _late(chosen)
+    schemas = tuple(each.number for each in chosen if each.catalogue == _SCHEMA)
     return Order(
         schemas=schemas,
         main=tuple(each.number for each in sorted_ if each.number not in late and each.catalogue != _SCHEMA),

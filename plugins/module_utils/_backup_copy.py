@@ -76,7 +76,9 @@ class Copy:
 
         Raises SlipwayError when a row can't be restored, or the archive can't be read.
         """
-        order = _archive.order(_archive.parse(self.client.contents(self.archive)))
+        self.admin.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+        superuser = one_row(self.admin)[0]
+        order = _archive.order(_archive.parse(self.client.contents(self.archive)), superuser)
         try:
             self._begin(order)
             self._plainly(order)

@@ -5,14 +5,17 @@ No text holds an OID, a column's number, or what a setting of the session or the
 So the order of a table's columns is no part of its definition, nor are the names of NOT NULL constraints, which
 PostgreSQL 18 makes up for a table that an older server knew without them.
 
-Left out are the system's schemas, Slipway's own, Prisma's history, the members of extensions (but for rights on them),
-data (rows, values of sequences, large objects), what all databases share (roles, tablespaces), subscriptions, and the
-options of user mappings, which hold passwords.
+Left out are the system's schemas and the members of extensions (but for rights on them, save those on the functions
+that write large objects, which every deploy sees to), Slipway's own schema, Prisma's history, data (rows, values of
+sequences, large objects), what all databases share (roles, tablespaces), subscriptions, and the options of user
+mappings, which hold passwords.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from ansible_collections.slipway.deploy.plugins.module_utils._access import LARGE_OBJECT_WRITERS, literal
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -191,6 +194,8 @@ _EACH_NAMED = " UNION ALL ".join(
     for catalogue, columns in _NAMED.items()
 )
 
+_LARGE_OBJECT_WRITERS = ", ".join(map(literal, LARGE_OBJECT_WRITERS))
+
 _PARTS = f"""
 WITH member AS MATERIALIZED (
     SELECT classid, objid FROM pg_depend WHERE deptype = 'e' OR deptype = 'i' AND classid = 'pg_proc'::regclass),
@@ -226,6 +231,7 @@ foreign_right AS (
            acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", relowner) AS plain
       FROM pg_class WHERE relnamespace <> 'information_schema'::regnamespace
      UNION ALL SELECT 'pg_proc'::regclass, oid, proacl, acldefault('f', proowner) FROM pg_proc
+                WHERE pronamespace <> 'pg_catalog'::regnamespace OR proname NOT IN ({_LARGE_OBJECT_WRITERS})
      UNION ALL SELECT 'pg_type'::regclass, oid, typacl, acldefault('T', typowner) FROM pg_type
      UNION ALL SELECT 'pg_language'::regclass, oid, lanacl, acldefault('l', lanowner) FROM pg_language
      UNION ALL SELECT 'pg_foreign_data_wrapper'::regclass, oid, fdwacl, acldefault('F', fdwowner)

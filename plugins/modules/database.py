@@ -89,8 +89,11 @@ options:
     elements: str
     default: []
   dedicated:
-    description: Whether the server is this application's alone, so that nobody but the administrator may connect to its
-      databases C(postgres) and C(template1).
+    description:
+      - Whether the server is this application's alone. Then nobody but the administrator, O(login_user), may connect to
+        its databases C(postgres) and C(template1), and the administrator may not come over TCP, by a rule at the top of
+        the server's own C(pg_hba.conf) that counts without a restart. The functions that make and write large objects,
+        which everyone may call, are the owner's and the application's alone.
     type: bool
     default: false
   environment_name:
@@ -158,6 +161,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils import (
     _access,
     _adoption,
+    _client_authentication,
     _collations,
     _extensions,
     _login_roles,
@@ -217,8 +221,11 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         send(cursor, statements)
         ready = not (module.check_mode and statements)
         made = _login_roles.plan_database(cursor, server.database, roles.owner)
+        remarks: list[str] = []
         if params["dedicated"]:
             made += _login_roles.close_system_databases(cursor)
+            authentication, remarks = _client_authentication.keep_off_the_network(cursor, server.user)
+            made += authentication
         made += [
             _access.Statement(f"DROP DATABASE IF EXISTS {_access.quote(name)}", databases.left_behind(name))
             for name in databases.leftovers(cursor, server.database)
@@ -226,7 +233,6 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         send(cursor, made)
         statements += made
     created = any(statement.sql.startswith("CREATE DATABASE") for statement in made)
-    remarks: list[str] = []
     if module.check_mode and created:
         statements += [_extensions.create(name) for name in params["extensions"]]
     if not (module.check_mode and (created or opened_up)):
@@ -245,13 +251,17 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             statements += extensions
             former: list[str] = []
             if _access.is_new(cursor, roles):
-                granted, former, remarks = _adoption.take_over(cursor, server.database, roles)
+                granted, former, left = _adoption.take_over(cursor, server.database, roles)
+                remarks += left
                 ready = not module.check_mode
             elif params["released"]:
-                granted, remarks = _adoption.retire(cursor, server.database, roles)
+                granted, left = _adoption.retire(cursor, server.database, roles)
+                remarks += left
             else:
                 granted = []
             granted += _access.plan(cursor, roles, params["environment_name"], former)
+            if params["dedicated"]:
+                granted += _access.large_object_rights(cursor, roles)
             granted = [statement for statement in granted if statement not in statements]  # check mode plans twice
             send(cursor, granted)
             statements += granted

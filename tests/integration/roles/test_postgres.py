@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 from release_support import ansible
 
@@ -102,6 +103,15 @@ def test_container(container: Site) -> None:
     major = container.arguments["run_version"]
     assert "reachable=False known=False created=unset" in container.run("--check")
     assert "reachable=True known=True created=True" in container.run()
+    # The administrator comes over the socket alone; the other roles come over the network that the backend is on.
+    address = docker(
+        "container", "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", NAME
+    )
+    own = {"user": "postgres", "password": "the-superuser's", "dbname": "app"}
+    with pytest.raises(psycopg2.OperationalError, match="rejects connection for host"):
+        psycopg2.connect(host=address, **own)
+    psycopg2.connect(host=str(container.state / "run"), **own).close()
+    psycopg2.connect(host=address, user="app_app", password="the-application's", dbname="app").close()
     assert "changed=0 " in container.run()
     server = docker("container", "inspect", "--format", "{{.Id}} {{.State.StartedAt}}", NAME)
     host = json.loads(docker("container", "inspect", NAME))[0]["HostConfig"]

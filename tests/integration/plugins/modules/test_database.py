@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg2
 import pytest
 from access_support import PASSWORD, SCHEMA, Site, make_site
-from ansible_collections.slipway.deploy.plugins.module_utils._access import literal, quote
+from ansible_collections.slipway.deploy.plugins.module_utils import _catalogue as catalogue
+from ansible_collections.slipway.deploy.plugins.module_utils._access import LARGE_OBJECT_WRITERS, literal, quote
 from ansible_collections.slipway.deploy.plugins.module_utils._backup_database import MARK, REPLAY_LOCK
 from ansible_collections.slipway.deploy.plugins.module_utils._login_roles import is_password
 from conftest import Postgres
@@ -687,19 +690,93 @@ def test_a_system_that_sorts_otherwise_is_noticed(site: Site) -> None:
     assert site.access(collations="refuse")["changed"] is False
 
 
-def test_on_a_server_of_our_own_nobody_enters_its_other_databases(site: Site) -> None:
+@pytest.fixture
+def own(site: Site) -> Iterator[Site]:
+    """A database on a server that is this application's alone, for a while: other tests share it."""
     site.access()
-    site.postgres.connect("template1", site.roles.application, PASSWORD).close()
-    actions = [f"Took CONNECT on database {name} from everyone." for name in ("postgres", "template1")]
-    try:
-        assert site.access(dedicated=True, check=True)["actions"] == actions
-        assert site.access(dedicated=True)["actions"] == actions
-        assert not site.access(dedicated=True)["changed"]
-        for name in ("postgres", "template1"):
-            for role in (site.roles.owner, site.roles.application, site.roles.readonly):
-                with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
-                    site.postgres.connect(name, role, PASSWORD)
-    finally:  # other tests share the server
-        site.postgres.execute(
-            "GRANT CONNECT ON DATABASE postgres TO PUBLIC; GRANT CONNECT ON DATABASE template1 TO PUBLIC"
-        )
+    yield site
+    site.postgres.execute("GRANT CONNECT ON DATABASE postgres TO PUBLIC; GRANT CONNECT ON DATABASE template1 TO PUBLIC")
+
+
+def test_on_a_server_of_our_own_nobody_enters_its_other_databases(own: Site) -> None:
+    own.postgres.connect("template1", own.roles.application, PASSWORD).close()
+    actions = [
+        "Took CONNECT on database postgres from everyone.",
+        "Took CONNECT on database template1 from everyone.",
+        f"Granted {own.roles.owner} EXECUTE on the functions that write large objects.",
+        f"Granted {own.roles.application} EXECUTE on the functions that write large objects.",
+        "Took EXECUTE on the functions that write large objects from everyone.",
+    ]
+    assert own.access(dedicated=True, check=True)["actions"] == actions
+    assert own.access(dedicated=True)["actions"] == actions
+    for check in (True, False):
+        assert not own.access(dedicated=True, check=check)["changed"]
+    for name in ("postgres", "template1"):
+        for role in (own.roles.owner, own.roles.application, own.roles.readonly):
+            with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
+                own.postgres.connect(name, role, PASSWORD)
+
+
+# Every function of PostgreSQL's that makes, writes or removes a large object, as somebody's first try at it.
+WRITES = (
+    "SELECT lo_creat(-1)",
+    "SELECT lo_create(0)",
+    "SELECT lo_from_bytea(0, 'x')",
+    "SELECT lo_put({oid}, 0, 'x')",
+    "SELECT lowrite(lo_open({oid}, x'20000'::int), 'x')",
+    "SELECT lo_truncate(lo_open({oid}, x'20000'::int), 0)",
+    "SELECT lo_truncate64(lo_open({oid}, x'20000'::int), 0)",
+    "SELECT lo_unlink({oid})",
+)
+
+
+def test_the_read_only_role_writes_no_large_objects(own: Site) -> None:
+    """Not even such as are its own, or of which somebody gave it UPDATE. Who reads one goes on to read it."""
+    owner, app, readonly = own.roles.owner, own.roles.application, own.roles.readonly
+
+    def made_by(role: str, oid: int) -> int:
+        own.execute(f"SELECT lo_create({oid}); ALTER LARGE OBJECT {oid} OWNER TO {quote(role)}")
+        own.execute(f"GRANT SELECT, UPDATE ON LARGE OBJECT {oid} TO {quote(readonly)}")
+        return oid
+
+    with contextlib.closing(own.postgres.connect(own.database)) as opened, opened.cursor() as cursor:
+        before = catalogue.read(cursor)
+        own.access(dedicated=True)
+        assert catalogue.read(cursor) == before, "a schema that was recorded before does not differ from it"
+    for number, sql in enumerate(WRITES):
+        for role in (owner, app):
+            own.execute_as(role, sql.format(oid=made_by(role, 1000 + number * 10 + (role == app))))
+        for theirs in (owner, readonly):
+            oid = made_by(theirs, 2000 + number * 10 + (theirs == owner))
+            with pytest.raises(NO_RIGHT, match="permission denied for function"):
+                own.execute_as(readonly, sql.format(oid=oid))
+            own.execute_as(readonly, f"SELECT lo_get({oid})")
+    for sql in ("SELECT lo_import('/etc/hostname')", "SELECT lo_export(1000, '/tmp/x')"):
+        for role in (app, readonly):
+            with pytest.raises(NO_RIGHT, match="permission denied for function"):
+                own.execute_as(role, sql)
+    # By the client library, as drivers do it.
+    with contextlib.closing(own.connect(app)) as opened:
+        opened.autocommit = False
+        with opened, contextlib.closing(opened.lobject(0, "wb")) as made:
+            made.write(b"by the library")
+    with contextlib.closing(own.connect(readonly)) as opened:
+        opened.autocommit = False
+        with pytest.raises(psycopg2.OperationalError, match="permission denied for function lo_creat"):
+            opened.lobject(0, "wb")
+    known = own.execute(
+        "SELECT proname FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND proname ~ '^lo'"
+    )
+    others = {
+        "lo_close",
+        "lo_export",
+        "lo_get",
+        "lo_import",
+        "lo_lseek",
+        "lo_lseek64",
+        "lo_open",
+        "lo_tell",
+        "lo_tell64",
+    }
+    names = {str(name) for (name,) in known if str(name).startswith("lo_") or name in ("loread", "lowrite")}
+    assert names == {*LARGE_OBJECT_WRITERS, *others, "loread"}

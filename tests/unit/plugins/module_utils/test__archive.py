@@ -77,3 +77,13 @@ def test_a_schema_that_is_called_like_a_kind_of_object() -> None:
     assert [each.attaches for each in entries] == [False, False, False]
     assert [each.index for each in entries] == [False, False, True]
     assert order(entries).plain
+
+
+def test_rights_on_what_is_postgresqls_own_are_a_superusers() -> None:
+    entries = parse(
+        "1; 1259 5 TABLE public t owner\n2; 0 0 ACL pg_catalog FUNCTION lo_create(oid) postgres\n"
+        "3; 0 0 ACL public TABLE t owner\n"
+    )
+    assert order(entries).plain
+    assert order(entries, superuser=False) == Order(schemas=(), main=(1, 3), late=(), plain=False)
+    assert order(entries[::2], superuser=False).plain
