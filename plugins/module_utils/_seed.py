@@ -34,7 +34,8 @@ LONGEST_LINE = 60_000
 class Container:
     """A container that runs ``argv`` once and is removed when that ends. ``label`` says to whom it belongs.
 
-    ``memory`` is in the engine's units (512M); ``pids`` is how many processes and threads it may have.
+    ``memory`` is in the engine's units (512M); ``pids`` is how many processes and threads it may have; ``volumes`` are
+    mounts as in ``docker run --volume``.
     """
 
     image: str
@@ -42,6 +43,7 @@ class Container:
     label: str
     memory: str
     pids: int
+    volumes: Sequence[str] = ()
 
     @property
     def name(self) -> str:
@@ -57,6 +59,7 @@ class Container:
             *("--rm", "--init", "--name", self.name, "--label", f"{LABEL}={self.label}", "--network", self.network),
             *("--memory", self.memory, "--pids-limit", str(self.pids)),
             *("--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--no-healthcheck"),
+            *(f"--volume={volume}" for volume in self.volumes),
             # What it writes comes here and is kept nowhere else.
             *("--log-driver", "none"),
             *("--env-file", "/dev/stdin"),

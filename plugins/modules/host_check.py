@@ -57,6 +57,10 @@ options:
     description: File of the controller that lacks the database's passwords, where it does.
     type: str
     default: ""
+  files:
+    description: Files that must be there, by the name of the variable that says so.
+    type: dict
+    default: {}
   server:
     description: A database server that must answer already.
     type: dict
@@ -162,6 +166,16 @@ def check_namespace() -> None:
         )
 
 
+def check_files(files: dict[str, str]) -> None:
+    """Raise SlipwayError for a file that is not there; in the place of one that is missing Docker makes a directory."""
+    for variable, file in files.items():
+        if not Path(file).is_file():
+            raise SlipwayError(
+                f"{file}, which {variable} names, is no file on this host: put it there (every host of the database "
+                f"and of the backend needs it), or correct {variable}."
+            )
+
+
 def check_server(login: dict[str, Any]) -> None:
     """Raise SlipwayError when the database server does not let the administrator in."""
     server = Server.from_params(login)
@@ -219,6 +233,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             # It is the engine that publishes a container's port, and it may do what this user may not.
             if not (engine and isinstance(error.__cause__, PermissionError)):
                 raise
+    check_files(params["files"])
     if params["server"]:
         check_server(params["server"])
     free = free_megabytes(directory)
@@ -242,6 +257,7 @@ def main() -> None:
             "free_megabytes": {"type": "int", "default": 500},
             "embedded": {"type": "bool", "default": False},
             "secrets_file": {"type": "str", "default": "", "no_log": False},
+            "files": {"type": "dict", "default": {}},
             "server": {"type": "dict", "options": CONNECTION_SPEC},
         },
         supports_check_mode=True,

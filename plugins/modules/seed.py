@@ -67,6 +67,11 @@ options:
     description: How many processes and threads the container may have.
     type: int
     default: 512
+  volumes:
+    description: Mounts of the container, as in docker run's C(--volume).
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -154,7 +159,9 @@ def remove_leftovers(module: AnsibleModule) -> list[str]:
 
 def in_container(module: AnsibleModule, environment: dict[str, str]) -> tuple[int, str]:
     params = module.params
-    container = _seed.Container(params["image"], params["network"], params["label"], params["memory"], params["pids"])
+    container = _seed.Container(
+        params["image"], params["network"], params["label"], params["memory"], params["pids"], params["volumes"]
+    )
     try:
         return finish(
             ["docker", *container.command(params["argv"], environment)],
@@ -213,6 +220,7 @@ def main() -> None:
             "label": {"type": "str", "default": ""},
             "memory": {"type": "str", "default": "512M"},
             "pids": {"type": "int", "default": 512},
+            "volumes": {"type": "list", "elements": "str", "default": []},
         },
         required_if=[("state", "done", ["argv"]), ("state", "absent", ["label"])],
         supports_check_mode=True,

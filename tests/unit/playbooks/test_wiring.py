@@ -8,8 +8,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+import psycopg2.extensions
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
 
 ROOT = Path(__file__).parents[3]
 FILE = ROOT / "playbooks" / "group_vars" / "all.yml"
@@ -88,3 +91,55 @@ def test_nothing_optional_is_used_without_a_default() -> None:
 
 def test_the_page_of_the_variables_is_current() -> None:
     assert make_variables.PAGE.read_text() == make_variables.page(), "run `make docs`"
+
+
+CA = "/etc/ssl/db ca.pem"
+THERE = "/etc/slipway/database-ca.crt"
+SERVER = {"database_runtime": "external", "database_host": "db.example.com"}
+
+
+@pytest.mark.parametrize("runtime", ["container", "process"])
+@pytest.mark.parametrize(
+    ("given", "mode", "file"),
+    [
+        (SERVER, "require", False),
+        ({**SERVER, "database_ca_cert": CA}, "verify-full", True),
+        ({**SERVER, "database_ca_cert": THERE}, "verify-full", True),
+        ({**SERVER, "database_ca_cert": CA, "database_ssl_mode": "verify-ca"}, "verify-ca", True),
+        ({**SERVER, "database_ssl_mode": "verify-full"}, "verify-full", False),
+        ({**SERVER, "database_ssl_mode": "disable"}, "disable", False),
+        ({**SERVER, "database_ssl_mode": "prefer"}, "prefer", False),
+        ({**SERVER, "database_host": "127.0.0.1"}, None, False),
+        (
+            {**SERVER, "database_host": "localhost", "database_ca_cert": CA, "database_ssl_mode": "verify-full"},
+            "verify-full",
+            True,
+        ),
+        ({"database_runtime": "container", "database_ca_cert": CA}, None, False),
+        ({"database_runtime": "embedded", "database_ca_cert": CA}, None, False),
+    ],
+)
+def test_tls_of_the_application(runtime: str, given: dict[str, str], mode: str | None, file: bool) -> None:
+    """What Slipway asks of a server, its URL asks of it too, with a file that is there where the application runs."""
+    loader = DataLoader()
+    variables = {
+        **loader.load_from_file(str(FILE), trusted_as_template=True),
+        "app_name": "shop", "environment_name": "test", "app_runtime": runtime, "app_source": "/shop",
+        "database_application_password": "p/w", "app_volumes": ["/files:/files"], **given,
+    }  # fmt: skip
+    found = Templar(loader=loader, variables=variables)
+
+    def value(name: str) -> Any:
+        return found.template(variables[name])
+
+    url = psycopg2.extensions.parse_dsn(value("database_url"))
+    here = given.get("database_ca_cert", "")
+    seen = {"container": THERE, "process": here}[runtime] if file else None
+    assert (url["password"], url.get("sslmode"), url.get("sslrootcert")) == ("p/w", mode, seen)
+    assert value("app_environment")["DATABASE_URL"] == value("database_url")
+    if mode:
+        assert value("database_tls") == mode
+    mounts = [f"{here}:{THERE}:ro"] if file and runtime == "container" else []
+    assert value("backend_volumes") == ["/files:/files", *mounts]
+    assert value("seed_volumes") == mounts
+    assert value("preflight_files") == ({"database_ca_cert": here} if file else {})

@@ -213,3 +213,18 @@ def test_an_engine_that_the_environment_names_is_told(tmp_path: Path, monkeypatc
     monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2375")
     warnings = look(tmp_path, free_port(), container="x")["warnings"]
     assert "The containers are those of DOCKER_HOST=tcp://192.0.2.1:2375, as the environment says." in str(warnings)
+
+
+def test_a_file_that_must_be_there(tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    files = {"database_ca_cert": str(file)}
+    told = (
+        f"{file}, which database_ca_cert names, is no file on this host: put it there (every host of the database and "
+        "of the backend needs it), or correct database_ca_cert."
+    )
+    assert look(tmp_path, free_port(), files=files)["msg"] == told
+    file.mkdir()
+    assert look(tmp_path, free_port(), files=files)["msg"] == told
+    file.rmdir()
+    file.write_text("")
+    assert "msg" not in look(tmp_path, free_port(), files=files)

@@ -84,3 +84,5 @@ def test_the_environment_file_holds_what_fits_on_a_line() -> None:
     command = _seed.Container("shop:1", "net", "shop-test", "1G", 9).command(["seed", "--all"], environment)
     assert command[-5:] == ["--env=KEY", "--env=LONG", "shop:1", "seed", "--all"]
     assert command[:6] == ["run", "--rm", "--init", "--name", "shop-test-seed", "--label"]
+    mounted = _seed.Container("shop:1", "net", "shop-test", "1G", 9, ["/ca:/etc/ca:ro"]).command(["seed"], environment)
+    assert set(mounted) - set(command) == {"--volume=/ca:/etc/ca:ro"}
