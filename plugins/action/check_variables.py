@@ -173,7 +173,9 @@ class ActionModule(ActionBase):
         arguments, variables = self._task.args, {**(task_vars or {}), "ansible_check_mode": True}
         spec, vault = arguments["variables"], arguments.get("vault_file") or ""
         wiring = self._loader.load_from_file(str(WIRING))
-        errors = group_errors(variables.get("groups", {})) or self.check_operator(spec, variables)
+        values, told = self.read_operator(spec, variables)
+        errors = group_errors(variables.get("groups", {})) or told
+        variables = {**variables, **values}  # what is derived from them need not derive them each time
         places = {name: place_of(value) or place_of(name) for name, value in self.inventory_variables().items()}
         errors += overridden_errors(places, wiring, spec)
         errors += arguments.get("problems") or []
@@ -196,8 +198,8 @@ class ActionModule(ActionBase):
             display.warning(warning)
         return {"changed": False, "secrets_missing": missing}
 
-    def check_operator(self, spec: Spec, variables: Mapping[str, Any]) -> list[str]:
-        """Errors in the variables that the operator sets in the inventory and with -e."""
+    def read_operator(self, spec: Spec, variables: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """The values that the operator sets in the inventory and with -e, and the errors in them."""
         templar = self._templar.copy_with_new_env(available_variables=variables)
         values: dict[str, Any] = {}
         unreadable: list[str] = []
@@ -212,7 +214,7 @@ class ActionModule(ActionBase):
         places = {name: place_of(variables[name]) for name in values}
         unread = {name: option for name, option in spec.items() if name in values or name not in variables}
         errors = unreadable + variable_errors(unread, values, places, self.home(variables))
-        return errors or undefined  # what another one lacks is most often a variable that was told to be missing
+        return values, errors or undefined  # what another one lacks is most often a variable that was told to be missing
 
     @staticmethod
     def home(variables: Mapping[str, Any]) -> str:
