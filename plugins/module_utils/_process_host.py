@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import glob
 import os
@@ -11,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 
 from ansible_collections.slipway.deploy.plugins.module_utils import _process, _process_door
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
@@ -21,6 +23,16 @@ PRIVATE_HOST = "127.0.0.1"
 LOG_LIMIT = 10_000_000
 # What a release inherits of the environment in which it is started; all else it is given.
 INHERITED = ("HOME", "LC_ALL", "LOGNAME", "PATH", "TMPDIR", "USER")
+# A process becomes its command when it is told to, and ends when whoever might have told it has ended.
+GATE = """
+import os, sys
+os.read(0, 1) or sys.exit()
+os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+try:
+    os.execvp(sys.argv[1], sys.argv[1:])
+except OSError as error:
+    sys.exit(f"{sys.argv[1]} can't be started: {error.strerror}")
+"""
 
 
 def started(pid: int) -> str | None:
@@ -80,17 +92,21 @@ def inherited() -> dict[str, str]:
     return {name: os.environ[name] for name in INHERITED if name in os.environ}
 
 
-def start(spec: Spec, port: int, log: str) -> Process:
-    """Start ``spec`` in a session of its own, so that it outlives this module; its output goes to ``log``."""
+def start(spec: Spec, port: int, log: str, record: Callable[[Process], None]) -> Process:
+    """Start ``spec`` in a session of its own, so that it outlives this module; its output goes to ``log``.
+
+    It is recorded before it begins: what ends this module, SIGKILL too, leaves no process that nobody knows of.
+    """
     if os.path.exists(log) and os.path.getsize(log) > LOG_LIMIT:
         os.replace(log, f"{log}.1")
     with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
         try:
             child = subprocess.Popen(
-                list(spec.argv),
+                [sys.executable, "-Ic", GATE, *spec.argv],
                 env={**inherited(), **spec.env},
                 cwd=spec.cwd,
-                stdin=subprocess.DEVNULL,
+                bufsize=0,
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
@@ -99,20 +115,24 @@ def start(spec: Spec, port: int, log: str) -> Process:
             raise SlipwayError(
                 f"{spec.argv[0]} can't be started in {spec.cwd}: {plain(error)}; correct the command."
             ) from error
-    return Process(child.pid, started(child.pid) or "", port)
+    process = Process(child.pid, started(child.pid) or "", port)
+    assert child.stdin
+    with child.stdin, contextlib.suppress(BrokenPipeError):  # somebody ended it
+        record(process)
+        child.stdin.write(b"go")
+    return process
 
 
-def start_door(host: str, port: int, state: str, log: str) -> Process:
-    """Write the door's program beside ``state``, start it, and wait until its port answers."""
+def start_door(host: str, port: int, state: str, log: str, record: Callable[[Process], None]) -> None:
+    """Write the door's program beside ``state``, start and record it, and wait until its port answers."""
     program = os.path.join(os.path.dirname(state), "door.py")
     # Ansible runs modules from a zip file, whose loader knows the source; typeshed has it as optional.
     source = _process_door.__loader__.get_source(_process_door.__name__)  # type: ignore[union-attr]
     replace_file(program, source or "")
-    door = start(Spec([sys.executable, program, host, str(port), state], {}, "/"), port, log)
+    door = start(Spec([sys.executable, program, host, str(port), state], {}, "/"), port, log, record)
     if not wait_until(lambda: not alive(door) or answers(host, port), 10) or not alive(door):
         stop(door, 1)
         raise SlipwayError(f"Nothing can listen on {_process.address_of(host, port)}: {log} says why.")
-    return door
 
 
 def reachable(host: str) -> str:

@@ -200,20 +200,32 @@ def present(module: AnsibleModule, service: host.Service) -> dict[str, Any]:
     insist()
     service.save(Record(salt, spec.digest(salt), address, candidate, door, spare))  # the switch
     if door is None:
-        opened = host.start_door(params["host"], params["port"], service.state, f"{service.log}.door")
-        service.save(replace(service.record, door=opened))
+        host.start_door(
+            params["host"],
+            params["port"],
+            service.state,
+            f"{service.log}.door",
+            lambda opened: service.save(replace(service.record, door=opened)),
+        )
     retire(service, params)
     timings = {"start": round(healthy - begun, 2), "retire": round(time.monotonic() - healthy, 2)}
     return outcome(True, service, actions, timings=timings)
 
 
 def start_candidate(service: host.Service, spec: Spec, params: dict[str, Any], secret: frozenset[str]) -> Process:
-    """Start ``spec`` on a private port and wait until it is healthy; on failure leave nothing of it but its log."""
+    """Start ``spec`` on a private port and wait until it is healthy; on failure leave nothing of it but its log.
+
+    It is recorded as spare, for the next run to stop, until the caller records that it serves.
+    """
     port = host.free_port()
     offset = os.path.getsize(service.log) if os.path.exists(service.log) else 0
-    process = host.start(spec.at(host.PRIVATE_HOST, port), port, service.log)
     before = service.record
-    service.save(replace(before, spare=(*before.spare, process)))  # an interrupted run leaves a trace of it
+    process = host.start(
+        spec.at(host.PRIVATE_HOST, port),
+        port,
+        service.log,
+        lambda candidate: service.save(replace(before, spare=(*before.spare, candidate))),
+    )
     trouble = "it has not answered yet"
 
     def decided() -> bool:
@@ -223,7 +235,6 @@ def start_candidate(service: host.Service, spec: Spec, params: dict[str, Any], s
 
     wait_until(decided, params["start_timeout"])
     if not trouble and host.alive(process):
-        service.save(before)
         return process
     why = f"{trouble} within {params['start_timeout']} s" if host.alive(process) else "it ended at once"
     host.stop(process, params["stop_timeout"])

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -14,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.slipway.deploy.plugins.module_utils import _process_host
 from ansible_collections.slipway.deploy.plugins.module_utils._host import wait_until
-from ansible_collections.slipway.deploy.plugins.module_utils._process_host import answers
+from ansible_collections.slipway.deploy.plugins.module_utils._process_host import Service, answers
+from ansible_collections.slipway.deploy.plugins.modules import process
+from modules import ROOT, run_module
 from release_support import APP, Module, free_port, get, load
 
 pytestmark = pytest.mark.once
@@ -191,3 +195,68 @@ def test_a_port_in_use_is_named_with_its_holder(run: Run, home: Path, port: int)
         squatter.terminate()
         squatter.wait()
     assert sorted(path.name for path in (home / "state").iterdir()) == before
+
+
+def test_a_run_that_is_interrupted_leaves_nothing_that_is_not_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At whichever step SIGTERM comes: ``absent`` finds every process that was started."""
+    command = [sys.executable, str(APP / "src" / "serve.py"), "{host}", "{port}", str(tmp_path)]
+    service = {"directory": str(tmp_path / "state"), "argv": command, "cwd": str(tmp_path), "stop_timeout": 2,
+               "drain_timeout": 0, "port": free_port(), "env": {"RELEASE": "one"}}  # fmt: skip
+    steps = [(Service, "save"), (_process_host, "start"), (_process_host, "start_door"), (process, "insist")]
+
+    def interrupted(before: bool, chosen: int) -> bool:
+        """Whether there is a step of this number, before or after which the signal then came."""
+        calls = itertools.count()
+
+        def counted(original: Callable[..., Any]) -> Callable[..., Any]:
+            def step(*arguments: Any) -> Any:
+                number = next(calls)
+                if before and number == chosen:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                found = original(*arguments)
+                if not before and number == chosen:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                return found
+
+            return step
+
+        with monkeypatch.context() as patched:
+            for owner, name in steps:
+                patched.setattr(owner, name, counted(getattr(owner, name)))
+            result = run_module("process", service)
+        return result.get("msg", "").startswith("Interrupted by SIGTERM")
+
+    for before in (True, False):
+        for number in itertools.count():
+            came = interrupted(before, number)
+            run_module("process", {**service, "state": "absent"})
+            assert wait_until(lambda: not running(str(tmp_path)), 5), (before, number)
+            if not came:
+                break
+        assert number > 5
+
+
+def running(word: str) -> list[str]:
+    """The commands of all processes that have a word in one of their arguments."""
+    commands = [_process_host.read(str(path)) for path in Path("/proc").glob("[0-9]*/cmdline")]
+    return [command for command in commands if word in command]
+
+
+def test_a_process_that_nobody_could_record_never_begins(tmp_path: Path) -> None:
+    """SIGKILL, too, between its start and its record."""
+    left = tmp_path / "left"
+    program = f"""
+import os, signal
+from ansible_collections.slipway.deploy.plugins.module_utils import _process_host as host
+def record(process):
+    print(process.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+host.start(host.Spec(["touch", {str(left)!r}], {{}}, "/"), 0, {str(tmp_path / "log")!r}, record)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "collections")}
+    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert wait_until(lambda: not _process_host.started(int(done.stdout)), 10)
+    assert not left.exists()
