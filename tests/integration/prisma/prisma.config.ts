@@ -13,7 +13,7 @@ Result.prototype.addFields = function (fields: { dataTypeID: number }[]) {
   return addFields.call(this, fields);
 };
 
-const { PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE, SCHEMA, MIGRATIONS } = process.env;
+const { CONNECTION_URL, PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE, SCHEMA, MIGRATIONS } = process.env;
 
 export default defineConfig({
   engine: "js",
@@ -23,11 +23,9 @@ export default defineConfig({
   adapter: async () =>
     new PrismaPg(
       {
-        host: PGHOST,
-        port: Number(PGPORT),
-        user: PGUSER,
-        password: PGPASSWORD,
-        database: PGDATABASE,
+        ...(CONNECTION_URL
+          ? { connectionString: CONNECTION_URL }
+          : { host: PGHOST, port: Number(PGPORT), user: PGUSER, password: PGPASSWORD, database: PGDATABASE }),
         options: `-c search_path=${SCHEMA}`,
         allowExitOnIdle: true,
       },

@@ -17,7 +17,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import jinja2
+import psycopg
 import pytest
+import yaml
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import sort_key
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import DEFAULTS, Policy
@@ -62,17 +65,23 @@ class Both(Bed):
     """A database that Slipway and Prisma share, with the files 1_a and 2_b."""
 
     prisma_directory: Path = WORK
+    url: str = ""  # by which Prisma connects; else by the settings
 
     @property
     def command(self) -> dict[str, Any]:
         """Where and with what environment Prisma runs."""
-        environment = {
-            **os.environ,
+        settings = {
             "PGHOST": str(self.postgres.socket_dir),
             "PGPORT": str(self.postgres.port),
             "PGUSER": self.postgres.user,
             "PGPASSWORD": self.postgres.password,
             "PGDATABASE": self.database,
+        }
+        environment = {
+            **os.environ,
+            **({} if self.url else settings),
+            "DATABASE_URL": self.url or "postgresql://unused",
+            "CONNECTION_URL": self.url,
             "SCHEMA": self.schema,
             "MIGRATIONS": str(self.directory),
             "CHECKPOINT_DISABLE": "1",
@@ -501,3 +510,38 @@ def test_names_are_ordered_as_prisma_does(prisma_directory: Path) -> None:
     sort = "console.log(JSON.stringify(JSON.parse(require('fs').readFileSync(0)).sort((a, b) => a.localeCompare(b))))"
     done = subprocess.run(["node", "-e", sort], input=json.dumps(names), capture_output=True, text=True, check=True)
     assert sorted(names, key=sort_key) == json.loads(done.stdout)
+
+
+CLIENT = """
+const client = new (require('pg').Client)(process.env.CONNECTION_URL);
+client.connect().then(() => client.query('SELECT current_user, current_database()'))
+  .then(({ rows }) => { console.log(JSON.stringify(Object.values(rows[0]))); return client.end(); });
+"""
+
+
+def test_the_url_that_the_application_gets_is_one_to_every_client(bed: Both) -> None:
+    """psycopg and node's pg connect by it, and Prisma, whose own parser tells what it connects to."""
+    role, password = f"{bed.database}_app", "p@ss/w:rd?&%20#ä"
+    bed.postgres.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
+    bed.postgres.execute(f"GRANT CREATE ON SCHEMA public TO {role}", bed.database)
+    wiring = yaml.safe_load((HERE.parents[2] / "playbooks" / "group_vars" / "all.yml").read_text())
+    told = {
+        "database_runtime": "embedded",
+        "database_authority": "localhost",
+        "database_application": role,
+        "application_password": password,
+        "app_database": bed.database,
+        "database_socket_dir": str(bed.postgres.socket_dir),
+    }
+    bed.url = jinja2.Environment().from_string(wiring["database_url"]).render(told)
+    assert bed.url.startswith(
+        f"postgresql://{role}:p%40ss%2Fw%3Ard%3F%26%2520%23%C3%A4@localhost/{bed.database}?host=%2F"
+    )
+
+    with closing(psycopg.connect(bed.url)) as connection:
+        assert connection.execute("SELECT current_user, current_database()").fetchone() == (role, bed.database)
+    node = subprocess.run(["node", "-e", CLIENT], capture_output=True, timeout=60, check=True, **bed.command)
+    assert json.loads(node.stdout) == [role, bed.database]
+    assert f'PostgreSQL database "{bed.database}"' in bed.prisma_does("deploy")
+    assert bed.sql("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'") == [(role,)]
+    assert "Database schema is up to date!" in bed.prisma_does("status")
