@@ -113,6 +113,12 @@ from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 TRACES = (FILE, "postgres")
 
 
+def remembered(params: dict[str, Any]) -> str:
+    """The environment that the state directory tells; SlipwayError when it is another one."""
+    directory, ours = Path(params["directory"]), params["environment_name"]
+    return check_environment(directory / FILE, ours) or Ledger(directory).check_last(ours)
+
+
 def look(module: AnsibleModule, server: Server) -> tuple[str, list[str]]:
     """The environment's name that the database carries, and what was done so that it can be entered."""
     params = module.params
@@ -130,6 +136,7 @@ def look(module: AnsibleModule, server: Server) -> tuple[str, list[str]]:
             marked = find_stamp(comment(cursor, server.database))
             if marked not in ("", params["environment_name"]):
                 return marked, []
+            remembered(params)
             actions = databases.recover(cursor, server.database, check_mode=module.check_mode)
             if not actions:
                 raise
@@ -140,7 +147,6 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     server, directory, ours = Server.from_params(params), Path(params["directory"]), params["environment_name"]
     marked, silence, actions = "", "it carries no environment's name", list[str]()
-    remembered = check_environment(directory / FILE, ours) or Ledger(directory).check_last(ours)
     try:
         marked, actions = look(module, server)
     except SlipwayError as error:
@@ -152,7 +158,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             f"Database {server.database} belongs to environment {marked} but this inventory is {ours}: nothing was "
             "changed; use the right inventory, or the right server in this one."
         )
-    known = remembered or marked
+    known = remembered(params) or marked
     anything = any((directory / name).exists() for name in TRACES)
     if params["stopped"] and anything and not known and not params["confirmed"]:
         raise SlipwayError(

@@ -38,6 +38,7 @@ UNMARKED = "it carries no environment's name"
         ("", "local", ""),
         ("prod", "local", OTHER),
         ("prod", None, OTHER),
+        ("prod", "prod", OTHER),
         ("local", "prod", REMEMBERED),
     ],
 )
