@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,51 @@ def test_the_lock_of_a_dead_run_of_this_machine_is_taken_over(deployed: Deployed
     refused = deployed.play("playbooks/seed.yml").failed()
     assert refused.messages[0].startswith("Nothing was seeded, since these tables hold rows: public.builds (")
     assert not lock.exists()
+
+
+VOUCHERS, REPAIR = "29990201000000_vouchers", "29990202000000_vouchers_may_run_out"
+
+
+def test_what_can_not_be_proved_is_let_in_for_a_reason_until_it_is_repaired(deployed: Deployed) -> None:
+    """A check that a row violates by now: no backup of it can be restored as it is, and its repair needs a backup."""
+    deployed.first.succeeded()
+    deployed.add_migration(
+        VOUCHERS,
+        "CREATE TABLE voucher (code text PRIMARY KEY, expires timestamptz NOT NULL CHECK (expires > now()));\n",
+    )
+    try:
+        deployed.play("playbooks/migrate.yml").succeeded()
+        deployed.sql("INSERT INTO voucher VALUES ('SPRING', now() + interval '10 ms')")
+        deployed.sql("SELECT pg_sleep(0.1)")
+        deployed.add_migration(REPAIR, "ALTER TABLE voucher DROP CONSTRAINT voucher_expires_check;\n")
+        backups = deployed.backups()
+
+        [refused, *_] = deployed.play("playbooks/migrate.yml").failed().messages
+        assert (
+            "A restored copy of database 'autotest' has all of its rows, but is not otherwise as it was: "
+            "'voucher_expires_check' of table public.voucher: check constraint \"voucher_expires_check\" of relation "
+            '"voucher" is violated by some row'
+        ) in refused
+        assert "with an empty search_path and later than the rows were written" in refused
+        assert "Correct that by a migration, and deploy it with unprovable set to the reason: " in refused
+        assert deployed.backups() == backups
+        assert REPAIR not in deployed.history()
+
+        deployed.play("playbooks/migrate.yml", "-e", '{"unprovable": "vouchers run out"}').succeeded()
+        assert deployed.history()[-1] == REPAIR
+        taken = deployed.backups()[-1]
+        assert (taken["proved"], taken["unprovable"]) == (True, "vouchers run out")
+        assert taken["unproved"][0].startswith("'voucher_expires_check' of table public.voucher")
+        reported = deployed.records()[-1]["facts"]["backup"]
+        assert reported.startswith(f"{taken['name']} (not proved: 'voucher_expires_check' of table public.voucher")
+        assert reported.endswith("; reason: vouchers run out)")
+
+        deployed.play("playbooks/backup.yml").succeeded()
+        proved = deployed.backups()[-1]
+        assert (proved["proved"], proved["unproved"], proved["unprovable"]) == (True, [], "")
+        assert proved["tables"]["public.voucher"] == 1
+    finally:
+        deployed.sql("DROP TABLE IF EXISTS voucher")
+        deployed.sql("DELETE FROM _prisma_migrations WHERE migration_name IN (%s, %s)", VOUCHERS, REPAIR)
+        for name in (VOUCHERS, REPAIR):
+            shutil.rmtree(deployed.migrations / name, ignore_errors=True)
