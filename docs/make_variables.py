@@ -18,7 +18,7 @@ HEAD = """\
 # Variables
 
 What an inventory, or `-e`, may set. Each has one name. What a role gets is derived from these, and a role's variable
-that an inventory sets in their place is refused with the name to use. `make docs` makes this page from
+that an inventory or `-e` sets in their place is refused with the name to use. `make docs` makes this page from
 `playbooks/group_vars/all.yml`.
 """
 

@@ -23,7 +23,13 @@ except ImportError:
 display = Display()
 COLLECTION = Path(__file__).parents[2]
 ROLES = COLLECTION / "roles"
-WIRING = COLLECTION / "playbooks" / "group_vars" / "all.yml"
+PLAYBOOKS = COLLECTION / "playbooks"
+WIRING = PLAYBOOKS / "group_vars" / "all.yml"
+# What the playbooks tell the preflight and note for themselves, under names that do not begin with a role's.
+OF_PLAYBOOKS = frozenset(
+    ("chosen", "compares", "damaged", "drift", "found", "looks", "migrates", "serving", "stopped", "verb", "writes")
+)
+GIVEN_BY_NAME = frozenset(("app_release",))  # which Slipway derives unless -e says it (docs/application.md)
 ENCRYPTED = "$ANSIBLE_VAULT;"
 # What an example holds in place of a secret.
 PLACEHOLDERS = ("change_me", "changeme", "change-me", "placeholder", "replace_me", "todo", "secret", "password")
@@ -59,10 +65,15 @@ def variable_errors(
     found = []
     for name, option in spec.items():
         value, kind, choices = values.get(name), option.get("type", "str"), option.get("choices", [])
+        place = (places or {}).get(name) or SOMEWHERE
+        why = why_required(option.get("required", False), values) if value in ("", None) else None
+        if why is not None:
+            found.append(f"Variable {name} is not set and is required{why}: set it in {home} or with -e.")
+            continue
         if name not in values:
-            why = why_required(option.get("required", False), values)
-            if why is not None:
-                found.append(f"Variable {name} is not set and is required{why}: set it in {home} or with -e.")
+            continue
+        if value in ("", None) and option.get("default"):
+            found.append(f"Variable {name} is empty: correct it in {place} or with -e, or leave it out.")
             continue
         if choices and value not in choices:
             wrong = f"must be one of {', '.join(choices)}"
@@ -72,7 +83,6 @@ def variable_errors(
             wrong = "must be an absolute path, which may begin with {{ inventory_dir }}"
         else:
             continue
-        place = (places or {}).get(name) or SOMEWHERE
         found.append(f"Variable {name} is {value!r} and {wrong}: correct it in {place} or with -e.")
     return found
 
@@ -98,6 +108,27 @@ def overridden_errors(places: Mapping[str, str], wiring: Mapping[str, Any], spec
         names = operator_names(name, wiring, spec)
         derived = f"derives it from {', '.join(names)}: set that instead" if names else "sets it itself: remove it"
         found.append(f"Variable {name} in {place or 'the inventory'} would have no effect, since Slipway {derived}.")
+    return found
+
+
+def own_names(roles: Path, playbooks: Path) -> frozenset[str]:
+    """What the roles and playbooks call their options, results and private variables."""
+    prefix = "|".join(role.name for role in roles.iterdir())
+    defined = re.compile(rf"^[ -]*(?:register: )?((?:__)?(?:{prefix})_\w+)(?::|$)", re.MULTILINE)
+    files = [*roles.glob("*/[dmtv]*/*.yml"), *playbooks.glob("*.yml")]
+    return OF_PLAYBOOKS.union(*(defined.findall(file.read_text(encoding="utf-8")) for file in files))
+
+
+def taken_errors(places: Mapping[str, str], own: Iterable[str], wiring: Mapping[str, Any], spec: Spec) -> list[str]:
+    """A sentence for each of Slipway's own variables that is given (name: where) and would count in place of its own.
+
+    With another value of it a run would leave out a backup, a proof, a rehearsal, a check or the lock.
+    """
+    found = []
+    for name in sorted(places.keys() & {*own, *wiring} - spec.keys()):
+        names = operator_names(name, wiring, spec)
+        instead = f"derives it from {', '.join(names)}: set that instead" if names else "finds it itself: leave it out"
+        found.append(f"Variable {name} can't be set {places[name]}, since Slipway {instead}.")
     return found
 
 
@@ -176,8 +207,14 @@ class ActionModule(ActionBase):
         values, told = self.read_operator(spec, variables)
         errors = group_errors(variables.get("groups", {})) or told
         variables = {**variables, **values}  # what is derived from them need not derive them each time
-        places = {name: place_of(value) or place_of(name) for name, value in self.inventory_variables().items()}
+        everyone, others = self.inventory_variables()
+        places = {name: place_of(value) or place_of(name) for name, value in everyone.items()}
         errors += overridden_errors(places, wiring, spec)
+        nearer = {name: f"in {place or 'the inventory'}" for name, place in places.items() if name not in wiring}
+        nearer |= {name: f"in {place_of(value) or place_of(name) or 'the inventory'}" for name, value in others.items()}
+        nearer |= dict.fromkeys(self._task._variable_manager.extra_vars.keys() - GIVEN_BY_NAME, "with -e")
+        # What an operator may set is what Slipway says of it, and not what a variable says.
+        errors += taken_errors(nearer, own_names(ROLES, PLAYBOOKS), wiring, wiring["preflight_variables"])
         errors += arguments.get("problems") or []
         if vault:
             errors += vault_errors(Path(vault))
@@ -226,12 +263,16 @@ class ActionModule(ActionBase):
         files = [group / "all.yml", group / "all" / "main.yml"]
         return str(next((file for file in files if file.exists()), variables.get("inventory_file") or files[0]))
 
-    def inventory_variables(self) -> dict[str, Any]:
-        """What the inventory sets for all hosts, which the wiring would override."""
+    def inventory_variables(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What the inventory sets for all hosts, which counts less than the wiring, and for some, which counts more."""
         inventory = self._task._variable_manager._inventory
         everyone = inventory.groups["all"]
-        beside = get_vars_from_inventory_sources(self._loader, inventory._sources, [everyone], "task")
-        return {**everyone.get_vars(), **beside}
+        some = [group for group in inventory.groups.values() if group is not everyone] + list(inventory.hosts.values())
+        found = []
+        for entities in ([everyone], some):
+            beside = get_vars_from_inventory_sources(self._loader, inventory._sources, entities, "task")
+            found.append({name: value for entity in entities for name, value in entity.get_vars().items()} | beside)
+        return found[0], found[1]
 
     def read_secrets(self, names: list[str], variables: Mapping[str, Any]) -> dict[str, str]:
         """The secrets' values, of those that are set; one that is made from what is not is empty."""

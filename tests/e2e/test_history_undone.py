@@ -117,14 +117,19 @@ def test_four_runs(deployed: Deployed, shelves: Shelves) -> None:
 
 
 def test_no_variable_stands_for_a_backup(deployed: Deployed, shelves: Shelves) -> None:
+    """Nor for a rehearsal; tests/unit/playbooks/test_taken.py goes through all of them."""
     before, backups = shelves.all_of_it(), deployed.backups()
-    told = ("-e", json.dumps({"backup_needed": False, "migrations_proved": True}))
+    told = ("-e", json.dumps({"backup_needed": False, "migrations_rehearsal_database": "", "migrations_proved": True}))
     outcome = shelves.undo(*told, last=1).failed()
-    assert "has no proved backup of this run in " in outcome.messages[0]
-    assert "was taken before this run began" in outcome.messages[0]
+    refused = [
+        "Variable backup_needed can't be set with -e, since Slipway finds it itself: leave it out.",
+        "Variable migrations_rehearsal_database can't be set with -e, since Slipway derives it from database_name, "
+        "app_name: set that instead.",
+    ]
+    assert outcome.messages[0].splitlines() == refused
     deployed.add_migration("29990103000000_pages", "CREATE TABLE pages ();")
     try:
-        assert "has no proved backup of this run in " in deployed.play("deploy.yml", *told).failed().messages[0]
+        assert deployed.play("deploy.yml", *told).failed().messages[0].splitlines() == refused
     finally:
         shutil.rmtree(deployed.migrations / "29990103000000_pages")
     assert (shelves.all_of_it(), deployed.backups()) == (before, backups)

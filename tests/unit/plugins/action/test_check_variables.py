@@ -43,6 +43,28 @@ def test_variable_errors(variables: dict[str, object], errors: list[str]) -> Non
     assert variable_errors(OPERATOR, variables) == [f"Variable {error}{WHERE}" for error in errors]
 
 
+SET_IT = ": set it in the inventory's group_vars or with -e."
+EMPTY: dict[str, tuple[dict[str, object], str | None]] = {
+    "state_dir": ({"type": "path", "default": "APP_SOURCE/.slipway"}, "is empty" + WHERE[:-1] + ", or leave it out."),
+    "app_name": ({"required": True}, "is not set and is required" + SET_IT),
+    "app_source": (
+        {"required": [{"app_image": None}]},
+        "is not set and is required, since app_image is not set" + SET_IT,
+    ),
+    "app_port": ({"required": [{"app_image": "x"}]}, None),
+    "reason": ({}, None),
+    "app_release_header": ({"default": ""}, None),
+}
+
+
+@pytest.mark.parametrize("empty", ["", None])
+@pytest.mark.parametrize("name", EMPTY)
+def test_what_has_a_default_or_must_be_set_is_not_empty(name: str, empty: str | None) -> None:
+    """An empty directory of migrations would be no migrations, an empty state directory the root of the disk."""
+    option, message = EMPTY[name]
+    assert variable_errors({name: option}, {name: empty}) == ([f"Variable {name} {message}"] if message else [])
+
+
 CASES = [{"app_runtime": "process"}, {"app_image": None}]
 
 
