@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import (
-    COPIES,
+    REPLAY,
     RESTORING,
+    copies,
     counted,
     derived_name,
     listed,
@@ -400,7 +401,6 @@ def left_behind(name: str) -> str:
 
 def _copies(cursor: Cursor, database: str) -> dict[str, bool]:
     """Each of Slipway's own copies of a database that the server has, and whether anybody uses it."""
-    names = [derived_name(database, suffix) for suffix in COPIES]
     cursor.execute(
         """
         SELECT d.datname, EXISTS (SELECT FROM pg_stat_activity a WHERE a.datid = d.oid) OR d.datname = %(replay)s AND
@@ -411,7 +411,13 @@ def _copies(cursor: Cursor, database: str) -> dict[str, bool]:
           AND (shobj_description(d.oid, 'pg_database') = %(mark)s OR NOT d.datallowconn AND d.datconnlimit = 0)
         ORDER BY 1
         """,
-        {"names": names, "replay": names[-1], "database": database, "lock": REPLAY_LOCK, "mark": MARK},
+        {
+            "names": list(copies(database)),
+            "replay": derived_name(database, REPLAY),
+            "database": database,
+            "lock": REPLAY_LOCK,
+            "mark": MARK,
+        },
     )
     return dict(cursor.fetchall())
 

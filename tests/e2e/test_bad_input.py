@@ -40,6 +40,13 @@ CASES = {
         ("Variable app_name is MyApp and may hold small letters, digits, - and _ only",),
         variables={"app_name": "MyApp"},
     ),
+    "a name that leaves no room": Bad(
+        (
+            f"The database would be called {'ä' * 28}, but PostgreSQL cuts names at 63 bytes, and roles and copies "
+            "have up to 9 more in theirs (_readonly): set database_name to one of at most 54 bytes.",
+        ),
+        variables={"database_name": "ä" * 28},
+    ),
     "external without a host": Bad(
         (
             "Variable database_host is not set and is required, since database_runtime is external: set it",

@@ -8,12 +8,15 @@ import json
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import (
+    AGAIN,
+    SCRATCH,
     Manifest,
     Reading,
     SequenceValue,
     age,
     backup_name,
     choose,
+    copies,
     counted,
     derived_name,
     human,
@@ -76,6 +79,18 @@ def test_a_derived_name_fits_and_keeps_its_suffix(database: str, suffix: str) ->
     name = derived_name(database, suffix)
     assert name.endswith(suffix)
     assert len(name.encode()) <= 63
+
+
+@pytest.mark.parametrize(
+    ("database", "names"),
+    [
+        ("shop", ("shop_scratch", "shop_scratch_again", "shop_restoring", "shop_replay")),
+        ("d" * 60, ("d" * 55 + "_scratch", "d" * 55 + "_s_again", "d" * 53 + "_restoring", "d" * 56 + "_replay")),
+    ],
+)
+def test_copies_have_the_names_that_are_made(database: str, names: tuple[str, ...]) -> None:
+    assert copies(database) == names
+    assert names[1] == derived_name(derived_name(database, SCRATCH), AGAIN)  # as module restore_test makes it
 
 
 @pytest.mark.parametrize(
