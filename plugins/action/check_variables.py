@@ -251,7 +251,7 @@ class ActionModule(ActionBase):
         places = {name: place_of(variables[name]) for name in values}
         unread = {name: option for name, option in spec.items() if name in values or name not in variables}
         errors = unreadable + variable_errors(unread, values, places, self.home(variables))
-        return values, errors or undefined  # what another one lacks is most often a variable that was told to be missing
+        return values, errors or undefined  # what another one lacks is most often one that was told to be missing
 
     @staticmethod
     def home(variables: Mapping[str, Any]) -> str:
