@@ -29,7 +29,13 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration_history 
     HistoryTable,
     Row,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import PRISMA_KEY, Watch, acquire, release
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import (
+    END_THEM,
+    PRISMA_KEY,
+    Watch,
+    acquire,
+    release,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_progress import Progress
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_session import (
     REHEARSED,
@@ -238,11 +244,11 @@ class Application:
             except StatementError:
                 if not self.session.lost:
                     with contextlib.suppress(SlipwayError):  # what failed is worth more than who has the lock now
-                        acquire(cursor, PRISMA_KEY, self.patience.lock_wait)
+                        acquire(cursor, PRISMA_KEY, self.patience.lock_wait, self.watch.watcher)
                 raise
         self.session.restore()
         self._note(Progress.of(self.script, step.last))
-        acquire(cursor, PRISMA_KEY, self.patience.lock_wait)
+        acquire(cursor, PRISMA_KEY, self.patience.lock_wait, self.watch.watcher)
 
     def _send_outside(self, number: int, interrupted: bool) -> None:
         statement = self.script.statements[number]
@@ -322,8 +328,7 @@ class Application:
     def _explain(self, failed: StatementError, rows: bool) -> str:
         more: list[tuple[str, str]] = []
         if failed.busy:
-            more = [("BLOCKED BY", str(blocker)) for blocker in self.watch.blockers]
-            more.append(("ATTEMPTS", f"{self.attempts}, within {self.patience.lock_retry:g} s"))
+            more = [*self.watch.named, ("ATTEMPTS", f"{self.attempts}, within {self.patience.lock_retry:g} s")]
         if self.session.rehearsal:
             remedy = _remedy(failed) or "correct the file, or the data, and run again."
             advice = REHEARSED + ("Run again." if failed.lost or failed.busy else remedy[:1].upper() + remedy[1:])
@@ -332,10 +337,7 @@ class Application:
         elif self._in_part:
             advice = f"It commits by itself and may be done in part: {leftovers.RESOLVE}"
         elif failed.busy:
-            advice = (
-                "Run again when these sessions have ended, or end them, as their own role or as a superuser, with "
-                "SELECT pg_terminate_backend(PROCESS)."
-            )
+            advice = END_THEM[:1].upper() + END_THEM[1:]
         elif self.progress.done:
             done = self.progress.done
             kept = "Its first statement is" if done == 1 else f"Its first {done} statements are"

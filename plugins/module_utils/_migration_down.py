@@ -11,7 +11,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 from ansible_collections.slipway.deploy.plugins.module_utils._fence import insist
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_history import BEGUN, HistoryTable, Row
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import held
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import END_THEM, Watch, held
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_plan import Plan
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_rehearsal import Extent, extent, not_rehearsed
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import (
@@ -67,12 +67,14 @@ def undo(
     around: Around = nothing_around,
     rehearsal: bool = False,
     row_values: bool = False,
+    watcher: Server | None = None,
     **settings: str,
 ) -> tuple[list[str], Outcome]:
     """Undo migrations, each in one transaction with its row, and return which. With ``check`` only say so.
 
     In a ``rehearsal``, the first way back that changes more than its database, and all after it, run in a transaction
-    that is rolled back. It stops, with a warning, before one that can't be undone so.
+    that is rolled back. It stops, with a warning, before one that can't be undone so. ``watcher`` may see the sessions
+    of all roles, to name those that are in the way.
     """
     undone: list[str] = []
     actions: list[str] = []
@@ -88,8 +90,9 @@ def undo(
         if check or not found:
             return found, Outcome(plan.result(), [f"Would undo {name}." for name in found], [])
         before = table.read(cursor).applied
-        with held(cursor, lock_wait), telling(cursor, files, before), around(cursor, files.schema):
-            with Session(cursor, rehearsal=rehearsal, row_values=row_values) as session:
+        pid = cursor.connection.get_backend_pid()
+        with held(cursor, lock_wait, watcher), telling(cursor, files, before), around(cursor, files.schema):
+            with Watch(server, pid, watcher) as watch, Session(cursor, watch, rehearsal, row_values) as session:
                 names = wanted()[1]
                 scripts = [files.payload.scripts[f"{name}/down"] for name in names]
                 course = extent(scripts) if rehearsal else Extent(len(names))
@@ -97,7 +100,7 @@ def undo(
                 def undo_one(name: str, again: str = "") -> None:
                     began = time.monotonic()
                     try:
-                        _undo(session, table, files.payload, name, _live(table.read(cursor).rows or (), name))
+                        _undo(session, watch, table, files.payload, name, _live(table.read(cursor).rows or (), name))
                     except SlipwayError as error:
                         error.details.update(changed=bool(undone), actions=actions)
                         raise
@@ -116,8 +119,11 @@ def undo(
     return undone, Outcome(plan.result(), actions, warnings)
 
 
-def _undo(session: Session, table: HistoryTable, payload: Payload, name: str, rows: Sequence[Row]) -> None:
+def _undo(
+    session: Session, watch: Watch, table: HistoryTable, payload: Payload, name: str, rows: Sequence[Row]
+) -> None:
     insist()
+    watch.forget()
     script = payload.scripts[f"{name}/down"]
     try:
         session.begin(script, 0, len(script.statements))
@@ -131,10 +137,11 @@ def _undo(session: Session, table: HistoryTable, payload: Payload, name: str, ro
         elif failed.lost:
             advice = "The connection is lost: run again, the history tells whether it was undone."
         elif failed.busy:
-            advice = f"Nothing was undone of {name}: others hold its locks, run again when they have ended."
+            advice = f"Nothing was undone of {name}: {END_THEM}"
         else:
             advice = f"Nothing was undone of {name}: correct the file, or the data, and run again."
-        raise SlipwayError(failed.explain(f"Undoing {name!r}", advice, rows=session.row_values)) from failed
+        more = watch.named if failed.busy else []
+        raise SlipwayError(failed.explain(f"Undoing {name!r}", advice, more, session.row_values)) from failed
 
 
 def _live(rows: Sequence[Row], name: str) -> list[Row]:

@@ -6,8 +6,8 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,29 @@ _BLOCKERS = """
 """
 _POLL = 0.1
 _GONE = 1.0  # seconds after which a holder that can't be seen is not one that has just ended
+
+
+# What to do about those who are in the way, where they are named.
+END_THEM = (
+    "run again when these sessions have ended, or end them, as their own role or as a superuser, with SELECT "
+    "pg_terminate_backend(PROCESS)."
+)
+
+WATCH_SPEC: dict[str, dict[str, Any]] = {
+    "watch_login": {
+        "type": "dict",
+        "options": {
+            "login_user": {"type": "str", "required": True},
+            "login_password": {"type": "str", "no_log": True, "default": ""},
+        },
+    },
+}
+
+
+def watcher_from_params(server: Server, params: Mapping[str, Any]) -> Server | None:
+    """The server with a role that may see the sessions of all, out of a module's parameters (see ``WATCH_SPEC``)."""
+    login = params["watch_login"]
+    return replace(server, user=login["login_user"], password=login["login_password"]) if login else None
 
 
 @dataclass(frozen=True)
@@ -159,6 +182,7 @@ class Watch:
     """Looks, over a connection of its own, who blocks a session; it opens it only when the work takes a while."""
 
     def __init__(self, server: Server, pid: int, watcher: Server | None = None) -> None:
+        self.watcher = watcher
         self._servers = [watcher, server] if watcher else [server]
         self._pid = pid
         self._stop = threading.Event()
@@ -169,6 +193,11 @@ class Watch:
     def forget(self) -> None:
         """Begin anew, for another migration."""
         self.blockers = ()
+
+    @property
+    def named(self) -> list[tuple[str, str]]:
+        """Those who block, for the message of a failure."""
+        return [("BLOCKED BY", str(blocker)) for blocker in self.blockers]
 
     def take_waited(self) -> float:
         """Seconds that the session has waited since this was asked last."""

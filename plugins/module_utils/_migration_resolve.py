@@ -76,17 +76,18 @@ def changes(name: str, state: str, rows: Sequence[Row], file: Migration | None) 
 
 def resolve(
     server: Server, schema: str, payload: Payload, names: Sequence[str], state: str, decision: Decision,
-    lock_wait: float, check: bool,
+    lock_wait: float, check: bool, watcher: Server | None = None,
 ) -> list[str]:  # fmt: skip
     """Bring the history of some migrations to a state, all or none, and return what was done in sentences.
 
-    With ``check`` nothing is written. Raises SlipwayError when that is not possible for one of them.
+    With ``check`` nothing is written. Raises SlipwayError when that is not possible for one of them, or another session
+    holds the lock for too long, which is named as ``watcher`` sees it.
     """
     table, names = HistoryTable(schema), list(dict.fromkeys(names))
     with working(server, schema) as cursor:
         if check:
             return [each.action for each in _plan(cursor, table, payload, names, state)[0]]
-        with held(cursor, lock_wait):
+        with held(cursor, lock_wait, watcher):
             planned, exists = _plan(cursor, table, payload, names, state)
             if planned:
                 insist()

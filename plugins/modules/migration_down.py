@@ -62,6 +62,7 @@ extends_documentation_fragment:
   - slipway.deploy.attributes
   - slipway.deploy.postgres
   - slipway.deploy.migration_files
+  - slipway.deploy.watch
 attributes:
   check_mode:
     support: full
@@ -115,6 +116,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import CONNECTION_SPEC, Server
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_down import undo
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import WATCH_SPEC, watcher_from_params
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import DEFAULTS, Policy
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_proof import PROOF_SPEC, around_from_params
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import Files
@@ -126,8 +128,9 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     given = module.params
     files = Files(given["path"], given["schema"], Payload.load(given["_payload"]), Policy(DEFAULTS))
     files.insist_on(given["digest"])
+    server = Server.from_params(given)
     undone, outcome = undo(
-        Server.from_params(given),
+        server,
         files,
         given["names"] or [],
         given["last"] or 0,
@@ -136,6 +139,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         around_from_params(given),
         given["rehearsal"],
         given["row_values"],
+        watcher_from_params(server, given),
         lock_timeout=given["lock_timeout"],
     )
     for warning in outcome.warnings:
@@ -165,7 +169,7 @@ def main() -> None:
         "_payload": {"type": "str", "no_log": True},
     }
     module = AnsibleModule(
-        argument_spec={**CONNECTION_SPEC, **PROOF_SPEC, **options},
+        argument_spec={**CONNECTION_SPEC, **PROOF_SPEC, **WATCH_SPEC, **options},
         mutually_exclusive=[("names", "last")],
         required_one_of=[("names", "last")],
         supports_check_mode=True,

@@ -41,6 +41,7 @@ extends_documentation_fragment:
   - slipway.deploy.attributes
   - slipway.deploy.postgres
   - slipway.deploy.migration_files
+  - slipway.deploy.watch
 attributes:
   check_mode:
     support: full
@@ -93,6 +94,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import CONNECTION_SPEC, Server
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_decisions import Decision
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import WATCH_SPEC, watcher_from_params
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_resolve import resolve
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 
@@ -100,8 +102,9 @@ from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 def work(module: AnsibleModule) -> dict[str, Any]:
     """Gather, plan, apply, report."""
     given = module.params
+    server = Server.from_params(given)
     actions = resolve(
-        Server.from_params(given),
+        server,
         given["schema"],
         Payload.load(given["_payload"]),
         given["names"],
@@ -109,6 +112,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         Decision(given["state"], given["reason"] or "", given["author"] or ""),
         given["lock_wait"],
         module.check_mode,
+        watcher_from_params(server, given),
     )
     return {"changed": bool(actions), "actions": actions}
 
@@ -126,7 +130,7 @@ def main() -> None:
         "_payload": {"type": "str", "no_log": True},
     }
     module = AnsibleModule(
-        argument_spec={**CONNECTION_SPEC, **options},
+        argument_spec={**CONNECTION_SPEC, **WATCH_SPEC, **options},
         required_together=[("reason", "author")],
         required_if=[("state", "repaired", ("reason", "author"))],
         supports_check_mode=True,

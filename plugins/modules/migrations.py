@@ -55,19 +55,6 @@ options:
         to compare with. What was changed by hand before them does not become part of it.
     type: bool
     default: false
-  watch_login:
-    description: C(login_user) and C(login_password) of a role that may see the sessions of all roles, as a superuser or
-      a member of pg_read_all_stats may. With it, messages name who holds the locks that a migration waits for.
-    type: dict
-    suboptions:
-      login_user:
-        description: The role.
-        type: str
-        required: true
-      login_password:
-        description: Its password.
-        type: str
-        default: ""
   row_values:
     description: Whether messages may quote values of rows, which the server tells with some errors. Without it they are
       only in the history's column C(logs), when a migration failed.
@@ -101,6 +88,7 @@ extends_documentation_fragment:
   - slipway.deploy.postgres
   - slipway.deploy.migration_files
   - slipway.deploy.migration_policy
+  - slipway.deploy.watch
 attributes:
   check_mode:
     support: full
@@ -261,13 +249,12 @@ migrations:
           elements: dict
 """
 
-from dataclasses import replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import CONNECTION_SPEC, Server
-from ansible_collections.slipway.deploy.plugins.module_utils._drift import REPLAY_SPEC
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_apply import Patience
+from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import WATCH_SPEC, watcher_from_params
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import POLICY_SPEC
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_proof import PROOF_SPEC, around_from_params
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import Files, migrate, preview
@@ -285,7 +272,6 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         settings = {name: given[name] for name in ("lock_timeout", "statement_timeout")}
         patience = Patience(given["lock_wait"], given["lock_retry"])
         around = around_from_params(given)
-        login = given["watch_login"]
         outcome = migrate(
             server,
             files,
@@ -293,7 +279,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             around,
             rehearsal=given["rehearsal"],
             row_values=given["row_values"],
-            watcher=replace(server, user=login["login_user"], password=login["login_password"]) if login else None,
+            watcher=watcher_from_params(server, given),
             **settings,
         )
     for warning in outcome.warnings:
@@ -319,13 +305,12 @@ def main() -> None:
         "digest": {"type": "str"},
         "snapshot": {"type": "bool", "default": False},
         "row_values": {"type": "bool", "default": False},
-        "watch_login": REPLAY_SPEC["replay_login"],
         "rehearsal": {"type": "bool", "default": False},
         "release": {"type": "str", "default": ""},
         # What the action plugin read; large, and not for the target's log.
         "_payload": {"type": "str", "no_log": True},
     }
-    spec = {**CONNECTION_SPEC, **POLICY_SPEC, **PROOF_SPEC, **options}
+    spec = {**CONNECTION_SPEC, **POLICY_SPEC, **PROOF_SPEC, **WATCH_SPEC, **options}
     run(AnsibleModule(argument_spec=spec, supports_check_mode=True), work)
 
 
