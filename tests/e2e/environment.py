@@ -29,7 +29,7 @@ PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 DATABASE = "autotest"
 LONGEST_RUN = 240  # seconds; many times what a run takes
 
-FAILURE = re.compile(r"^failed: \[[^\]]+\] => \S.*\n((?:    .*\n|\n)+)", re.MULTILINE)
+FAILURE = re.compile(r"^(?:failed|answer): \[[^\]]+\] => \S.*\n((?:    .*\n|\n)+)", re.MULTILINE)
 RECAP = re.compile(r"^(\w+) +: (ok=.*)$", re.MULTILINE)
 # What a running server or application writes at any time, whoever looks.
 LIVELY = re.compile(r"^(postgres/data/|run/|postgres/server\.log$|backend/log)")
@@ -52,7 +52,7 @@ class Outcome:
 
     @cached_property
     def messages(self) -> list[str]:
-        """The `msg` of each failed task, in order."""
+        """The `msg` of each failed task, and of each answer that is no, in order."""
         return [textwrap.dedent(block).strip() for block in FAILURE.findall(self.output)]
 
     @cached_property

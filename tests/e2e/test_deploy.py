@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 
 import pytest
@@ -112,6 +113,9 @@ def test_status_names_what_is_pending(deployed: Deployed, ninth: str) -> None:
     outcome = deployed.play("playbooks/status.yml").failed()
 
     assert outcome.messages == [f"autotest-local is not up to date: pending: {ninth}."]
+    # For a script it is a failure, for a person an answer.
+    assert (outcome.code, outcome.recap["failed"]) == (2, 0)
+    assert not re.search(r"^(failed|fatal):|\[ERROR\]", outcome.output, re.MULTILINE)
 
 
 def test_a_check_shows_the_sql_and_changes_nothing(deployed: Deployed, ninth: str) -> None:

@@ -72,15 +72,33 @@ failed: [localhost] => A command
 """
 
 
-def play(home: Path, *flags: str) -> str:
-    (home / "play.yml").write_text(PLAYBOOK)
+ASKING = """\
+- name: Ask
+  hosts: localhost
+  gather_facts: false
+  tasks:
+    - name: Say whether it holds
+      ansible.builtin.assert:
+        that: holds | bool
+        fail_msg: "It does not hold:{{ line }}since nothing does."
+        success_msg: It holds.
+      vars:
+        line: "\\n"
+        slipway_answer: true
+    - name: What comes after an answer that is yes
+      ansible.builtin.debug:
+"""
+
+
+def play(home: Path, *flags: str, playbook: str = PLAYBOOK, code: int = 2) -> str:
+    (home / "play.yml").write_text(playbook)
     done = subprocess.run(
         [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", "-c", "local",
          "-e", f"ansible_python_interpreter={sys.executable}", *flags, str(home / "play.yml")],
         cwd=ROOT, env={"PATH": os.environ["PATH"], "HOME": str(home), "ANSIBLE_NOCOLOR": "1"},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, check=False,
     )  # fmt: skip
-    assert done.returncode, done.stdout
+    assert done.returncode == code, done.stdout
     return done.stdout
 
 
@@ -96,3 +114,24 @@ def test_verbose_output_is_ansibles_own(tmp_path: Path) -> None:
     output = play(tmp_path, "-v")
     assert "fatal: [localhost]: FAILED! =>" in output
     assert "failed: [localhost] => A" not in output
+
+
+def test_an_answer_that_is_no_is_no_failure_to_look_at(tmp_path: Path) -> None:
+    """A script sees it by the exit status."""
+    no = play(tmp_path, "-e", "holds=false", playbook=ASKING)
+    told = "answer: [localhost] => Say whether it holds\n    It does not hold:\n    since nothing does.\n"
+    assert told in no
+    assert "failed: " not in no
+    assert "[ERROR]" not in no
+    assert "ok=1 " in no
+    assert "failed=0 " in no
+    assert "What comes after" not in no
+
+    verbose = play(tmp_path, "-v", "-e", "holds=false", playbook=ASKING)
+    assert "fatal: [localhost]: FAILED! =>" in verbose
+    assert "failed=1 " in verbose
+
+    yes = play(tmp_path, "-e", "holds=true", playbook=ASKING, code=0)
+    assert "msg: It holds." in yes
+    assert "ok=2 " in yes
+    assert "failed=0 " in yes
