@@ -77,7 +77,7 @@ lock: $(VENV)/test.stamp ## Pin the requirements anew from the .in files
 			$$name.in --output-file $$name.txt || exit 1; done
 
 .PHONY: docs
-docs: setup ## Make docs/variables.md from the wiring
+docs: setup ## Make docs/variables.md from the wiring, and the lists of variables in the roles' READMEs
 	@python docs/make_variables.py
 
 .PHONY: clean

@@ -93,6 +93,14 @@ def test_the_page_of_the_variables_is_current() -> None:
     assert make_variables.PAGE.read_text() == make_variables.page(), "run `make docs`"
 
 
+@pytest.mark.parametrize("role", sorted(path.name for path in (ROOT / "roles").iterdir()))
+def test_a_roles_readme_lists_all_its_variables(role: str) -> None:
+    text = (ROOT / "roles" / role / "README.md").read_text()
+    assert text == make_variables.readme(role), "run `make docs`"
+    listed = re.findall(r"^\| `(\w+)` \|", text.partition(make_variables.LIST)[2], re.MULTILINE)
+    assert listed == list(make_variables.options(role))
+
+
 CA = "/etc/ssl/db ca.pem"
 THERE = "/etc/slipway/database-ca.crt"
 SERVER = {"database_runtime": "external", "database_host": "db.example.com"}
