@@ -26,9 +26,10 @@ ROLES = COLLECTION / "roles"
 PLAYBOOKS = COLLECTION / "playbooks"
 WIRING = PLAYBOOKS / "group_vars" / "all.yml"
 # What the playbooks tell the preflight and note for themselves, under names that do not begin with a role's.
-OF_PLAYBOOKS = frozenset(
-    ("chosen", "compares", "damaged", "drift", "found", "looks", "migrates", "serving", "stopped", "verb", "writes")
-)
+OF_PLAYBOOKS = frozenset((
+    "chosen", "compares", "damaged", "drift", "found", "looks", "migrates", "serving", "slipway_answer", "stopped",
+    "verb", "writes",
+))  # fmt: skip
 GIVEN_BY_NAME = frozenset(("app_release",))  # which Slipway derives unless -e says it (docs/application.md)
 ENCRYPTED = "$ANSIBLE_VAULT;"
 # What an example holds in place of a secret.
