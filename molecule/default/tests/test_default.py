@@ -129,10 +129,23 @@ def test_a_role_can_do_no_more_than_it_should(role: str, secret: str, statement:
         sql(statement, role, secret)
 
 
-def test_passwords_count_inside_the_container_too(host: Host) -> None:
-    refused = host.run(f"docker exec -e PGPASSWORD=wrong {LABEL}-postgres psql -h 127.0.0.1 -U postgres -c 'SELECT 1'")
+@pytest.mark.parametrize("login", ["-U postgres", "-h 127.0.0.1 -U autotest_app autotest"])
+def test_passwords_count_inside_the_container_too(host: Host, login: str) -> None:
+    refused = host.run(f"docker exec -e PGPASSWORD=wrong {LABEL}-postgres psql -c 'SELECT 1' {login}")
     assert refused.failed
     assert "password authentication failed" in refused.stderr
+
+
+def test_the_superuser_comes_over_the_socket_alone(host: Host) -> None:
+    assert sql("SELECT rolsuper FROM pg_roles WHERE rolname = current_user", "postgres", "database_superuser") == [
+        (True,)
+    ]
+    networks = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    address = host.check_output(f"docker inspect --format '{networks}' {LABEL}-postgres")
+    own = {"host": address, "dbname": "autotest", "connect_timeout": 5}
+    with pytest.raises(psycopg2.OperationalError, match="rejects connection for host"):
+        psycopg2.connect(user="postgres", password=secrets()["database_superuser"], **own)
+    psycopg2.connect(user="autotest_app", password=secrets()["database_application"], **own).close()
 
 
 def test_server_settings() -> None:

@@ -118,6 +118,16 @@ def test_a_container_gets_its_environment_and_leaves_nothing(arguments: dict[str
 
 
 @pytest.mark.container
+def test_a_container_sees_what_is_mounted(arguments: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("an authority")
+    mounted = {**arguments, "volumes": [f"{tmp_path}/ca.pem:/etc/slipway/database-ca.crt:ro"]}
+    see = "f = '/etc/slipway/database-ca.crt'; print(open(f).read()); open(f, 'w')"
+    said = why_it_failed(run_module("seed", {**mounted, "argv": ["python", "-c", see]}))
+    assert "an authority" in said
+    assert "Read-only file system" in said
+
+
+@pytest.mark.container
 def test_a_container_that_fails(arguments: dict[str, Any]) -> None:
     said = why_it_failed(run_module("seed", {**arguments, "argv": ["python", "-c", FAIL]}))
     assert "ended with 1; correct" in said
