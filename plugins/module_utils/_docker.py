@@ -55,7 +55,7 @@ def found(kind: str, name: str, template: str) -> str | None:
     status, output = run(kind, "inspect", "--format", template, name)
     if not status:
         return output.strip()
-    if "no such" in output.lower():
+    if "no such" in output.lower() or f"{kind} {name} not found" in output:
         return None
     raise SlipwayError(
         f"The Docker engine can't be asked for {kind} {name}: {' '.join(output.split())}; start it, or allow this "
