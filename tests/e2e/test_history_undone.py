@@ -176,6 +176,16 @@ def test_the_environments_name_is_asked_for_outside_local(deployed: Deployed, sh
         assert (deployed.dump(), deployed.backups()) == (before, backups)
         shelves.undo(last=1, environment_name="staging", confirm="staging").succeeded()
         assert shelves.tables() == {"shelves"}
+
+        # A backup of another environment is told as that, with its time.
+        manifest = max((deployed.state / "backups").glob("*.json"))
+        manifest.write_text(manifest.read_text().replace('"staging"', '"local"'))
+        another = {"environment_name": "staging", "from_environment": "local"}
+        taken, asked = deployed.backups()[-1], deployed.play("playbooks/restore.yml", **another).failed().messages[0]
+        assert (
+            f"This puts backup {taken['name']} of local, {taken['started']} ({sum(taken['tables'].values())} rows), in "
+            "the place of database autotest of staging. It was not confirmed"
+        ) in asked
     finally:
         deployed.sql("COMMENT ON DATABASE autotest IS 'slipway.environment=local'")
         remembered.write_text(facts)
