@@ -206,7 +206,7 @@ class Environment:
             with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
                 command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
                 place = f"{command} {(entry / 'cwd').readlink()} "
-                if f"{self.directory}/" in place and not command.startswith("postgres: "):
+                if command and f"{self.directory}/" in place and not command.startswith("postgres: "):
                     found[int(entry.name)] = command
         return found
 
