@@ -77,6 +77,7 @@ def page() -> str:
     """The whole page: a table for each group of variables, as the comments in the wiring divide them."""
     lines = WIRING.read_text().splitlines()
     known = yaml.safe_load(WIRING.read_text())["preflight_variables"]
+    operators = {option["role"]: name for name, option in known.items() if "role" in option}
     text, inside = [HEAD], False
     for line in lines:
         inside = line == "preflight_variables:" or (inside and line.startswith(" "))
@@ -87,7 +88,7 @@ def page() -> str:
             text += ["", f"## {name.removeprefix('# ')}", "", "| variable | type | default | |", "|---|---|---|---|"]
         elif name in known:
             option = known[name]
-            about = described(option)
+            about = re.sub(r"`(\w+)`", lambda found: f"`{operators.get(found[1], found[1])}`", described(option))
             text.append(f"| `{name}` | {kind(option)} | {default(option)} | {about} |")
     return "\n".join(text).replace("\n\n\n", "\n\n") + "\n"
 
