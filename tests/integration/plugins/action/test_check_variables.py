@@ -18,12 +18,17 @@ INVENTORY = "[database]\nlocalhost\n[backend]\nlocalhost\n"
 
 def check(
     home: Path,
-    variables: dict[str, object],
+    told: dict[str, object],
     inventory: str = INVENTORY,
     known: list[str] | None = None,
     required: list[str] | None = None,
+    wiring: dict[str, object] | None = None,
 ) -> dict[str, Any]:
+    """Check what is told by -e, with variables of the roles that are wired beside the playbooks."""
     (home / "hosts").write_text(inventory)
+    wired = home / "playbooks" / "group_vars"
+    wired.mkdir(parents=True)
+    (wired / "all.yml").write_text(json.dumps({**WIRED, **(wiring or {})}))
     arguments = {
         "variables": {
             "app_port": {"type": "int", "required": True},
@@ -34,26 +39,29 @@ def check(
         "secrets": ["owner_password"],
         "vault_file": "",
     }
-    flags = ("--inventory", str(home / "hosts"), "--extra-vars", json.dumps(variables))
+    flags = ("--inventory", str(home / "hosts"), "--playbook-dir", str(wired.parent), "--extra-vars", json.dumps(told))
     return run_ansible("slipway.deploy.check_variables", arguments, home, *flags)
 
 
 GOOD: dict[str, object] = {
     "app_port": "{{ base | int + 80 }}",
     "base": "8000",
-    "owner_password": "{{ vault_owner_password }}",
     "vault_owner_password": SECRET,
+}
+WIRED: dict[str, object] = {
+    "owner_password": "{{ vault_owner_password }}",
     **dict.fromkeys(["verify_owner", "verify_application", "verify_readonly", "verify_path"], "x"),
     "verify_application_login": {"login_user": "x"},
 }
 
 
 @pytest.mark.parametrize(
-    ("variables", "errors"),
+    ("variables", "wiring", "errors"),
     [
-        ({}, []),
+        ({}, {}, []),
         (
             {"app_port": "{{ base }}", "base": "http"},
+            {},
             [
                 "Variable app_port is 'http' and must be of type int: correct it in the inventory's group_vars or "
                 "with -e.",
@@ -61,6 +69,7 @@ GOOD: dict[str, object] = {
         ),
         (
             {"vault_owner_password": "CHANGE_ME", "app_port": "x"},
+            {},
             [
                 "Variable app_port is 'x' and must be of type int: correct it in the inventory's group_vars or with "
                 "-e.",
@@ -69,18 +78,20 @@ GOOD: dict[str, object] = {
             ],
         ),
         (
+            {},
             {"verify_tables": {}},
             ["Variable of role verify is wrong: argument 'verify_tables' is of type dict"],
         ),
         (
+            {},
             {"owner_password": "{{ vault_of_nobody }}"},
             ["Secret owner_password has 0 characters and needs 12: set it with `ansible-vault edit` in the inventory's "
              "vault.yml."],
         ),
     ],
 )  # fmt: skip
-def test_variables(tmp_path: Path, variables: dict[str, object], errors: list[str]) -> None:
-    found = check(tmp_path, {**GOOD, **variables})
+def test_variables(tmp_path: Path, variables: dict[str, object], wiring: dict[str, object], errors: list[str]) -> None:
+    found = check(tmp_path, {**GOOD, **variables}, wiring=wiring)
     said = [error.replace("<class 'dict'>", "dict") for error in found.get("errors", [])]
     assert len(said) == len(errors), found
     for sentence, start in zip(said, errors, strict=True):
@@ -99,9 +110,11 @@ def test_what_the_wiring_overrides_is_refused_with_its_place_and_the_operators_n
     variables = tmp_path / "group_vars" / "all.yml"
     variables.parent.mkdir()
     variables.write_text("app_stop_timeout: 50\nbackend_stop_timeout: 60\npostgres_created: true\nmine: 1\n")
-    (tmp_path / "group_vars" / "backend.yml").write_text("backend_memory: 1G\n")  # wins, and so is none of these
+    backend = tmp_path / "group_vars" / "backend.yml"
+    backend.write_text("backend_memory: 1G\n")  # would count
     inventory = f"{INVENTORY}[all:vars]\npostgres_version=16\n"
-    assert check(tmp_path, GOOD, inventory, known=["app_stop_timeout", "database_version", "database_image"])[
+    told = {**GOOD, "verify_path": "elsewhere"}
+    assert check(tmp_path, told, inventory, known=["app_stop_timeout", "database_version", "database_image"])[
         "errors"
     ] == [
         f"Variable backend_stop_timeout in {variables}:2 would have no effect, since Slipway derives it from "
@@ -109,6 +122,9 @@ def test_what_the_wiring_overrides_is_refused_with_its_place_and_the_operators_n
         f"Variable postgres_created in {variables}:3 would have no effect, since Slipway sets it itself: remove it.",
         f"Variable postgres_version in {tmp_path}/hosts:6 would have no effect, since Slipway derives it from "
         "database_version: set that instead.",
+        f"Variable backend_memory can't be set in {backend}:1, since Slipway derives it from app_memory: set that "
+        "instead.",
+        "Variable verify_path can't be set with -e, since Slipway derives it from app_migrations: set that instead.",
     ]
 
 
