@@ -172,9 +172,7 @@ class Saboteur:
         writing.close()
         assert begun.wait(60)
         process.join(self.chance.uniform(0, within))
-        if way == "kill" and process.pid and process.is_alive():
-            os.kill(process.pid, signal.SIGKILL)
-        elif way == "terminate":
+        if way == "terminate":
             self.sql(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'slipway migrations'"
             )
@@ -183,7 +181,9 @@ class Saboteur:
         elif way == "unread":
             reading.close()
         elif process.pid and process.is_alive():
-            os.kill(process.pid, signal.SIGINT if way == "KeyboardInterrupt" else signal.Signals[way])
+            number = {"kill": signal.SIGKILL, "KeyboardInterrupt": signal.SIGINT}.get(way) or signal.Signals[way]
+            with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+                os.kill(process.pid, number)
         process.join(10)
         assert not process.is_alive(), way
         reading.close()
