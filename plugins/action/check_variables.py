@@ -15,11 +15,6 @@ from ansible.utils.display import Display
 from ansible.vars.plugins import get_vars_from_inventory_sources
 from ansible_collections.slipway.deploy.plugins.lookup.generated_secret import PLACEHOLDER
 
-try:  # a value's file and line; not part of what Ansible promises, so that a place is all that would be missing
-    from ansible._internal._datatag._tags import Origin
-except ImportError:
-    Origin = None  # type: ignore[assignment, misc, unused-ignore]  # stands for a class that is not there
-
 display = Display()
 COLLECTION = Path(__file__).parents[2]
 ROLES = COLLECTION / "roles"
@@ -189,7 +184,11 @@ def group_errors(groups: Mapping[str, list[str]]) -> list[str]:
 
 def place_of(value: Any) -> str:
     """The file and line that a value comes from; '' when that is not known, or not a file."""
-    origin = Origin.get_tag(value) if Origin else None
+    try:  # not part of what Ansible promises, so that a place is all that would be missing
+        from ansible._internal._datatag._tags import Origin
+    except ImportError:
+        return ""
+    origin = Origin.get_tag(value)
     if origin is None or not origin.path:
         return ""
     return f"{origin.path}:{origin.line_num}" if origin.line_num else str(origin.path)

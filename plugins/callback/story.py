@@ -47,7 +47,7 @@ def sentences(result: Mapping[str, Any]) -> str:
     return "\n".join(str(text).strip() for text in said if text) or UNEXPLAINED
 
 
-class CallbackModule(Default):  # type: ignore[misc, unused-ignore]  # Ansible's classes have no types
+class CallbackModule(Default):
     """The default callback, with failures told in words."""
 
     CALLBACK_VERSION = 2.0

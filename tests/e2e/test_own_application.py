@@ -46,10 +46,8 @@ server.listen(process.env.PORT, process.env.HOST);
 """
 SEED = "require('fs').writeFileSync('../seeded-in', process.cwd());\n"  # outside of what is deployed
 
-# The application is one of Node.js; CI does not pass over it.
-pytestmark = pytest.mark.skipif(
-    not shutil.which("node") and not os.environ.get("SLIPWAY_TEST_ALL"), reason="there is no Node.js"
-)
+MISSING = not shutil.which("node") and not os.environ.get("SLIPWAY_TEST_ALL")  # which CI does not pass over
+pytestmark = pytest.mark.skipif(MISSING, reason="the application is one of Node.js, and there is none")
 
 
 class Repository:
