@@ -48,6 +48,14 @@ CONNECTION_SPEC: dict[str, dict[str, Any]] = {
     "connect_timeout": {"type": "int", "default": 10},
 }
 
+# Another role of the same server.
+LOGIN_SPEC: dict[str, Any] = {
+    "type": "dict",
+    "options": {
+        "login_user": {"type": "str", "required": True},
+        "login_password": {"type": "str", "no_log": True, "default": ""},
+    },
+}
 BATCH = 100  # tables that one statement reads
 
 # What to do, by what the server said; the first that fits.
@@ -113,6 +121,10 @@ class Server:
     def on(self, database: str) -> Server:
         """The same server and role, another database."""
         return replace(self, database=database)
+
+    def by(self, login: Mapping[str, Any] | None) -> Server:
+        """The same server and database by another role (see ``LOGIN_SPEC``), where one is given."""
+        return replace(self, user=login["login_user"], password=login["login_password"]) if login else self
 
 
 class LoginRefusedError(SlipwayError):

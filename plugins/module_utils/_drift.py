@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils import _catalogue as catalogue
 from ansible_collections.slipway.deploy.plugins.module_utils._catalogue import Catalogue
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server, one_row
+from ansible_collections.slipway.deploy.plugins.module_utils._connection import LOGIN_SPEC, Server, one_row
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import Files, working
 from ansible_collections.slipway.deploy.plugins.module_utils._schema_replay import replayed
@@ -44,15 +44,7 @@ def compare(expected: Catalogue, found: Catalogue) -> list[Difference]:
     ]
 
 
-REPLAY_SPEC: dict[str, dict[str, Any]] = {
-    "replay_login": {
-        "type": "dict",
-        "options": {
-            "login_user": {"type": "str", "required": True},
-            "login_password": {"type": "str", "no_log": True, "default": ""},
-        },
-    },
-}
+REPLAY_SPEC = {"replay_login": LOGIN_SPEC}
 
 
 @dataclass(frozen=True)
@@ -66,9 +58,7 @@ class Comparison:
     @classmethod
     def from_params(cls, params: Mapping[str, Any], server: Server, check_mode: bool) -> Comparison:
         """Take it out of a module's parameters (see ``REPLAY_SPEC``)."""
-        other = params["replay_login"]
-        creator = replace(server, user=other["login_user"], password=other["login_password"]) if other else server
-        return cls(server, creator, not check_mode)
+        return cls(server, server.by(params["replay_login"]), not check_mode)
 
     def differences(self, files: Files, against: str) -> tuple[str, list[Difference]]:
         """Compare with a ``replay``, a ``snapshot``, or the one that is possible.

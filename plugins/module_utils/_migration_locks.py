@@ -7,11 +7,12 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
+    LOGIN_SPEC,
     Server,
     connection,
     one_row,
@@ -57,21 +58,12 @@ END_THEM = (
     "pg_terminate_backend(PROCESS)."
 )
 
-WATCH_SPEC: dict[str, dict[str, Any]] = {
-    "watch_login": {
-        "type": "dict",
-        "options": {
-            "login_user": {"type": "str", "required": True},
-            "login_password": {"type": "str", "no_log": True, "default": ""},
-        },
-    },
-}
+WATCH_SPEC = {"watch_login": LOGIN_SPEC}
 
 
 def watcher_from_params(server: Server, params: Mapping[str, Any]) -> Server | None:
     """The server with a role that may see the sessions of all, out of a module's parameters (see ``WATCH_SPEC``)."""
-    login = params["watch_login"]
-    return replace(server, user=login["login_user"], password=login["login_password"]) if login else None
+    return server.by(params["watch_login"]) if params["watch_login"] else None
 
 
 @dataclass(frozen=True)

@@ -109,8 +109,7 @@ def all_tables(cursor: Cursor, server: Server, other: Mapping[str, str] | None) 
     found = tables(cursor)
     if not other or not any(table.hidden for table in found):
         return found
-    server = replace(server, user=other["login_user"], password=other["login_password"])
-    with connection(server, **UNHIDDEN) as opened, opened.cursor() as counting:
+    with connection(server.by(other), **UNHIDDEN) as opened, opened.cursor() as counting:
         opened.set_session(readonly=True, autocommit=True)
         seen = {(table.schema, table.name): table for table in tables(counting)}
     return [seen.get((table.schema, table.name), table) if table.hidden else table for table in found]

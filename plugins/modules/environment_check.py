@@ -89,7 +89,6 @@ environment:
 """
 
 import contextlib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,13 +97,13 @@ from ansible_collections.slipway.deploy.plugins.module_utils import _backup_data
 from ansible_collections.slipway.deploy.plugins.module_utils._access import comment, find_stamp, stamp
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
     CONNECTION_SPEC,
+    LOGIN_SPEC,
     Server,
     autocommit,
     connection,
     sql_errors,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._deployment import Ledger
-from ansible_collections.slipway.deploy.plugins.module_utils._drift import REPLAY_SPEC
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._identity import FILE, check_environment
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
@@ -126,8 +125,7 @@ def look(module: AnsibleModule, server: Server) -> tuple[str, list[str]]:
         with sql_errors("Reading the database's mark"), connection(server) as opened, opened.cursor() as cursor:
             return stamp(cursor), []
     except SlipwayError as refused:
-        other = params["admin_login"] or params
-        admin = replace(server.on(params["maintenance_db"]), user=other["login_user"], password=other["login_password"])
+        admin = server.on(params["maintenance_db"]).by(params["admin_login"])
         with contextlib.ExitStack() as stack, sql_errors(f"Opening database {server.database!r}"):
             try:
                 cursor = stack.enter_context(autocommit(admin))
@@ -174,7 +172,7 @@ def main() -> None:
         **CONNECTION_SPEC,
         "environment_name": {"type": "str", "required": True},
         "directory": {"type": "path", "required": True},
-        "admin_login": REPLAY_SPEC["replay_login"],
+        "admin_login": LOGIN_SPEC,
         "maintenance_db": {"type": "str", "default": "postgres"},
         "stopped": {"type": "bool", "default": False},
         "confirmed": {"type": "bool", "default": False},

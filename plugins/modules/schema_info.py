@@ -102,12 +102,12 @@ from ansible_collections.slipway.deploy.plugins.module_utils import _collations,
 from ansible_collections.slipway.deploy.plugins.module_utils._access import Roles, stamp
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
     CONNECTION_SPEC,
+    LOGIN_SPEC,
     Server,
     connect,
     connection,
     sql_errors,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._drift import REPLAY_SPEC
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 
@@ -162,7 +162,7 @@ def main() -> None:
             "application": {"type": "str", "required": True},
             "application_password": {"type": "str", "no_log": True},
             "readonly": {"type": "str", "required": True},
-            "count_login": REPLAY_SPEC["replay_login"],
+            "count_login": LOGIN_SPEC,
         },
         supports_check_mode=True,
     )

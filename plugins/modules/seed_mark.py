@@ -84,11 +84,11 @@ from ansible_collections.slipway.deploy.plugins.module_utils import _schema, _se
 from ansible_collections.slipway.deploy.plugins.module_utils._access import comment, literal, quote
 from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
     CONNECTION_SPEC,
+    LOGIN_SPEC,
     Server,
     autocommit,
     sql_errors,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._drift import REPLAY_SPEC
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 
 
@@ -120,7 +120,7 @@ def main() -> None:
         argument_spec={
             **CONNECTION_SPEC,
             "state": {"type": "str", "choices": ["begun", "done"], "required": True},
-            "count_login": REPLAY_SPEC["replay_login"],
+            "count_login": LOGIN_SPEC,
             "fresh": {"type": "bool", "default": True},
             "before": {"type": "str", "default": ""},
         },
