@@ -14,6 +14,7 @@ description:
     after them, see M(slipway.deploy.schema_drift); what was granted or revoked by hand is for that module to tell.
 extends_documentation_fragment:
   - slipway.deploy.attributes
+  - slipway.deploy.count
   - slipway.deploy.postgres
 attributes:
   check_mode:
@@ -41,18 +42,6 @@ options:
     description: Role that only reads.
     type: str
     required: true
-  count_login:
-    description: Another role, to count tables of which row-level security hides rows from O(login_user).
-    type: dict
-    suboptions:
-      login_user:
-        description: Its name.
-        type: str
-        required: true
-      login_password:
-        description: Its password.
-        type: str
-        default: ""
 """
 
 EXAMPLES = r"""

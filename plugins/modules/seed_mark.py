@@ -15,6 +15,7 @@ description:
     whether a seed command that was cut off has written. With O(state=done) it takes the mark away.
 extends_documentation_fragment:
   - slipway.deploy.attributes
+  - slipway.deploy.count
   - slipway.deploy.postgres
 attributes:
   check_mode:
@@ -32,18 +33,6 @@ options:
     type: str
     choices: [begun, done]
     required: true
-  count_login:
-    description: Another role, to count tables of which row-level security hides rows from O(login_user).
-    type: dict
-    suboptions:
-      login_user:
-        description: Its name.
-        type: str
-        required: true
-      login_password:
-        description: Its password.
-        type: str
-        default: ""
   fresh:
     description: Whether nothing but migrations can have written to a database that carries the mark.
     type: bool
