@@ -28,29 +28,30 @@ def serving_port(state: str) -> int:
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Pass bytes on until the sender has ended, then say so to the receiver."""
-    with contextlib.suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-        writer.write_eof()
+    """Pass bytes on until the sender has ended, then say so to the receiver; OSError when either has broken off."""
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.write_eof()
+
+
+async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer one request when there is no release to pass it on to."""
+    await reader.read(65536)  # an answer to a request that was not read would be lost in a reset
+    writer.write(UNAVAILABLE)
+    await writer.drain()
 
 
 async def visit(state: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """One connection, from its first byte to its last."""
-    inner = None
-    try:
-        answers, inner = await asyncio.open_connection(BACKEND, serving_port(state))
-        await asyncio.gather(pump(reader, inner), pump(answers, writer))
-    except (OSError, ValueError, KeyError):
-        with contextlib.suppress(OSError):
-            await reader.read(65536)  # an answer to a request that was not read would be lost in a reset
-            writer.write(UNAVAILABLE)
-            await writer.drain()
-    finally:
-        for end in (inner, writer):
-            if end is not None:
-                end.close()
+    """One connection, from its first byte to its last: where one side breaks off, the other is told at once."""
+    with contextlib.closing(writer), contextlib.suppress(OSError):
+        try:
+            answers, inner = await asyncio.open_connection(BACKEND, serving_port(state))
+        except (OSError, ValueError, KeyError):
+            await refuse(reader, writer)
+            return
+        with contextlib.closing(inner):
+            await asyncio.gather(pump(reader, inner), pump(answers, writer))
 
 
 async def main(address: str, port: int, state: str) -> None:
