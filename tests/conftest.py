@@ -119,3 +119,15 @@ def postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
     yield server
     server.run("pg_ctl", "-D", str(directory / "data"), "-m", "immediate", "-w", "stop")
     shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_leftovers(request: pytest.FixtureRequest) -> None:
+    """Remove the containers, networks and volumes that the tests of a killed run have left."""
+    if any(item.get_closest_marker("container") for item in request.session.items):
+        for kind, all_of in (("container", ["--all"]), ("network", []), ("volume", [])):
+            listing = ["docker", kind, "ls", *all_of, "--quiet", "--filter", "name=^slipway-test-"]
+            found = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split()
+            if found:
+                force = [] if kind == "network" else ["--force"]
+                subprocess.run(["docker", kind, "rm", *force, *found], check=True)
