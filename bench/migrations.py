@@ -27,7 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "collections"), str(ROOT / "tests")]
 
-from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_files import read
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.files import read
 from conftest import Postgres, start
 
 CACHE = ROOT / ".cache" / "bench"

@@ -16,7 +16,7 @@ from pathlib import Path
 import hypothesis
 import psycopg2
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils._embedded import unprivileged
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.embedded import unprivileged
 from psycopg2.extensions import connection as Connection
 
 PREFIX = {16: "pginstall", 18: "pginstall18"}

@@ -16,8 +16,8 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.slipway.deploy.plugins.module_utils._deployment import Run
-from ansible_collections.slipway.deploy.plugins.module_utils._secrets import masked, of_environment
+from ansible_collections.slipway.deploy.plugins.module_utils._host.secrets import masked, of_environment
+from ansible_collections.slipway.deploy.plugins.module_utils._run.ledger import Run
 
 
 def started_ticks(pid: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.slipway.deploy.plugins.plugin_utils._tree_action import TreeAction
+from ansible_collections.slipway.deploy.plugins.plugin_utils._release.tree_action import TreeAction
 
 
 class ActionModule(TreeAction):

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_action import MigrationAction
-from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_files import MigrationFiles
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.action import MigrationAction
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.files import MigrationFiles
 
 
 class ActionModule(MigrationAction):

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_action import MigrationAction
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.action import MigrationAction
 
 
 class ActionModule(MigrationAction):

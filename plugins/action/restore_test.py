@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.slipway.deploy.plugins.plugin_utils._stopping_action import StoppingAction
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.stopping_action import StoppingAction
 
 
 class ActionModule(StoppingAction):

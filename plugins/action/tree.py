@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.slipway.deploy.plugins.plugin_utils._tree_action import TreeAction
+from ansible_collections.slipway.deploy.plugins.plugin_utils._release.tree_action import TreeAction
 
 
 class ActionModule(TreeAction):

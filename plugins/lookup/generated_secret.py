@@ -14,7 +14,7 @@ from ansible.errors import AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import advice, plain
-from ansible_collections.slipway.deploy.plugins.module_utils._host import replace_file
+from ansible_collections.slipway.deploy.plugins.module_utils._host.files import replace_file
 
 DOCUMENTATION = r"""
 name: generated_secret

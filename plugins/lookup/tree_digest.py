@@ -9,7 +9,7 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, sentence
-from ansible_collections.slipway.deploy.plugins.plugin_utils import _tree
+from ansible_collections.slipway.deploy.plugins.plugin_utils._release import tree as trees
 
 DOCUMENTATION = r"""
 name: tree_digest
@@ -80,10 +80,10 @@ class LookupModule(LookupBase):
     def _digest(self, root: Path, dockerfile: str | None, extra: dict[str, Path], inputs: dict[str, Any]) -> str:
         files = {dockerfile: root / dockerfile, **extra} if dockerfile else extra
         private = [self._path(name) for name in self.get_option("private")]
-        tree = _tree.read(root, files, self.get_option("include"), private)
+        tree = trees.read(root, files, self.get_option("include"), private)
         if tree.warning:
             self._display.warning(tree.warning)
-        return _tree.digest(tree.entries, **inputs)[: _tree.TAG_LENGTH]
+        return trees.digest(tree.entries, **inputs)[: trees.TAG_LENGTH]
 
     def _path(self, name: str) -> Path:
         return Path(self._loader.path_dwim(name))

@@ -10,9 +10,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, sentence
-from ansible_collections.slipway.deploy.plugins.module_utils._fence import fenced
-from ansible_collections.slipway.deploy.plugins.module_utils._interruption import Interrupted, interruptible
-from ansible_collections.slipway.deploy.plugins.module_utils._secrets import of_environment
+from ansible_collections.slipway.deploy.plugins.module_utils._host.secrets import of_environment
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.interruption import Interrupted, interruptible
+from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import fenced
 
 
 def forget_caller(environment: MutableMapping[str, str]) -> None:

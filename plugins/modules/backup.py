@@ -165,23 +165,23 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils import _backup_database as databases
-from ansible_collections.slipway.deploy.plugins.module_utils import _backup_store as store
-from ansible_collections.slipway.deploy.plugins.module_utils._backup import (
+from ansible_collections.slipway.deploy.plugins.module_utils._backup import store
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import (
     SCRATCH,
     backup_name,
     derived_name,
     human,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._backup_take import Backup
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.take import Backup
+from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import CLIENT_SPEC, Client
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
     CONNECTION_SPEC,
     Server,
     autocommit,
     sql_errors,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._module import run
-from ansible_collections.slipway.deploy.plugins.module_utils._pg_client import CLIENT_SPEC, Client
 
 SPEC: dict[str, dict[str, Any]] = {
     **CONNECTION_SPEC,

@@ -95,16 +95,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils import _backup_database as databases
-from ansible_collections.slipway.deploy.plugins.module_utils import _backup_store as store
-from ansible_collections.slipway.deploy.plugins.module_utils._backup import age
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
+from ansible_collections.slipway.deploy.plugins.module_utils._backup import store
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import age
+from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
     CONNECTION_SPEC,
     Server,
     autocommit,
     sql_errors,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor

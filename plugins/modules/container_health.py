@@ -66,17 +66,17 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils import _docker
-from ansible_collections.slipway.deploy.plugins.module_utils._container_health import TEMPLATE, Health
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._fence import insist
-from ansible_collections.slipway.deploy.plugins.module_utils._host import wait_until
+from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
+from ansible_collections.slipway.deploy.plugins.module_utils._host.files import wait_until
+from ansible_collections.slipway.deploy.plugins.module_utils._host.secrets import masked
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
-from ansible_collections.slipway.deploy.plugins.module_utils._secrets import masked
+from ansible_collections.slipway.deploy.plugins.module_utils._release.container_health import TEMPLATE, Health
+from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import insist
 
 
 def look(name: str) -> Health:
-    found = _docker.found("container", name, TEMPLATE)
+    found = docker.found("container", name, TEMPLATE)
     if found is None:
         raise SlipwayError(f"There is no container {name} on this host: start it before waiting for its health.")
     return Health.parse(found)
@@ -99,11 +99,11 @@ def ensure(module: AnsibleModule) -> dict[str, Any]:
         return {"changed": False, "healthy": health.healthy, "seconds": seconds}
 
     why = health.hopeless(first.restarts) or f"after {timeout} s it is {health.health}"
-    said = f" (the health check said: {masked(health.said, _docker.secrets(name))})" if health.said else ""
-    log = _docker.log_end(name)
+    said = f" (the health check said: {masked(health.said, docker.secrets(name))})" if health.said else ""
+    log = docker.log_end(name)
     if module.params["remove"]:
         insist()
-        _docker.must("rm", "--force", "--volumes", name)
+        docker.must("rm", "--force", "--volumes", name)
     gone = "It was removed; what" if module.params["remove"] else "What"
     raise SlipwayError(
         f"Container {name} did not get healthy: {why}{said}. {gone} served before still serves. Correct what the end "

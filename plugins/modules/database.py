@@ -158,17 +158,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils import (
-    _access,
-    _adoption,
-    _client_authentication,
-    _collations,
-    _extensions,
-    _login_roles,
-    _seed,
+from ansible_collections.slipway.deploy.plugins.module_utils._access import adoption, login_roles, rights
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._host.files import replace_file
+from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres import (
+    client_authentication,
+    collations,
+    databases,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils import _backup_database as databases
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres import extensions as needed_extensions
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
     CONNECTION_SPEC,
     LoginRefusedError,
     Server,
@@ -176,10 +176,8 @@ from ansible_collections.slipway.deploy.plugins.module_utils._connection import 
     connection,
     sql_errors,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._host import replace_file
-from ansible_collections.slipway.deploy.plugins.module_utils._identity import check_identity, identify
-from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.identity import check_identity, identify
+from ansible_collections.slipway.deploy.plugins.module_utils._seed import decision
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -202,11 +200,11 @@ def telling_of_the_password(server: Server) -> Iterator[None]:
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     server = Server.from_params(params)
-    roles = _access.Roles(params["owner"], params["application"], params["readonly"])
+    roles = rights.Roles(params["owner"], params["application"], params["readonly"])
     passwords = {role: params[f"{kind}_password"] for kind, role in asdict(roles).items()}
     file = Path(params["identity_file"])
 
-    def send(cursor: Cursor, statements: list[_access.Statement]) -> None:
+    def send(cursor: Cursor, statements: list[rights.Statement]) -> None:
         for statement in [] if module.check_mode else statements:
             cursor.execute(statement.sql)
 
@@ -215,59 +213,59 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         facts = identify(cursor)
         first = check_identity(file, facts["system_identifier"], params["environment_name"])
         opened_up = databases.recover(cursor, server.database, check_mode=module.check_mode)
-        found = _access.find_stamp(_access.comment(cursor, server.database))
-        _access.check_stamp(found, params["environment_name"], server.database)
-        statements = _login_roles.plan_roles(cursor, server.on(params["maintenance_db"]), passwords)
+        found = rights.find_stamp(rights.comment(cursor, server.database))
+        rights.check_stamp(found, params["environment_name"], server.database)
+        statements = login_roles.plan_roles(cursor, server.on(params["maintenance_db"]), passwords)
         send(cursor, statements)
         ready = not (module.check_mode and statements)
-        made = _login_roles.plan_database(cursor, server.database, roles.owner)
+        made = login_roles.plan_database(cursor, server.database, roles.owner)
         remarks: list[str] = []
         if params["dedicated"]:
-            made += _login_roles.close_system_databases(cursor)
-            authentication, remarks = _client_authentication.keep_off_the_network(cursor, server.user)
+            made += login_roles.close_system_databases(cursor)
+            authentication, remarks = client_authentication.keep_off_the_network(cursor, server.user)
             made += authentication
         made += [
-            _access.Statement(f"DROP DATABASE IF EXISTS {_access.quote(name)}", databases.left_behind(name))
+            rights.Statement(f"DROP DATABASE IF EXISTS {rights.quote(name)}", databases.left_behind(name))
             for name in databases.leftovers(cursor, server.database)
         ]
         send(cursor, made)
         statements += made
     created = any(statement.sql.startswith("CREATE DATABASE") for statement in made)
     if module.check_mode and created:
-        statements += [_extensions.create(name) for name in params["extensions"]]
+        statements += [needed_extensions.create(name) for name in params["extensions"]]
     if not (module.check_mode and (created or opened_up)):
         doing = f"Granting rights in database {server.database!r} as role {server.user!r}"
         # Another's table is given to the owner under a lock for which clients must not queue up for long.
         with sql_errors(doing), connection(server, lock_timeout="10s") as opened, opened, opened.cursor() as cursor:
-            sorted_otherwise = _collations.changed(cursor)
+            sorted_otherwise = collations.changed(cursor)
             if sorted_otherwise and params["collations"] == "refuse":
                 raise SlipwayError(
                     sorted_otherwise + " Nothing was changed; database_collations: warn goes on as it is."
                 )
             if sorted_otherwise:
                 module.warn(sorted_otherwise)
-            extensions = _extensions.plan(cursor, params["extensions"])
+            extensions = needed_extensions.plan(cursor, params["extensions"])
             send(cursor, extensions)
             statements += extensions
             former: list[str] = []
-            if _access.is_new(cursor, roles):
-                granted, former, left = _adoption.take_over(cursor, server.database, roles)
+            if rights.is_new(cursor, roles):
+                granted, former, left = adoption.take_over(cursor, server.database, roles)
                 remarks += left
                 ready = not module.check_mode
             elif params["released"]:
-                granted, left = _adoption.retire(cursor, server.database, roles)
+                granted, left = adoption.retire(cursor, server.database, roles)
                 remarks += left
             else:
                 granted = []
-            granted += _access.plan(cursor, roles, params["environment_name"], former)
+            granted += rights.plan(cursor, roles, params["environment_name"], former)
             if params["dedicated"]:
-                granted += _access.large_object_rights(cursor, roles)
+                granted += rights.large_object_rights(cursor, roles)
             granted = [statement for statement in granted if statement not in statements]  # check mode plans twice
             send(cursor, granted)
             statements += granted
             if created and params["seedable"]:
-                marked = _seed.set_mark(_access.comment(cursor), _seed.oid(cursor), _seed.NEW)
-                cursor.execute(f"COMMENT ON DATABASE {_access.quote(server.database)} IS {_access.literal(marked)}")
+                marked = decision.set_mark(rights.comment(cursor), decision.oid(cursor), decision.NEW)
+                cursor.execute(f"COMMENT ON DATABASE {rights.quote(server.database)} IS {rights.literal(marked)}")
     actions = [*opened_up, *(statement.done for statement in statements)]
     if first:
         actions.append(f"Noted the server's identity and environment in {file}.")

@@ -106,11 +106,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils._deployment import Ledger, Run, Taken
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
-from ansible_collections.slipway.deploy.plugins.module_utils._fence import Fence
-from ansible_collections.slipway.deploy.plugins.module_utils._identity import FILE, check_environment
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run as run_module
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.identity import FILE, check_environment
+from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import Fence
+from ansible_collections.slipway.deploy.plugins.module_utils._run.ledger import Ledger, Run, Taken
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:

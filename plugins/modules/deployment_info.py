@@ -57,9 +57,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils._deployment import Ledger
-from ansible_collections.slipway.deploy.plugins.module_utils._host import trouble
+from ansible_collections.slipway.deploy.plugins.module_utils._host.files import trouble
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._run.ledger import Ledger
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:

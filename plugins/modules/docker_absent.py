@@ -75,21 +75,21 @@ import re
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils import _docker
-from ansible_collections.slipway.deploy.plugins.module_utils._fence import insist
+from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import insist
 
 LONGER = 60  # seconds that the engine may take beside a container's own
 
 
 def listed(*command: str) -> list[str]:
     """The names that a ``docker`` command lists, one a line."""
-    return _docker.must(*command).split()
+    return docker.must(*command).split()
 
 
 def find(params: dict[str, Any]) -> dict[str, list[str]]:
     """What is there of what is to go, by its kind, in the order in which it goes."""
-    containers = [name for name in params["containers"] if _docker.found("container", name, "{{.Name}}") is not None]
+    containers = [name for name in params["containers"] if docker.found("container", name, "{{.Name}}") is not None]
     if params["label"]:
         containers += listed("ps", "--all", f"--filter=label={params['label']}", "--format={{.Names}}")
     volumes = listed("volume", "ls", "--format={{.Name}}") if params["volumes"] else []
@@ -97,7 +97,7 @@ def find(params: dict[str, Any]) -> dict[str, list[str]]:
     return {
         "container": list(dict.fromkeys(containers)),
         "volume": [name for name in volumes if any(re.fullmatch(pattern, name) for pattern in params["volumes"])],
-        "network": [network] if network and _docker.found("network", network, "{{.Name}}") is not None else [],
+        "network": [network] if network and docker.found("network", network, "{{.Name}}") is not None else [],
     }
 
 
@@ -109,9 +109,9 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             if not module.check_mode:
                 insist()
                 if kind == "container":
-                    _docker.must("stop", "-t", str(seconds), name, timeout=seconds + LONGER)
+                    docker.must("stop", "-t", str(seconds), name, timeout=seconds + LONGER)
                     insist()
-                _docker.must(kind, "rm", *(["--volumes"] if kind == "container" else []), name)
+                docker.must(kind, "rm", *(["--volumes"] if kind == "container" else []), name)
             actions.append(f"Removed {kind} {name}.")
     return {"changed": bool(actions), "actions": actions}
 

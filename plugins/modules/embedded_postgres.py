@@ -99,11 +99,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils._embedded import Cluster
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
-from ansible_collections.slipway.deploy.plugins.module_utils._fence import insist
-from ansible_collections.slipway.deploy.plugins.module_utils._identity import check_start
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.embedded import Cluster
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.identity import check_start
+from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import insist
 
 
 def plan(cluster: Cluster, state: str) -> list[str]:

@@ -93,9 +93,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils import _backup_database as databases
-from ansible_collections.slipway.deploy.plugins.module_utils._access import comment, find_stamp, stamp
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
+from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import comment, find_stamp, stamp
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
     CONNECTION_SPEC,
     LOGIN_SPEC,
     Server,
@@ -103,10 +105,8 @@ from ansible_collections.slipway.deploy.plugins.module_utils._connection import 
     connection,
     sql_errors,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._deployment import Ledger
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._identity import FILE, check_environment
-from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.identity import FILE, check_environment
+from ansible_collections.slipway.deploy.plugins.module_utils._run.ledger import Ledger
 
 # What a deploy leaves in the state directory before it has succeeded: the server's identity, an embedded server's data.
 TRACES = (FILE, "postgres")

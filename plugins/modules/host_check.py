@@ -107,10 +107,16 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils import _docker, _embedded, _process_host
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import CONNECTION_SPEC, Server, connect
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres import embedded
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
+    CONNECTION_SPEC,
+    Server,
+    connect,
+)
+from ansible_collections.slipway.deploy.plugins.module_utils._release import service
 
 # What the server's role leaves in the state directory of a database.
 IDENTITY = "database.json"
@@ -119,7 +125,7 @@ IDENTITY = "database.json"
 def engine_version(optional: bool) -> str:
     """The engine's version, or '' when it is optional and does not answer."""
     try:
-        return _docker.must("version", "--format", "{{.Server.Version}}").strip()
+        return docker.must("version", "--format", "{{.Server.Version}}").strip()
     except SlipwayError as error:
         if optional:
             return ""
@@ -131,7 +137,7 @@ def engine_version(optional: bool) -> str:
 
 def holds_port(container: str, port: int) -> bool:
     """Whether the application's container is the one that publishes the port."""
-    names = _docker.must("ps", "--filter", f"publish={port}", "--format", "{{.Names}}").split()
+    names = docker.must("ps", "--filter", f"publish={port}", "--format", "{{.Names}}").split()
     return container in names
 
 
@@ -155,7 +161,7 @@ def check_rights(directory: Path) -> None:
 
 def check_namespace() -> None:
     """Raise SlipwayError when this user is root and can't run PostgreSQL, which refuses root, as another."""
-    command = _embedded.unprivileged(["true"], os.geteuid())
+    command = embedded.unprivileged(["true"], os.geteuid())
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
     if done.returncode:
         raise SlipwayError(
@@ -224,11 +230,11 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             if os.environ.get(name):
                 module.warn(f"The containers are those of {name}={os.environ[name]}, as the environment says.")
     if params["process_directory"]:
-        door = _process_host.Service(params["process_directory"]).record.door
-        ours = ours or (door is not None and door.port == params["port"] and _process_host.alive(door))
+        door = service.Service(params["process_directory"]).record.door
+        ours = ours or (door is not None and door.port == params["port"] and service.alive(door))
     if not ours:
         try:
-            _process_host.claim(params["address"], params["port"])
+            service.claim(params["address"], params["port"])
         except SlipwayError as error:
             # It is the engine that publishes a container's port, and it may do what this user may not.
             if not (engine and isinstance(error.__cause__, PermissionError)):

@@ -134,17 +134,18 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils import _docker, _image
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
+from ansible_collections.slipway.deploy.plugins.module_utils._host.secrets import masked, of_environment
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
-from ansible_collections.slipway.deploy.plugins.module_utils._secrets import masked, of_environment
+from ansible_collections.slipway.deploy.plugins.module_utils._release import image as images
 
 
 def ensure(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     if not params["digest"]:
         raise SlipwayError("slipway.deploy.image was called as a bare module: call it as a task, by its full name.")
-    build = _image.Build(
+    build = images.Build(
         name=params["name"],
         digest=params["digest"],
         dockerfile=params["dockerfile"],
@@ -154,7 +155,7 @@ def ensure(module: AnsibleModule) -> dict[str, Any]:
     )
     secrets = of_environment(build.build_args, guess=False)
     module.no_log_values |= secrets
-    image = {"ref": build.ref, "id": _docker.found("image", build.ref, "{{.Id}}") or "", "digest": build.digest}
+    image = {"ref": build.ref, "id": docker.found("image", build.ref, "{{.Id}}") or "", "digest": build.digest}
     if image["id"]:
         return {"changed": False, "image": image, "actions": []}
     if not params["archive"]:
@@ -162,17 +163,17 @@ def ensure(module: AnsibleModule) -> dict[str, Any]:
 
     started = time.monotonic()
     with open(params["archive"], "rb") as context:
-        status, log = _docker.run(
+        status, log = docker.run(
             *build.command(), stdin=context, environment=build.build_args, timeout=params["timeout"]
         )
     if status:
-        end = masked(_image.tail(log), secrets)
+        end = masked(images.tail(log), secrets)
         raise SlipwayError(
             f"{build.ref} could not be built from {params['src']}: {build.dockerfile} failed as the end of the log "
             f"below shows; correct it and run again.\n{end}",
             log=end,
         )
-    image["id"] = _docker.found("image", build.ref, "{{.Id}}") or ""
+    image["id"] = docker.found("image", build.ref, "{{.Id}}") or ""
     return {
         "changed": True,
         "image": image,
@@ -181,15 +182,13 @@ def ensure(module: AnsibleModule) -> dict[str, Any]:
     }
 
 
-def remove_surplus(build: _image.Build, keep: int) -> list[str]:
-    listing = _docker.must(
-        "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"--filter=label={_image.LABEL}={build.name}"
+def remove_surplus(build: images.Build, keep: int) -> list[str]:
+    listing = docker.must(
+        "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"--filter=label={images.LABEL}={build.name}"
     )
     refs = [ref for ref in listing.split() if ref.startswith(f"{build.name}:")]
     # The engine itself refuses to remove an image that a container uses: that one stays.
-    return [
-        f"Removed {ref}." for ref in _image.surplus(refs, build.ref, keep) if not _docker.run("image", "rm", ref)[0]
-    ]
+    return [f"Removed {ref}." for ref in images.surplus(refs, build.ref, keep) if not docker.run("image", "rm", ref)[0]]
 
 
 def main() -> None:

@@ -91,12 +91,12 @@ actions:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import CONNECTION_SPEC, Server
-from ansible_collections.slipway.deploy.plugins.module_utils._migration import Payload
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_decisions import Decision
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import WATCH_SPEC, watcher_from_params
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_resolve import resolve
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.decisions import Decision
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.locks import WATCH_SPEC, watcher_from_params
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import Payload
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.resolve import resolve
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import CONNECTION_SPEC, Server
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:

@@ -252,13 +252,13 @@ migrations:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import CONNECTION_SPEC, Server
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_apply import Patience
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import WATCH_SPEC, watcher_from_params
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import POLICY_SPEC
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_proof import PROOF_SPEC, around_from_params
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import Files, migrate, preview
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.apply import Patience
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.locks import WATCH_SPEC, watcher_from_params
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import POLICY_SPEC
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.proof import PROOF_SPEC, around_from_params
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import Files, migrate, preview
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import CONNECTION_SPEC, Server
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:

@@ -102,16 +102,16 @@ from dataclasses import replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import POLICY_SPEC
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import Files, survey
+from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
     CONNECTION_SPEC,
     LoginRefusedError,
     Server,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._drift import REPLAY_SPEC, Comparison, Difference
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import POLICY_SPEC
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_run import Files, survey
-from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._schema.drift import REPLAY_SPEC, Comparison, Difference
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:

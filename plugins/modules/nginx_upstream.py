@@ -130,10 +130,9 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils import _docker, _nginx
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
-from ansible_collections.slipway.deploy.plugins.module_utils._fence import insist
-from ansible_collections.slipway.deploy.plugins.module_utils._host import (
+from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
+from ansible_collections.slipway.deploy.plugins.module_utils._host.files import (
     answers,
     ask,
     no_answer,
@@ -141,8 +140,10 @@ from ansible_collections.slipway.deploy.plugins.module_utils._host import (
     replace_file,
     wait_until,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._host.secrets import masked
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
-from ansible_collections.slipway.deploy.plugins.module_utils._secrets import masked
+from ansible_collections.slipway.deploy.plugins.module_utils._release import nginx as switching
+from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import insist
 
 
 class Switch:
@@ -159,7 +160,7 @@ class Switch:
     def ensure(self) -> dict[str, Any]:
         content = self.params["content"]
         diff = {"before": self.before, "after": content, "before_header": self.params["path"]}
-        running = _docker.found("container", self.container, "{{.State.Status}}") == "running"
+        running = docker.found("container", self.container, "{{.State.Status}}") == "running"
         same = self.before == content
         written = [] if same else [f"Wrote {self.params['path']}."]
         if not running:
@@ -180,7 +181,7 @@ class Switch:
         if not self.module.check_mode:
             self.retire(retirement)
             if leftovers:
-                _docker.must("rm", "--force", "--volumes", *leftovers)
+                docker.must("rm", "--force", "--volumes", *leftovers)
         actions += [*retirement.actions, *(f"Removed container {name}, which a run left." for name in leftovers)]
         return {
             "changed": bool(actions),
@@ -221,7 +222,7 @@ class Switch:
                 "alone tells."
             )
         if wrong:
-            log = masked(_docker.log_end(self.container), _docker.secrets(self.params["upstream"]))
+            log = masked(docker.log_end(self.container), docker.secrets(self.params["upstream"]))
             self.put_back(reload=True)
             raise SlipwayError(
                 f"Through nginx the new release does not answer: {wrong.what}; the old configuration was put back and "
@@ -242,45 +243,47 @@ class Switch:
             self.nginx("-s", "reload")
 
     def nginx(self, *arguments: str) -> tuple[int, str]:
-        return _docker.run("exec", self.container, "nginx", "-c", self.params["config"], *arguments)
+        return docker.run("exec", self.container, "nginx", "-c", self.params["config"], *arguments)
 
     def workers(self) -> set[str]:
-        return _nginx.workers(_docker.must("top", self.container, "-eo", "pid,args"))
+        return switching.workers(docker.must("top", self.container, "-eo", "pid,args"))
 
     def decided(self) -> bool:
         """Whether the wanted release answers, or waiting any longer is pointless."""
         wrong = self.wrong_answer()
         return wrong is None or wrong.other_release
 
-    def wrong_answer(self) -> _nginx.Fault | None:
+    def wrong_answer(self) -> switching.Fault | None:
         """What is wrong with the answer through nginx; None when the wanted release answers."""
         url = self.params["url"]
-        wanted = _nginx.Wanted(self.params["upstream"], self.params["header"], self.params["value"])
+        wanted = switching.Wanted(self.params["upstream"], self.params["header"], self.params["value"])
         try:
-            status, headers = ask(url, **_nginx.PROBE)
+            status, headers = ask(url, **switching.PROBE)
         except (OSError, ValueError, http.client.HTTPException) as error:
-            return _nginx.Fault(no_answer(url, error))
+            return switching.Fault(no_answer(url, error))
         return wanted.fault(url, status, {name.lower(): text for name, text in headers.items()})
 
-    def retirement(self) -> _nginx.Retirement:
+    def retirement(self) -> switching.Retirement:
         label = self.params["upstream_label"]
         if not label or not self.params["upstream"]:
-            return _nginx.Retirement()
-        listing = _docker.must("ps", "--all", "--no-trunc", f"--filter=label={label}", "--format={{json .}}")
-        return _nginx.retire(_nginx.containers(listing), self.params["upstream"], self.before, self.params["keep"])
+            return switching.Retirement()
+        listing = docker.must("ps", "--all", "--no-trunc", f"--filter=label={label}", "--format={{json .}}")
+        return switching.retire(
+            switching.containers(listing), self.params["upstream"], self.before, self.params["keep"]
+        )
 
     def leftovers(self) -> list[str]:
         """Containers that nobody waits for any more, since the run that started them is dead."""
         label = self.params["leftover_label"]
-        return _docker.must("ps", "--all", f"--filter=label={label}", "--format={{.Names}}").split() if label else []
+        return docker.must("ps", "--all", f"--filter=label={label}", "--format={{.Names}}").split() if label else []
 
-    def retire(self, retirement: _nginx.Retirement) -> None:
+    def retire(self, retirement: switching.Retirement) -> None:
         insist()
         if retirement.stop:
-            _docker.must("stop", *retirement.stop, timeout=600)  # each by its own signal and within its own time
+            docker.must("stop", *retirement.stop, timeout=600)  # each by its own signal and within its own time
         if retirement.remove:
             insist()  # stopping took its time
-            _docker.must("rm", "--volumes", *retirement.remove)
+            docker.must("rm", "--volumes", *retirement.remove)
         self.took("retire")
 
     def took(self, phase: str) -> None:

@@ -125,13 +125,13 @@ from dataclasses import replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils import _process_host as host
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._fence import insist
-from ansible_collections.slipway.deploy.plugins.module_utils._host import wait_until
+from ansible_collections.slipway.deploy.plugins.module_utils._host.files import wait_until
+from ansible_collections.slipway.deploy.plugins.module_utils._host.secrets import masked
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run, take_environment
-from ansible_collections.slipway.deploy.plugins.module_utils._process import Process, Record, Spec, address_of
-from ansible_collections.slipway.deploy.plugins.module_utils._secrets import masked
+from ansible_collections.slipway.deploy.plugins.module_utils._release import service as host
+from ansible_collections.slipway.deploy.plugins.module_utils._release.process import Process, Record, Spec, address_of
+from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import insist
 
 
 def ensure(module: AnsibleModule) -> dict[str, Any]:

@@ -87,9 +87,11 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils import _collations, _schema, _schema_snapshot
-from ansible_collections.slipway.deploy.plugins.module_utils._access import Roles, stamp
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
+from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import Roles, stamp
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres import collations
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
     CONNECTION_SPEC,
     LOGIN_SPEC,
     Server,
@@ -97,8 +99,8 @@ from ansible_collections.slipway.deploy.plugins.module_utils._connection import 
     connection,
     sql_errors,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._schema import snapshot
+from ansible_collections.slipway.deploy.plugins.module_utils._schema import tables as schema
 
 
 def refused(server: Server, params: dict[str, Any]) -> list[str]:
@@ -118,16 +120,16 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     roles = Roles(params["owner"], params["application"], params["readonly"])
     server = Server.from_params(params)
     doing = f"Reading database {server.database!r} as role {server.user!r}"
-    with sql_errors(doing), connection(server, **_schema.UNHIDDEN) as opened, opened.cursor() as cursor:
+    with sql_errors(doing), connection(server, **schema.UNHIDDEN) as opened, opened.cursor() as cursor:
         # On autocommit the locks of what is counted go with each statement, and a server has only so many.
         opened.set_session(readonly=True, autocommit=True)
-        tables = _schema.all_tables(cursor, server, params["count_login"])
-        rights = _schema.Rights(_schema_snapshot.rights(cursor))
-        violations, remarks = _schema.violations(cursor, roles, rights)
+        tables = schema.all_tables(cursor, server, params["count_login"])
+        rights = schema.Rights(snapshot.rights(cursor))
+        violations, remarks = schema.violations(cursor, roles, rights)
         return {
             "changed": False,
             "schema": {
-                "collations": _collations.changed(cursor),
+                "collations": collations.changed(cursor),
                 "empty": all(table.rows == 0 for table in tables),
                 "environment": stamp(cursor),
                 "remarks": remarks,

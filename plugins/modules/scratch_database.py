@@ -69,15 +69,15 @@ scratch_database:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils import _backup_database as databases
-from ansible_collections.slipway.deploy.plugins.module_utils._backup import SCRATCH, derived_name
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import SCRATCH, derived_name
+from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
     CONNECTION_SPEC,
     Server,
     autocommit,
     sql_errors,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:

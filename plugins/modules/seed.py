@@ -108,12 +108,13 @@ import subprocess
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils import _docker, _seed
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
-from ansible_collections.slipway.deploy.plugins.module_utils._fence import mark
+from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
+from ansible_collections.slipway.deploy.plugins.module_utils._host.secrets import embedded, masked
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run, take_environment
-from ansible_collections.slipway.deploy.plugins.module_utils._process_host import inherited
-from ansible_collections.slipway.deploy.plugins.module_utils._secrets import embedded, masked
+from ansible_collections.slipway.deploy.plugins.module_utils._release.service import inherited
+from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import mark
+from ansible_collections.slipway.deploy.plugins.module_utils._seed import decision
 
 LINES = 30
 PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -147,29 +148,29 @@ def remove_leftovers(module: AnsibleModule) -> list[str]:
     """Remove the containers of earlier runs, and say so."""
     label = module.params["label"]
     listing = (
-        _docker.must("ps", "--all", f"--filter=label={_seed.LABEL}={label}", "--format={{.ID}} {{.Names}}")
+        docker.must("ps", "--all", f"--filter=label={decision.LABEL}={label}", "--format={{.ID}} {{.Names}}")
         if label
         else ""
     )
     found = [line.split(maxsplit=1) for line in listing.splitlines()]
     if found and not module.check_mode:
-        _docker.must("rm", "--force", "--volumes", *(number for number, _name in found))
+        docker.must("rm", "--force", "--volumes", *(number for number, _name in found))
     return [f"Removed container {name}, which an earlier run left." for _number, name in found]
 
 
 def in_container(module: AnsibleModule, environment: dict[str, str]) -> tuple[int, str]:
     params = module.params
-    container = _seed.Container(
+    container = decision.Container(
         params["image"], params["network"], params["label"], params["memory"], params["pids"], params["volumes"]
     )
     try:
         return finish(
             ["docker", *container.command(params["argv"], environment)],
-            stdin=_seed.environment_file(environment),
-            env={**os.environ, **_seed.by_name(environment)},
+            stdin=decision.environment_file(environment),
+            env={**os.environ, **decision.by_name(environment)},
         )
     except BaseException:
-        _docker.run("rm", "--force", "--volumes", container.name)
+        docker.run("rm", "--force", "--volumes", container.name)
         raise
 
 

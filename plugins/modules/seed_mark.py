@@ -69,16 +69,17 @@ seed:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils import _schema, _seed
-from ansible_collections.slipway.deploy.plugins.module_utils._access import comment, literal, quote
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import (
+from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import comment, literal, quote
+from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
     CONNECTION_SPEC,
     LOGIN_SPEC,
     Server,
     autocommit,
     sql_errors,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._schema import tables as schema
+from ansible_collections.slipway.deploy.plugins.module_utils._seed import decision as seeding
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
@@ -86,16 +87,16 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     server = Server.from_params(params)
     doing = f"Looking whether database {server.database!r} is to be seeded, as role {server.user!r},"
     with sql_errors(doing), autocommit(server) as cursor:
-        tables = _schema.all_tables(cursor, server, params["count_login"])
-        digest = _seed.digest(tables)
+        tables = schema.all_tables(cursor, server, params["count_login"])
+        digest = seeding.digest(tables)
         text = comment(cursor)
-        oid = _seed.oid(cursor)
-        mark = _seed.find_mark(text, oid)
-        decision = _seed.decide(tables, mark if params["fresh"] else "")
+        oid = seeding.oid(cursor)
+        mark = seeding.find_mark(text, oid)
+        decision = seeding.decide(tables, mark if params["fresh"] else "")
         over = params["state"] == "done" or decision.over
         wanted = "" if over else digest if mark and decision.due else mark
         if wanted != mark and not module.check_mode:
-            marked = _seed.set_mark(text, oid, wanted)
+            marked = seeding.set_mark(text, oid, wanted)
             cursor.execute(f"COMMENT ON DATABASE {quote(server.database)} IS {literal(marked)}")
         wrote = params["before"] not in ("", digest)
         return {

@@ -83,29 +83,30 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils import _docker, _first_start
-from ansible_collections.slipway.deploy.plugins.module_utils._identity import check_start, remembered
+from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres import first_start
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.identity import check_start, remembered
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     file, ready = Path(params["identity_file"]), params["engine_ready"]
-    exists = ready and _docker.found("volume", params["volume"], "{{.Name}}") is not None
+    exists = ready and docker.found("volume", params["volume"], "{{.Name}}") is not None
     check_start(file, params["version"], f"the volume {params['volume']}", exists or not ready)
-    state = _docker.found("container", params["container"], "{{.State.Status}}") if ready else None
+    state = docker.found("container", params["container"], "{{.State.Status}}") if ready else None
     actions = []
     if exists and params["image"] and not remembered(file):
-        paths = _first_start.look(params["volume"], params["image"])
-        if _first_start.never_served(paths, state == "running"):
+        paths = first_start.look(params["volume"], params["image"])
+        if first_start.never_served(paths, state == "running"):
             actions = [
                 f"Removed volume {params['volume']} with what a first start that was cut short left in it: it never "
                 "served and holds no data."
             ]
             if not module.check_mode:
                 if state:
-                    _docker.must("rm", "--force", params["container"])
-                _docker.must("volume", "rm", params["volume"])
+                    docker.must("rm", "--force", params["container"])
+                docker.must("volume", "rm", params["volume"])
             exists, state = False, None
     return {
         "changed": bool(actions),

@@ -98,8 +98,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
-from ansible_collections.slipway.deploy.plugins.module_utils._image import TAG_LENGTH, surplus
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._release.image import TAG_LENGTH, surplus
 
 
 def ensure(module: AnsibleModule) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from e2e.environment import Environment, Outcome
+from support.environment import Environment, Outcome
 
 
 @dataclass

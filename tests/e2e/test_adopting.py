@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Postgres
-from e2e.environment import Environment, Outcome
+from support.environment import Environment, Outcome
 
 PASSWORD = "the-old-role's"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from e2e.conftest import Deployed
-from e2e.environment import Environment, free_port
+from support.environment import Environment, free_port
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import pytest
 from e2e.conftest import Deployed
-from e2e.environment import Outcome
-from modules import run_ansible
+from support.environment import Outcome
+from support.modules import run_ansible
 
 INIT = "20250728210351_init"
 FIRST, SECOND = "29990101000000_shelves", "29990102000000_books"

@@ -18,7 +18,7 @@ import psycopg
 import psycopg2
 import pytest
 from e2e.conftest import directory
-from e2e.environment import LONGEST_RUN, ROOT, Outcome, free_port
+from support.environment import LONGEST_RUN, ROOT, Outcome, free_port
 
 BIN = Path(sys.executable).parent
 # All that the operator writes; docs/application.md shows the same lines.

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 from e2e.conftest import Deployed
-from e2e.environment import ROOT
 from playwright.sync_api import Page, expect, sync_playwright
+from support.environment import ROOT
 
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = (

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 from e2e.conftest import Deployed, directory
-from e2e.environment import Environment, Outcome
+from support.environment import Environment, Outcome
 
 
 @pytest.mark.parametrize("typed", [{}, {"confirm": "prod"}], ids=["nothing typed", "another name typed"])

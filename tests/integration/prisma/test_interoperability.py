@@ -22,10 +22,10 @@ import psycopg
 import pytest
 import yaml
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._migration import sort_key
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_policy import DEFAULTS, Policy
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import sort_key
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import DEFAULTS, Policy
 from conftest import Postgres
-from integration.migration_bed import Bed
+from support.migrations import Bed
 
 pytestmark = pytest.mark.once
 

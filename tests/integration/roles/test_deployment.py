@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from orphans import alive, orphaned, sshd, wait_until
-from release_support import ansible, ansible_started, free_port, get, load
+from support.orphans import alive, orphaned, sshd, wait_until
+from support.release import ansible, ansible_started, free_port, get, load
 
 pytestmark = pytest.mark.once
 KILLED = int(os.environ.get("SLIPWAY_KILLED", "1"))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from release_support import ansible, docker, images
+from support.release import ansible, docker, images
 
 pytestmark = pytest.mark.container
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils._backup_database import MARK
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.databases import MARK
 from conftest import Postgres
-from integration.migration_bed import Bed
-from release_support import ansible
+from support.migrations import Bed
+from support.release import ansible
 
 pytestmark = pytest.mark.once
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg2
 import pytest
-from release_support import ansible
+from support.release import ansible
 
 HERE = Path(__file__).parent
 NAME = "slipway-test-postgres"

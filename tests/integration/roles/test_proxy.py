@@ -17,7 +17,7 @@ import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
-from release_support import ROOT, docker, free_port, images
+from support.release import ROOT, docker, free_port, images
 
 pytestmark = pytest.mark.container
 

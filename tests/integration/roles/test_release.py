@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from release_support import APP, ansible, docker, free_port, get, images, load
+from support.release import APP, ansible, docker, free_port, get, images, load
 
 pytestmark = pytest.mark.container
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from release_support import ansible
+from support.release import ansible
 
 HERE = Path(__file__).parent
 SECRET = "hunter2-secret"

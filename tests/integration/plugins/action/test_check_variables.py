@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from modules import run_ansible
+from support.modules import run_ansible
 
 pytestmark = pytest.mark.once
 

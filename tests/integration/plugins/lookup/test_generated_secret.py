@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from modules import run_ansible
+from support.modules import run_ansible
 
 pytestmark = pytest.mark.once
 

@@ -16,9 +16,9 @@ from unittest.mock import ANY
 
 import psycopg2
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils._backup import normalise
-from backup_support import MODULES, ROOT, Site, contents, faulty, fill, run_module, schema_dump
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import normalise
 from conftest import Postgres
+from support.backup import MODULES, ROOT, Site, contents, faulty, fill, run_module, schema_dump
 
 
 @pytest.fixture

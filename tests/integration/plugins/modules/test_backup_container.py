@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg2
 import pytest
-from backup_support import run_module
+from support.backup import run_module
 
 IMAGE = os.environ.get("SLIPWAY_POSTGRES_IMAGE", "slipway-standin/postgres:15")
 

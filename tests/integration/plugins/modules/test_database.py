@@ -11,12 +11,12 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from access_support import PASSWORD, SCHEMA, Site, make_site
-from ansible_collections.slipway.deploy.plugins.module_utils import _catalogue as catalogue
-from ansible_collections.slipway.deploy.plugins.module_utils._access import LARGE_OBJECT_WRITERS, literal, quote
-from ansible_collections.slipway.deploy.plugins.module_utils._backup_database import MARK, REPLAY_LOCK
-from ansible_collections.slipway.deploy.plugins.module_utils._login_roles import is_password
+from ansible_collections.slipway.deploy.plugins.module_utils._access.login_roles import is_password
+from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import LARGE_OBJECT_WRITERS, literal, quote
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.databases import MARK, REPLAY_LOCK
+from ansible_collections.slipway.deploy.plugins.module_utils._schema import catalogue
 from conftest import Postgres
+from support.access import PASSWORD, SCHEMA, Site, make_site
 
 TABLES = """
     CREATE TABLE public."Us""ers %" (id serial PRIMARY KEY, name text);

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.action.deployment import started_ticks, this_run
-from ansible_collections.slipway.deploy.plugins.module_utils._deployment import Run
-from ansible_collections.slipway.deploy.plugins.module_utils._fence import in_charge
-from modules import run_ansible, run_module
+from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import in_charge
+from ansible_collections.slipway.deploy.plugins.module_utils._run.ledger import Run
+from support.modules import run_ansible, run_module
 
 pytestmark = pytest.mark.once
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from modules import run_module
+from support.modules import run_module
 
 pytestmark = pytest.mark.once
 NAME = "slipway-test-absent"

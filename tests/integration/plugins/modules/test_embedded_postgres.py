@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg2
 import pytest
-from modules import run_module, run_module_as
+from support.modules import run_module, run_module_as
 
 PASSWORD = "the-superuser's-password"
 

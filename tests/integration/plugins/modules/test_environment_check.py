@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils._backup_database import MARK
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.databases import MARK
 from conftest import Postgres
-from modules import run_module
+from support.modules import run_module
 
 OTHER = (
     "Database {0} belongs to environment prod but this inventory is local: nothing was changed; use the right "

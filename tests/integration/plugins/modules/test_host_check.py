@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils._process import Process, Record
-from ansible_collections.slipway.deploy.plugins.module_utils._process_host import Service, started
-from modules import run_module, run_module_as
+from ansible_collections.slipway.deploy.plugins.module_utils._release.process import Process, Record
+from ansible_collections.slipway.deploy.plugins.module_utils._release.service import Service, started
+from support.modules import run_module, run_module_as
 
 pytestmark = pytest.mark.once
 

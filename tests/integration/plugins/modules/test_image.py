@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from release_support import Module
+from support.release import Module
 
 pytestmark = pytest.mark.container
 

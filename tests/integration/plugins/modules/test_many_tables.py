@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from backup_support import Site, run_module
 from conftest import Postgres, start
+from support.backup import Site, run_module
 
 TABLES = 1700
 

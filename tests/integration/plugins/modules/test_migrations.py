@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils._migration_locks import PRISMA_KEY
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.locks import PRISMA_KEY
 from conftest import Postgres
 
 pytestmark = pytest.mark.once  # what each version does is seen in test__migration_*.py

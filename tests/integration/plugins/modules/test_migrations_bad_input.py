@@ -23,11 +23,11 @@ from typing import Any
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._migration import Script
-from ansible_collections.slipway.deploy.plugins.plugin_utils import _migration_files
-from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_reach import Reaches
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import Script
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration import files
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.reach import Reaches
 from conftest import Postgres, start
-from modules import run_module
+from support.modules import run_module
 
 pytestmark = pytest.mark.once
 
@@ -79,7 +79,7 @@ class Bed:
 
     def call(self, **more: object) -> dict[str, Any]:
         """Run the module in this process on what was read from the directory."""
-        payload = _migration_files.read(str(self.m), "m").payload.dump()
+        payload = files.read(str(self.m), "m").payload.dump()
         return run_module(
             "migrations", {**self.postgres.login(self.database), "path": "m", "_payload": payload, **more}
         )
@@ -244,7 +244,7 @@ def read_as_an_ordinary_user(directory: Path) -> str:
                 os.setgroups([])
                 os.setgid(65534)
                 os.setuid(65534)
-            _migration_files.read(str(directory), "m")
+            files.read(str(directory), "m")
         except SlipwayError as error:
             os.write(sink, str(error).encode())
         except BaseException as error:
@@ -509,11 +509,11 @@ def test_a_change_while_it_is_read(
     def parse(raw: bytes, file: str, reaches: Reaches) -> Script:
         monkeypatch.undo()
         change(bed.m)
-        return _migration_files.parse(raw, file, reaches)
+        return files.parse(raw, file, reaches)
 
-    monkeypatch.setattr(_migration_files, "parse", parse)
+    monkeypatch.setattr(files, "parse", parse)
     with pytest.raises(SlipwayError) as caught:
-        _migration_files.read(str(bed.m), "m", linted=linted)
+        files.read(str(bed.m), "m", linted=linted)
     assert str(caught.value) == CHANGED
     assert not linted or isinstance(caught.value.__context__, (SlipwayError, type(None)))
 
@@ -557,7 +557,7 @@ def test_what_is_applied_is_what_was_read_and_of_one_moment(bed: Bed, swap: Call
     try:
         for _ in range(100):
             try:
-                taken.append(_migration_files.read(str(bed.m), "m").payload.dump())
+                taken.append(files.read(str(bed.m), "m").payload.dump())
             except SlipwayError as error:
                 refused.add(str(error))
     finally:

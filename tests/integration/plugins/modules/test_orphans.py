@@ -22,11 +22,11 @@ from typing import Any
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.action.deployment import this_run
-from ansible_collections.slipway.deploy.plugins.module_utils._fence import acting
-from ansible_collections.slipway.deploy.plugins.plugin_utils._migration_files import read
+from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import acting
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.files import read
 from conftest import Postgres
-from modules import MODULES, ROOT, run_module
-from release_support import free_port
+from support.modules import MODULES, ROOT, run_module
+from support.release import free_port
 
 TIMES = int(os.environ.get("SLIPWAY_ORPHANS", "2"))
 DEAD = replace(this_run("shop", "test", "deploy"), pid=4194305)

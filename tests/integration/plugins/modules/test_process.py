@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils import _process_host
-from ansible_collections.slipway.deploy.plugins.module_utils._host import wait_until
-from ansible_collections.slipway.deploy.plugins.module_utils._process_host import Service, answers
+from ansible_collections.slipway.deploy.plugins.module_utils._host.files import wait_until
+from ansible_collections.slipway.deploy.plugins.module_utils._release import service as services
+from ansible_collections.slipway.deploy.plugins.module_utils._release.service import Service, answers
 from ansible_collections.slipway.deploy.plugins.modules import process
-from modules import ROOT, run_module
-from release_support import APP, Module, free_port, get, load
+from support.modules import ROOT, run_module
+from support.release import APP, Module, free_port, get, load
 
 pytestmark = pytest.mark.once
 
@@ -204,7 +204,7 @@ def test_a_run_that_is_interrupted_leaves_nothing_that_is_not_recorded(
     command = [sys.executable, str(APP / "src" / "serve.py"), "{host}", "{port}", str(tmp_path)]
     service = {"directory": str(tmp_path / "state"), "argv": command, "cwd": str(tmp_path), "stop_timeout": 2,
                "drain_timeout": 0, "port": free_port(), "env": {"RELEASE": "one"}}  # fmt: skip
-    steps = [(Service, "save"), (_process_host, "start"), (_process_host, "start_door"), (process, "insist")]
+    steps = [(Service, "save"), (services, "start"), (services, "start_door"), (process, "insist")]
 
     def interrupted(before: bool, chosen: int) -> bool:
         """Whether there is a step of this number, before or after which the signal then came."""
@@ -240,7 +240,7 @@ def test_a_run_that_is_interrupted_leaves_nothing_that_is_not_recorded(
 
 def running(word: str) -> list[str]:
     """The commands of all processes that have a word in one of their arguments."""
-    commands = [_process_host.read(str(path)) for path in Path("/proc").glob("[0-9]*/cmdline")]
+    commands = [services.read(str(path)) for path in Path("/proc").glob("[0-9]*/cmdline")]
     return [command for command in commands if word in command]
 
 
@@ -249,7 +249,7 @@ def test_a_process_that_nobody_could_record_never_begins(tmp_path: Path) -> None
     left = tmp_path / "left"
     program = f"""
 import os, signal
-from ansible_collections.slipway.deploy.plugins.module_utils import _process_host as host
+from ansible_collections.slipway.deploy.plugins.module_utils._release import service as host
 def record(process):
     print(process.pid, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
@@ -258,5 +258,5 @@ host.start(host.Spec(["touch", {str(left)!r}], {{}}, "/"), 0, {str(tmp_path / "l
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "collections")}
     done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment, check=False)
     assert done.returncode == -signal.SIGKILL
-    assert wait_until(lambda: not _process_host.started(int(done.stdout)), 10)
+    assert wait_until(lambda: not services.started(int(done.stdout)), 10)
     assert not left.exists()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from backup_support import Site, contents, faulty, fill, schema_dump
 from conftest import Postgres
+from support.backup import Site, contents, faulty, fill, schema_dump
 
 PROPERTIES = """
 SELECT pg_get_userbyid(datdba), encoding, datcollate, datctype, datallowconn, datconnlimit, datistemplate,

@@ -22,11 +22,10 @@ from unittest import mock
 
 import psycopg2
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils import _backup_database as databases
-from ansible_collections.slipway.deploy.plugins.module_utils import _connection
-from ansible_collections.slipway.deploy.plugins.module_utils._connection import Server
-from backup_support import MODULES, ROOT, Site
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres import connection, databases
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server
 from conftest import Postgres, start
+from support.backup import MODULES, ROOT, Site
 
 RESTORES = int(os.environ.get("SLIPWAY_RESTORES", "6"))
 ROWS = 200
@@ -138,7 +137,7 @@ def state(site: Site) -> str:
     return str(found[0][1])
 
 
-class Deadly(_connection._Cursor):
+class Deadly(connection._Cursor):
     """Ends its process with SIGKILL at one of the statements that change something, before or after it."""
 
     left = 0
@@ -162,7 +161,7 @@ class Deadly(_connection._Cursor):
 def swap_until(site: Site, statement: int, after: bool) -> None:
     Deadly.left, Deadly.after = statement, after
     server = Server.from_params({**site.common, "ssl_mode": "prefer", "ca_cert": None, "login_host": "", **LONG})
-    with mock.patch.object(_connection, "_Cursor", Deadly):
+    with mock.patch.object(connection, "_Cursor", Deadly):
         databases.swap(server.on("postgres"), site.database, f"{site.database}_restoring", f"{site.database}_kept")
 
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from access_support import PASSWORD, Site, make_site
-from ansible_collections.slipway.deploy.plugins.module_utils._access import quote
+from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import quote
 from conftest import Postgres
+from support.access import PASSWORD, Site, make_site
 
 
 @pytest.fixture

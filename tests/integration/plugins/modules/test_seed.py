@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from modules import MODULES, ROOT, run_module
-from release_support import docker, images
+from support.modules import MODULES, ROOT, run_module
+from support.release import docker, images
 
 pytestmark = pytest.mark.once
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from access_support import PASSWORD, Site, make_site
 from conftest import Postgres
-from modules import run_module
+from support.access import PASSWORD, Site, make_site
+from support.modules import run_module
 
 REFERENCE = """
     CREATE TABLE role (id int PRIMARY KEY, name text NOT NULL UNIQUE);

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from release_support import Module, ansible
+from support.release import Module, ansible
 
 pytestmark = pytest.mark.once
 

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Restore a backup beside a database, compare it with its manifest, and put it in the database's place."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.slipway.deploy.plugins.module_utils._backup import store
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.contents import read
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.copy import Copy, Help
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import (
+    Extension,
+    Manifest,
+    counted,
+    human,
+    listed,
+    not_as_it_was,
+    restored_differences,
+    schema_differences,
+)
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import Client
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
+    Server,
+    autocommit,
+    sql_errors,
+)
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
+
+
+@dataclass
+class Restore:
+    """One run: the backup, the database it goes to, and what it took so far."""
+
+    server: Server
+    maintenance: Server
+    admin: Cursor
+    client: Client
+    about: databases.About
+    directory: Path
+    manifest: Manifest
+    restoring: str
+    kept: str
+    unprovable: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        begin = time.monotonic()
+        yield
+        self.seconds[step] = round(time.monotonic() - begin, 3)
+
+    def check(self) -> None:
+        """Raise SlipwayError when the backup is damaged or can't be restored on this server."""
+        if self.manifest.server_major > self.about.server_major:
+            raise SlipwayError(
+                f"Backup {self.manifest.name!r} is of PostgreSQL {self.manifest.server_version} and can't be restored "
+                f"on {self.about.server_version}: choose an older backup, or restore it on a server of at least its "
+                "version."
+            )
+        with self.timed("checksum"):
+            damage = store.damage(self.directory, self.manifest, verify=True)
+        if damage:
+            raise SlipwayError(f"{damage} Backup {self.manifest.name!r} can't be restored: choose another one.")
+        missing = databases.missing_roles(self.admin, self.manifest.roles)
+        if missing:
+            raise SlipwayError(f"Backup {self.manifest.name!r} can't be restored, and nothing was changed. {missing}")
+        self.client.check_version()
+        databases.exists(self.admin, self.restoring)
+
+    def apply(self) -> list[str]:
+        """Restore, compare, swap; what was done. The database stays as it was when a step fails."""
+        actions = databases.recover(self.admin, self.server.database)
+        if databases.drop(self.admin, self.restoring):
+            actions.append(databases.left_behind(self.restoring))
+        actions += databases.drop_leftovers(self.admin, self.server.database)
+        try:
+            with self.timed("restore"):
+                took = Copy(
+                    self.admin,
+                    self.client,
+                    self.server.on(self.restoring),
+                    self.about,
+                    str(self.directory / self.manifest.dump),
+                    [Extension(**extension) for extension in self.manifest.extensions],
+                ).restore(databases.search_path(self.admin, self.server.database))
+            with self.timed("compare"):
+                unproved = self.compare(took)
+            with self.timed("analyse"), autocommit(self.server.on(self.restoring)) as cursor:
+                cursor.execute("ANALYZE")  # a dump holds no statistics, and without them plans are bad
+            with self.timed("swap"):
+                databases.swap(self.maintenance, self.server.database, self.restoring, self.kept)
+        except BaseException:
+            with contextlib.suppress(SlipwayError), sql_errors("Dropping the restored database"):
+                databases.drop(self.admin, self.restoring)
+            raise
+        return [
+            *actions,
+            f"Restored backup {self.manifest.name} ({human(self.manifest.size)}) and compared "
+            f"{counted(len(self.manifest.tables), 'table')} and {counted(self.manifest.rows, 'row')} with its "
+            f"manifest, in {self.seconds['restore'] + self.seconds['compare']:.1f} s.",
+            f"Put it in the place of database {self.server.database}, which nobody could use for "
+            f"{self.seconds['swap']:.2f} s; the former one is kept as {self.kept}.",
+            *([f"Not as in the backup ({self.unprovable}): {listed(unproved)}."] if unproved else []),
+        ]
+
+    def compare(self, took: Help) -> list[str]:
+        """What of the restored schema is not what the manifest says.
+
+        SlipwayError when a row or a sequence is not, or the schema is not and nobody said why that may be.
+        """
+        with databases.reading(self.server.on(self.restoring)) as opened:
+            copy = read(opened)
+        data = restored_differences(self.manifest, copy)
+        schema = schema_differences(self.manifest, copy, self.about.server_major)
+        if data or (schema and not took.failures and not self.unprovable):
+            raise SlipwayError(
+                f"Backup {self.manifest.name!r} was restored but is not what its manifest says, so database "
+                f"{self.server.database!r} was left as it is: {listed(data + schema)}; choose another backup.",
+                differences=data + schema,
+            )
+        # What was not proved when the backup was taken was accepted then.
+        missing = [*took.failures, *schema] if schema or not self.manifest.unproved else []
+        if missing and not self.unprovable:
+            raise SlipwayError(
+                f"{not_as_it_was(self.manifest.database, missing)} Database {self.server.database!r} was left as it "
+                "is: choose another backup, or set unprovable to the reason for restoring this one without it.",
+                differences=missing,
+            )
+        return missing
+
+    def result(self, actions: list[str]) -> dict[str, Any]:
+        return {
+            "changed": True,
+            "actions": actions,
+            "restore": {
+                "backup": self.manifest.name,
+                "environment": self.manifest.environment,
+                "release": self.manifest.release,
+                "started": self.manifest.started,
+                "database": self.server.database,
+                "kept_database": self.kept,
+                "tables": len(self.manifest.tables),
+                "rows": self.manifest.rows,
+                "migrations": self.manifest.migrations,
+                "seconds": self.seconds,
+            },
+        }

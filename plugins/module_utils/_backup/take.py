@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Take a backup: dump, restore into a scratch database, compare, and only then call it one."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.slipway.deploy.plugins.module_utils._backup import store
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.contents import (
+    read,
+    read_extensions,
+    read_roles,
+    read_sequences,
+)
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.copy import Copy, Help
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import (
+    Extension,
+    Manifest,
+    Reading,
+    SequenceValue,
+    counted,
+    human,
+    listed,
+    not_as_it_was,
+    notes,
+    object_differences,
+    row_differences,
+    sequence_differences,
+    superfluous,
+)
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import Client
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server, sql_errors
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a database held when it was dumped, where its sequences stood afterwards, and what its dump names."""
+
+    reading: Reading
+    sequences_after: dict[str, SequenceValue]
+    roles: list[str]
+    extensions: list[Extension]
+
+
+@dataclass
+class Backup:
+    """One run: where from, where to, and what it took so far."""
+
+    params: dict[str, Any]
+    server: Server
+    admin: Cursor
+    client: Client
+    about: databases.About
+    scratch: str
+    name: str
+    started: datetime.datetime
+    with_data: bool = True
+    advice: str = (
+        "Correct that by a migration, and deploy it with unprovable set to the reason: the rows are proved then, what "
+        "is named here is not, and the reason is kept in the backup's manifest."
+    )
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def directory(self) -> Path:
+        return Path(self.params["directory"])
+
+    @property
+    def partial(self) -> Path:
+        return self.directory / f"{self.name}.dump{store.PARTIAL}"
+
+    @contextlib.contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        begin = time.monotonic()
+        yield
+        self.seconds[step] = round(time.monotonic() - begin, 3)
+
+    def prove(self) -> Manifest:
+        """Dump, restore, compare; what the dump holds, and that it can be had back, is known when this returns."""
+        source = self.dump()
+        with self.timed("checksum"):
+            sha256 = store.checksum(self.partial)
+        with self.timed("read"):
+            content = self.client.read_through(str(self.partial))
+        with self.timed("restore"):
+            on = self.server.on(self.scratch)
+            copying = Copy(self.admin, self.client, on, self.about, str(self.partial), source.extensions)
+            took = copying.restore(databases.search_path(self.admin, self.server.database))
+        with self.timed("compare"):
+            copy, unproved = self.compare(source, took)
+        return Manifest(
+            name=self.name,
+            application=self.params["application"],
+            environment=self.params["environment_name"],
+            database=self.server.database,
+            release=self.params["release"],
+            server_version=self.about.server_version,
+            server_major=self.about.server_major,
+            system_identifier=self.about.system_identifier,
+            started=self.started.isoformat(timespec="milliseconds"),
+            finished=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds"),
+            dump=f"{self.name}.dump",
+            size=self.partial.stat().st_size,
+            sha256=sha256,
+            database_size=self.about.size,
+            tables=dict(copy.tables),
+            rows=copy.rows,
+            sequences={name: asdict(value) for name, value in copy.sequences.items()},
+            objects=copy.kinds,
+            schema_digest=copy.digest,
+            migrations=list(copy.migrations),
+            seconds=self.seconds,
+            content=content,
+            roles=source.roles,
+            extensions=[asdict(extension) for extension in source.extensions],
+            help=took.reason,
+            unproved=unproved,
+            unprovable=self.params["unprovable"] if unproved else "",
+        )
+
+    def dump(self) -> Source:
+        """Write the dump; what its snapshot holds, and where the sequences stand when it has ended."""
+        with databases.reading(self.server) as holder, databases.reading(self.server) as opened:
+            snapshot = databases.export_snapshot(holder)
+            with self.timed("count"):
+                reading = read(opened, snapshot)
+                roles, extensions = read_roles(opened), read_extensions(opened)
+            with self.timed("dump"), store.new_file(self.partial) as target:
+                self.client.dump(snapshot, target, *(() if self.with_data else ("--schema-only",)))
+            return Source(reading, read_sequences(opened), roles, extensions)
+
+    def compare(self, source: Source, took: Help) -> tuple[Reading, list[str]]:
+        """Read the restored copy; what it holds, and what of its schema is not as in the source.
+
+        SlipwayError when its data are not what the snapshot held, or the schema is not and nobody said why that may be.
+        """
+        with databases.reading(self.server.on(self.scratch)) as opened:
+            copy = read(opened)
+        if not self.with_data:  # sequences and materialised views differ, too
+            source = replace(source, reading=copy, sequences_after=dict(copy.sequences))
+        data = [
+            *row_differences(source.reading.tables, copy.tables),
+            *sequence_differences(source.reading.sequences, source.sequences_after, copy.sequences),
+        ]
+        schema = object_differences(source.reading.objects, copy.objects)
+        if data or (schema and not took.failures and not self.params["unprovable"]):
+            raise SlipwayError(
+                f"The restored copy of database {self.server.database!r} differs from it, so the dump is no backup: "
+                f"{listed(data + schema)}; when the schema was changed during the dump, run again.",
+                differences=data + schema,
+            )
+        missing = [*took.failures, *schema] if schema or took.failures else []
+        if missing and not self.params["unprovable"]:
+            raise SlipwayError(
+                f"{not_as_it_was(self.server.database, missing)} {self.advice}",
+                differences=missing,
+            )
+        return copy, missing
+
+    def discard(self) -> None:
+        """Remove what is not proved. A server that is gone can't drop its database; the next run does that."""
+        with contextlib.suppress(OSError):  # the error that led here is the one to tell
+            self.partial.unlink(missing_ok=True)
+        with contextlib.suppress(SlipwayError), sql_errors("Dropping the scratch database"):
+            databases.drop(self.admin, self.scratch)
+
+    def take(self) -> dict[str, Any]:
+        """The whole run, under the directory's lock."""
+        actions = [
+            f"Removed {name}, which an interrupted run left behind." for name in store.remove_partial(self.directory)
+        ]
+        if databases.drop(self.admin, self.scratch):
+            actions.append(databases.left_behind(self.scratch))
+        actions += databases.drop_leftovers(self.admin, self.server.database)
+        try:
+            manifest = self.prove()
+            store.publish(self.directory, manifest)
+        except BaseException:
+            self.discard()
+            raise
+        kept = self.params["keep_scratch"]
+        if kept:
+            databases.copy_settings(self.admin, self.server.database, self.scratch)
+        else:
+            databases.drop(self.admin, self.scratch)
+        actions += [
+            f"Dumped database {manifest.database} ({human(manifest.database_size)}, release "
+            f"{manifest.release or 'unnamed'}) to {manifest.dump} ({human(manifest.size)}) in "
+            f"{self.seconds['dump']:.1f} s.",
+            f"Restored it into {self.scratch} and compared {counted(len(manifest.tables), 'table')}, "
+            f"{counted(manifest.rows, 'row')}, {counted(len(manifest.sequences), 'sequence')} and "
+            f"{counted(sum(manifest.objects.values()), 'object')}, in "
+            f"{self.seconds['restore'] + self.seconds['compare']:.1f} s.",
+            *notes(manifest),
+        ]
+        whole = [entry.manifest for entry in store.entries(self.directory) if entry.manifest and not entry.problem]
+        for old, why in superfluous(whole, manifest, self.params["keep"], self.params["keep_days"]):
+            store.remove(self.directory, old)
+            actions.append(f"Removed backup {old.name}: {why}.")
+        return {
+            "changed": True,
+            "actions": actions,
+            "backup": asdict(manifest),
+            "shown": manifest.shown,
+            "scratch_db": self.scratch if kept else "",
+        }

@@ -1,0 +1,393 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Applies the pending migrations of a directory, or tells what they are."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.apply import (
+    AT_ONCE,
+    WANTS_ITS_OWN,
+    Application,
+    Applied,
+    Patience,
+    advance,
+)
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.decisions import record
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.destructive import real
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.effects import Reading, effects
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.effects import read as read_rows
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.history import COLUMNS, HistoryTable, quote
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.locks import (
+    PRISMA_KEY,
+    SLIPWAY_KEY,
+    Holder,
+    Watch,
+    held,
+    holder,
+)
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import Payload
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.plan import Plan, make_plan
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import Finding, Policy, Verdict
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.rehearsal import Extent, extent, not_rehearsed
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.relevance import matters
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.session import Session, StatementError
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
+    Server,
+    connection,
+    one_row,
+    roll_back,
+)
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.interruption import Interrupted
+from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import insist
+
+with contextlib.suppress(ImportError):  # connect() says so
+    import psycopg2
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
+
+# What surrounds the applying of migrations, given the session and the history's schema.
+Around = Callable[["Cursor", str], contextlib.AbstractContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Files:
+    """The migrations of a directory, for the history in one schema, under one policy."""
+
+    directory: str
+    schema: str
+    payload: Payload
+    policy: Policy
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> Files:
+        """Take them out of a module's parameters."""
+        return cls(params["path"], params["schema"], Payload.load(params["_payload"]), Policy.from_params(params))
+
+    def insist_on(self, digest: str | None) -> None:
+        """Raise SlipwayError when the files are not those with this digest, if one is given."""
+        if digest and digest != self.payload.digest:
+            raise SlipwayError(
+                f"The migrations in {self.directory!r} were changed during this run, so that nothing was done: "
+                "run again when nothing writes to them any more."
+            )
+
+    def compare(self, cursor: Cursor) -> tuple[Plan, Verdict]:
+        """Read the database, plan, and judge the plan."""
+        plan = make_plan(self.directory, self.payload, HistoryTable(self.schema).read(cursor))
+        plan = replace(
+            plan,
+            running=_runs(cursor) if plan.failed or plan.begun else None,
+            destructive=tuple((name, found) for name, found in plan.destructive if real(cursor, found)),
+            lint=tuple((name, found) for name, found in plan.lint if matters(cursor, found)),
+        )
+        return plan, self.policy.judge(plan.findings)
+
+
+def _runs(cursor: Cursor) -> Holder | None:
+    return holder(cursor, PRISMA_KEY) or holder(cursor, SLIPWAY_KEY)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The state of the database as a module returns it, what was done and what to warn of, in sentences.
+
+    ``stopped`` is the warning about what was not rehearsed, if there is one, ``effects`` what was lost in a rehearsal.
+    """
+
+    migrations: dict[str, Any]
+    actions: list[str]
+    warnings: list[str]
+    stopped: str = ""
+    effects: list[dict[str, str]] = field(default_factory=list)
+
+
+def survey(server: Server, files: Files) -> tuple[Plan, Verdict]:
+    """Compare the database with the files, in a session that can't write."""
+    with working(server, files.schema, default_transaction_read_only="on") as cursor:
+        return files.compare(cursor)
+
+
+def preview(server: Server, files: Files) -> Outcome:
+    """What ``migrate`` would do. Raises SlipwayError where it would refuse."""
+    plan, verdict = survey(server, files)
+    _check(plan, verdict)
+    actions = [f"Would apply {each.name}." for each in plan.pending]
+    return Outcome(plan.result(), actions, [*(each.text for each in verdict.warned), *plan.notes])
+
+
+@contextlib.contextmanager
+def nothing_around(cursor: Cursor, schema: str) -> Iterator[None]:
+    """The ``Around`` that does nothing."""
+    yield
+
+
+def migrate(
+    server: Server,
+    files: Files,
+    patience: Patience,
+    around: Around = nothing_around,
+    rehearsal: bool = False,
+    at_end: Callable[[Cursor], None] | None = None,
+    row_values: bool = False,
+    watcher: Server | None = None,
+    **settings: str,
+) -> Outcome:
+    """Apply what is pending; ``settings`` are the server's, such as ``lock_timeout``.
+
+    In a ``rehearsal``, the first migration that changes more than its database, and all after it, run in a transaction
+    that is rolled back, in which ``at_end`` is called. It stops, with a warning, before one that can't be undone so.
+    Nothing is locked or written when nothing is pending. Raises SlipwayError when the state forbids to go on, another
+    run holds the lock for too long, or a migration fails; the state then is in the error's details. ``watcher`` may see
+    the sessions of all roles, to name those that are in the way.
+    """
+    # Commits need not wait for the disk one by one: nothing is said to be applied before the last has reached it.
+    settings = {"synchronous_commit": "off", "client_min_messages": "warning", **settings}
+    with working(server, files.schema, **settings) as cursor:
+        plan, verdict = files.compare(cursor)
+        applied: list[Applied] = []
+        course, stopped = Extent(0), ""
+        observed = Effects(cursor, files.policy, rehearsal and files.policy.rules["destructive"] != "allow")
+        if plan.pending or verdict.denied:
+            with held(cursor, patience.lock_wait, watcher):
+                plan, verdict = files.compare(cursor)
+                _check(plan, verdict)
+                scripts = [files.payload.scripts.get(each.name) for each in plan.pending]
+                course = extent(scripts) if rehearsal else Extent(len(scripts))
+                if course.kept or course.undone:
+                    with telling(cursor, files, plan.applied), around(cursor, files.schema):
+                        applied = _apply(
+                            server,
+                            cursor,
+                            files,
+                            plan,
+                            verdict,
+                            patience,
+                            course,
+                            at_end,
+                            observed,
+                            rehearsal,
+                            row_values,
+                            watcher,
+                        )
+                if len(applied) < len(scripts):
+                    stopped = not_rehearsed(f"The migration {plan.pending[len(applied)].name!r}", course.stop)
+    actions = [f"{_told(each, course)} in {each.seconds:.3f} s." for each in applied]
+    warnings = [each.text for each in (*verdict.warned, *observed.warned)] + ([stopped] if stopped else [])
+    return Outcome(report(plan, applied), actions, warnings, stopped, observed.found)
+
+
+class Effects:
+    """What migrations lose of what a copy held before the first of them, and what a policy says of it.
+
+    Nothing is looked at unless it is to be ``observed``, and nothing can be lost where there was no table.
+    """
+
+    def __init__(self, cursor: Cursor, policy: Policy, observed: bool) -> None:
+        self.found: list[dict[str, str]] = []
+        self.warned: list[Finding] = []
+        self._cursor = cursor
+        self._policy = policy
+        self._observed = observed
+        self._first: Reading = {}
+        self._told: set[str] = set()
+
+    def begin(self) -> None:
+        """Read what is there before the first migration."""
+        self._first = read_rows(self._cursor) if self._observed else {}
+
+    def judge(self, migration: str) -> None:
+        """See what a migration lost. Raises SlipwayError when the policy denies it."""
+        lost = effects(self._first, read_rows(self._cursor)) if self._first else []
+        lost = [each for each in lost if each not in self._told]
+        self._told.update(lost)
+        self.found += [{"migration": migration, "effect": each} for each in lost]
+        if lost:
+            text = f"The migration {migration!r}, rehearsed on a copy, {'; '.join(lost[:5])}"
+            text += f"; and {len(lost) - 5} more." if len(lost) > 5 else "."
+            verdict = self._policy.judge([Finding("destructive", migration, text)])
+            self.warned += verdict.warned
+            if verdict.denied:
+                told = f"{verdict.denied[0].text} The database itself was not touched."
+                raise SlipwayError("\n".join([told, *verdict.advice]))
+
+
+def _told(applied: Applied, course: Extent) -> str:
+    if applied.rolled_back:
+        return f"Applied {applied.name}, and rolled it back since the server is to stay as it is ({course.why}),"
+    return f"Applied {applied.name}"
+
+
+@contextlib.contextmanager
+def telling(cursor: Cursor, files: Files, before: Sequence[str]) -> Iterator[None]:
+    """Have an interruption say what the history of migrations holds then, compared with what was applied ``before``."""
+    try:
+        yield
+    except Interrupted as stop:
+        with contextlib.suppress(SlipwayError, psycopg2.Error):
+            roll_back(cursor)
+            plan = files.compare(cursor)[0]
+            stop.outcome = _outcome(before, plan)
+            stop.details["migrations"] = plan.result()
+        raise
+
+
+def _outcome(before: Sequence[str], plan: Plan) -> str:
+    """What an interrupted run has done, as a clause, from what was applied before it and the plan after it."""
+    told = []
+    for verb, names in (
+        ("applied", [name for name in plan.applied if name not in before]),
+        ("undone", [name for name in before if name not in plan.applied]),
+    ):
+        if names:
+            told.append(f"{', '.join(names)} {'was' if len(names) == 1 else 'were'} {verb}")
+    told += [f"{name} was begun and is applied in part" for name in plan.begun]
+    return f"{', '.join([*told, 'nothing else was kept' if told else 'nothing was kept'])}; run again to go on"
+
+
+def _check(plan: Plan, verdict: Verdict) -> None:
+    if verdict.denied:
+        raise SlipwayError("\n".join(verdict.problems), migrations=plan.result())
+
+
+def check_version(number: int) -> None:
+    """Raise SlipwayError for a server, by libpq's number of its version, that lacks what the engine relies on."""
+    if number < 120000:
+        raise SlipwayError(
+            f"The server is PostgreSQL {number // 10000}: Slipway needs 12 or newer, upgrade the server."
+        )
+
+
+def check_pooler(cursor: Cursor, server: Server, search_path: str) -> None:
+    """Refuse a pooler that keeps the connection's settings from the server: it mixes up the locks of sessions, too."""
+    cursor.execute("SHOW search_path")
+    if one_row(cursor)[0] != search_path:
+        raise SlipwayError(
+            f"The settings of the connection do not reach the server at {server.address}, as behind a pooler like "
+            "PgBouncer, which mixes up sessions and their locks: name the server itself in login_host and login_port."
+        )
+
+
+@contextlib.contextmanager
+def working(server: Server, schema: str, **settings: str) -> Iterator[Cursor]:
+    """An autocommit connection that works in a schema, under settings of the server, for a ``with`` block.
+
+    What PostgreSQL says against our own statements becomes a SlipwayError.
+    """
+    settings = {"search_path": quote(schema), "client_encoding": "UTF8", **settings}
+    # At the start of a connection, blanks and backslashes need a backslash.
+    escaped = {name: re.sub(r"([\\\s])", r"\\\1", value) for name, value in settings.items() if value}
+    try:
+        with connection(server, "slipway migrations", **escaped) as opened, opened.cursor() as cursor:
+            opened.autocommit = True
+            check_version(opened.server_version)
+            check_pooler(cursor, server, settings["search_path"])
+            yield cursor
+    except psycopg2.Error as error:
+        said = " ".join((error.diag.message_primary or str(error)).split())
+        raise SlipwayError(
+            f"PostgreSQL ended the run on database {server.database!r}: {said}; what was applied is in the history: "
+            "correct this and run again."
+        ) from error
+
+
+def report(plan: Plan, applied: list[Applied]) -> dict[str, Any]:
+    """The plan's result after some of its pending migrations were applied."""
+    now = [each.name for each in applied]
+    pending = [each.name for each in plan.pending if each.name not in now]
+    return {
+        **plan.result(),
+        "status": "up_to_date" if plan.status == "pending" and not pending else plan.status,
+        "applied": [*plan.applied, *now],
+        "pending": pending,
+        "applied_now": [vars(each) for each in applied],
+    }
+
+
+def _apply(
+    server: Server,
+    cursor: Cursor,
+    files: Files,
+    plan: Plan,
+    verdict: Verdict,
+    patience: Patience,
+    course: Extent,
+    at_end: Callable[[Cursor], None] | None,
+    observed: Effects,
+    rehearsal: bool,
+    row_values: bool,
+    watcher: Server | None,
+) -> list[Applied]:
+    applied: list[Applied] = []
+    table = HistoryTable(files.schema)
+    pid = cursor.connection.get_backend_pid()
+    with Watch(server, pid, watcher) as watch, Session(cursor, watch, rehearsal, row_values) as session:
+        _prepare(cursor, table, plan.managed)
+        names = {each.name for each in plan.pending}
+        # What a rehearsal saw is not known here: a waiver for that is recorded when its migration is applied.
+        seen = [each for each in files.policy.waivers if each.rule == "destructive" and each.migration in names]
+        for waiver in dict.fromkeys((*verdict.waived, *seen)):
+            record(cursor, waiver.migration, waiver.decision)
+        try:
+            works = [Application(session, table, each, files.payload.scripts, watch, patience) for each in plan.pending]
+            observed.begin()
+            while len(applied) < course.kept:
+                insist()
+                work, *others = works[len(applied) : min(len(applied) + AT_ONCE, course.kept)]
+                if work.migration.name in plan.begun:
+                    work.resume(*plan.begun[work.migration.name])
+                try:
+                    applied += advance(session, [work, *others])
+                except StatementError as error:
+                    raise SlipwayError(work.failure(error)) from error
+                observed.judge(applied[-1].name)
+            if course.undone:
+                applied += _undone(session, works[course.kept : course.kept + course.undone], at_end, observed)
+        except SlipwayError as error:
+            error.details["migrations"] = report(plan, applied)
+            error.details["changed"] = not all(each.rolled_back for each in applied)
+            raise
+    return applied
+
+
+def _undone(
+    session: Session, works: list[Application], at_end: Callable[[Cursor], None] | None, observed: Effects
+) -> list[Applied]:
+    """Apply migrations in a transaction that is rolled back, up to one that turns out to want one of its own."""
+    applied: list[Applied] = []
+    with session.undone():
+        for work in works:
+            try:
+                applied.append(replace(work.run(), rolled_back=True))
+            except StatementError as failed:
+                if failed.code in WANTS_ITS_OWN:
+                    break
+                raise SlipwayError(work.failure(failed)) from failed
+            observed.judge(work.migration.name)
+        if at_end:
+            at_end(session.cursor)
+    return applied
+
+
+def _prepare(cursor: Cursor, table: HistoryTable, exists: bool) -> None:
+    """Make sure of a history that can be written to before anything else is."""
+    try:
+        if exists:
+            columns = ", ".join(COLUMNS)
+            cursor.execute(f"INSERT INTO {table.quoted} ({columns}) SELECT {columns} FROM {table.quoted} WHERE false")
+        else:
+            cursor.execute("BEGIN")
+            table.create(cursor)
+            cursor.execute("COMMIT")
+    except psycopg2.errors.InsufficientPrivilege as error:
+        cursor.execute("ROLLBACK")
+        raise SlipwayError(
+            f"The role may not write the history of migrations in schema {table.schema!r} "
+            f"({error.diag.message_primary}): run the migrations as the role that owns the schema."
+        ) from error

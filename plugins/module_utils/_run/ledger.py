@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The deploy lock, which names its holder, and the ledger of deployments: files in the state directory."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._host.files import replace_file
+from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import Fence, next_number
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a playbook. ``boot``, ``namespace`` and ``started_ticks`` tell its process from any other's.
+
+    ``machine`` tells two controllers of the same name apart; '' where a machine has no identity. ``fence`` is the
+    number under which the run is in charge of its hosts, 0 before it is.
+    """
+
+    application: str
+    environment: str
+    verb: str
+    user: str
+    controller: str
+    machine: str
+    pid: int
+    boot: str
+    namespace: int
+    started_ticks: int
+    since: str
+    fence: int = 0
+
+    def same_process(self, other: Run) -> bool:
+        """Whether both were written by one process; a run takes its own lock again without asking."""
+        return (self.controller, self.boot, self.namespace, self.pid, self.started_ticks) == (
+            other.controller,
+            other.boot,
+            other.namespace,
+            other.pid,
+            other.started_ticks,
+        )
+
+    def describe(self) -> str:
+        return f"{self.verb} by {self.user}@{self.controller} (pid {self.pid}) since {self.since}"
+
+
+class LockedError(SlipwayError):
+    """Somebody else holds the lock; ``details['holder']`` says who."""
+
+    def __init__(self, holder: Run) -> None:
+        super().__init__(
+            f"{holder.application}/{holder.environment} is locked: {holder.describe()}; wait until that run ends, or, "
+            "if it is dead, run slipway.deploy.unlock.",
+            holder=asdict(holder),
+        )
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The number in charge from now on, whose lock it was before (if anybody's), and what had to be ended."""
+
+    fence: int
+    former: Run | None = None
+    ended: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """``lock.json`` (present while a run works) and ``deployments.jsonl`` (one JSON object a line) in ``directory``."""
+
+    directory: Path
+
+    @property
+    def lock(self) -> Path:
+        return self.directory / "lock.json"
+
+    @property
+    def records(self) -> Path:
+        return self.directory / "deployments.jsonl"
+
+    def holder(self) -> Run | None:
+        """Who holds the lock, or None."""
+        try:
+            return Run(**json.loads(self.lock.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+        except (TypeError, ValueError) as error:
+            raise SlipwayError(
+                f"The lock {self.lock} can't be read ({error}): see that no run works, delete it and run again."
+            ) from error
+
+    def check_environment(self, run: Run) -> None:
+        """Raise SlipwayError when the lock is of another application or environment, whose directory this then is."""
+        holder = self.holder() if self.lock.exists() else None
+        if holder and (holder.application, holder.environment) != (run.application, run.environment):
+            raise SlipwayError(
+                f"{self.directory} is of {holder.application}/{holder.environment}, as its lock says, but this "
+                f"inventory is {run.application}/{run.environment}: nothing was changed; use the right inventory, or "
+                "the right state_dir in this one."
+            )
+
+    def refuse_other(self, run: Run, dead: Run | None = None) -> Run | None:
+        """Return who holds the lock, if anybody; raise LockedError when that is neither ``run`` nor ``dead``."""
+        holder = self.holder()
+        if holder is None or holder.same_process(run) or (dead is not None and holder.same_process(dead)):
+            return holder
+        raise LockedError(holder)
+
+    def acquire(self, run: Run, dead: Run | None = None) -> Taken:
+        """Take the lock, also from ``dead``, a run known to have died; raise LockedError when another has it.
+
+        What earlier runs left at work on this host is ended first; SlipwayError when that can't be done.
+        """
+        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self._alone():
+            holder = self.refuse_other(run, dead)
+            if holder is not None and holder.same_process(run):
+                return Taken(holder.fence)
+            taken = self._take_over(holder)
+            replace_file(str(self.lock), json.dumps(asdict(replace(run, fence=taken.fence))))
+            return taken
+
+    def _take_over(self, former: Run | None) -> Taken:
+        fence = Fence(self.directory, next_number(self.directory))
+        return Taken(fence.number, former, fence.take_over())
+
+    def release(self, run: Run) -> bool:
+        """Give the lock back. Returns whether it still was ``run``'s; another's is left alone."""
+        if not self.directory.exists():
+            return False
+        with self._alone():
+            holder = self.holder()
+            if holder is None or not holder.same_process(run):
+                return False
+            self.lock.unlink()
+            return True
+
+    def break_lock(self, dead: Run | None, force: bool, *, write: bool = True) -> Taken:
+        """Take the lock from ``dead``, or by ``force`` from whoever holds it, and end what that run left at work.
+
+        Raises SlipwayError for any other holder. Without ``write`` the lock stays.
+        """
+        if not self.directory.exists():
+            return Taken(0)
+        with self._alone():
+            holder = self.holder()
+            if holder is None:
+                return Taken(0)
+            if not force and not (dead is not None and holder.same_process(dead)):
+                raise SlipwayError(
+                    f"The lock of {holder.application}/{holder.environment} is not broken, since its run is not known "
+                    f"to be dead: {holder.describe()}; end that run, or see that it is dead and add -e force=true.",
+                    holder=asdict(holder),
+                )
+            if not write:
+                return Taken(0, holder)
+            taken = self._take_over(holder)
+            self.lock.unlink()
+            return taken
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep others from the lock file between reading and writing it; a process that dies lets go."""
+        descriptor = os.open(self.directory, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Add a record and have it on the disk before returning."""
+        line = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        descriptor = os.open(self.records, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "ab") as opened:
+            if opened.tell() and os.pread(descriptor, 1, opened.tell() - 1) != b"\n":
+                opened.write(b"\n")  # the line before was cut short by a crash
+            opened.write(line)
+            opened.flush()
+            os.fsync(descriptor)
+
+    def check_last(self, environment: str) -> str:
+        """The environment of the last run that succeeded, '' when none did; SlipwayError when it is another one."""
+        last = self.newest(status="succeeded")
+        found: str = last["run"]["environment"] if last else ""
+        if found not in ("", environment):
+            raise SlipwayError(
+                f"{self.records} says that the last run here was of environment {found!r} but this inventory is "
+                f"{environment!r}: nothing was changed; use the right inventory, or the right state_dir in this one."
+            )
+        return found
+
+    def newest(self, **wanted: str) -> dict[str, Any] | None:
+        """The newest record whose fields are as ``wanted``, or None. A line cut short by a crash is passed over."""
+        if not self.records.exists():
+            return None
+        for line in reversed(self.records.read_bytes().split(b"\n")):
+            try:
+                record: dict[str, Any] = json.loads(line)
+            except ValueError:
+                continue
+            if wanted.items() <= record.items():
+                return record
+        return None

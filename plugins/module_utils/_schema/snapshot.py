@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The schema that the migrations made, as it was recorded when they were last applied: ``slipway.schema_snapshot``."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.history import (
+    HistoryTable,
+    make_own_schema,
+    read_only_for_others,
+)
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import one_row
+from ansible_collections.slipway.deploy.plugins.module_utils._schema import catalogue
+from ansible_collections.slipway.deploy.plugins.module_utils._schema.catalogue import Catalogue
+
+with contextlib.suppress(ImportError):  # connect() says so
+    import psycopg2
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
+
+# One without the last column was made by a Slipway that kept less: it counts as none.
+_EXISTS = """
+    SELECT EXISTS (SELECT FROM pg_attribute
+                    WHERE attrelid = to_regclass('slipway.schema_snapshot') AND attname = 'reading')
+"""
+_TABLE = """
+    DROP TABLE IF EXISTS slipway.schema_snapshot;
+    CREATE TABLE slipway.schema_snapshot (
+        taken_at   timestamptz NOT NULL DEFAULT now(),
+        migrations jsonb       NOT NULL,
+        catalogue  jsonb       NOT NULL,
+        reading    text        NOT NULL,
+        made       jsonb
+    );
+"""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A catalogue, the names of the migrations that were applied when it was read, and a digest of how it was read.
+
+    ``made`` names the objects that are as migrations left them, or are not there because migrations removed them.
+    """
+
+    migrations: frozenset[str]
+    catalogue: Catalogue
+    reading: str = ""
+    made: frozenset[str] = frozenset()
+
+    def comparable(self, other: Snapshot) -> bool:
+        """Whether a difference between the two catalogues is one between the schemas."""
+        return self.reading == other.reading
+
+
+def renewed(kept: Snapshot | None, before: Snapshot, after: Snapshot) -> Snapshot:
+    """What to keep after migrations were applied: the schema they made, which is not always the one that is there.
+
+    An object that was not as ``kept`` before them, and is the same after them, was changed by hand: it stays in the
+    snapshot as it should be. Where migrations were applied unrecorded in between, this can't be told.
+    """
+    names = {*before.catalogue, *after.catalogue}
+    made = frozenset(name for name in names if before.catalogue.get(name) != after.catalogue.get(name))
+    if kept is None or kept.migrations != before.migrations or not kept.comparable(before):
+        return replace(after, made=made)
+    result = dict(after.catalogue)
+    for name in {**kept.catalogue, **before.catalogue}:
+        expected, found = kept.catalogue.get(name), before.catalogue.get(name)
+        if expected != found == after.catalogue.get(name):
+            result.pop(name, None)
+            if expected is not None:
+                result[name] = expected
+    return replace(after, catalogue=result, made=kept.made | made)
+
+
+def take(cursor: Cursor, schema: str) -> Snapshot:
+    """The database as it is, with the history in ``schema``."""
+    return Snapshot(frozenset(HistoryTable(schema).read(cursor).applied), catalogue.read(cursor), _reading(cursor))
+
+
+def _reading(cursor: Cursor) -> str:
+    """A digest of how this Slipway reads the catalogue of this version of PostgreSQL."""
+    version = cursor.connection.server_version
+    return hashlib.sha256(f"{version // 10000} {catalogue.statement(version)}".encode()).hexdigest()
+
+
+def rights(cursor: Cursor) -> dict[str, str] | None:
+    """The part about rights of what is kept in the database, if it is comparable with the database as it is."""
+    cursor.execute(_EXISTS)
+    if not one_row(cursor)[0]:
+        return None
+    cursor.execute("SELECT taken_at FROM slipway.schema_snapshot WHERE reading = %s", [_reading(cursor)])
+    if cursor.fetchone() is None:
+        return None
+    cursor.execute(
+        "SELECT key, value FROM slipway.schema_snapshot, jsonb_each_text(catalogue) WHERE key LIKE 'rights on %'"
+    )
+    return dict(cursor.fetchall())
+
+
+def load(cursor: Cursor) -> Snapshot | None:
+    """What is kept in the database, if anything is."""
+    cursor.execute(_EXISTS)
+    if not one_row(cursor)[0]:
+        return None
+    # An earlier Slipway's has no column "made".
+    cursor.execute(
+        "SELECT migrations, catalogue, reading, to_jsonb(kept) -> 'made' FROM slipway.schema_snapshot AS kept"
+        " ORDER BY taken_at DESC LIMIT 1"
+    )
+    row = cursor.fetchone()
+    return Snapshot(frozenset(row[0]), row[1], row[2], frozenset(row[3] or ())) if row else None
+
+
+def prepare(cursor: Cursor) -> None:
+    """Make the table, in autocommit or in the caller's transaction. Raises SlipwayError when the role may not."""
+    cursor.execute(_EXISTS)
+    if not one_row(cursor)[0]:
+        try:
+            make_own_schema(cursor)
+            cursor.execute(_TABLE)
+            read_only_for_others(cursor, "slipway.schema_snapshot")
+        except psycopg2.errors.InsufficientPrivilege as error:
+            raise SlipwayError(
+                f"The role may not keep the schema in slipway.schema_snapshot ({error.diag.message_primary}): run as "
+                "the database's owner, or grant CREATE on the database."
+            ) from error
+
+
+def store(cursor: Cursor, snapshot: Snapshot) -> None:
+    """Keep a snapshot in place of the one before, over an autocommit connection."""
+    cursor.execute("BEGIN")
+    prepare(cursor)
+    cursor.execute(
+        "DELETE FROM slipway.schema_snapshot; ALTER TABLE slipway.schema_snapshot ADD IF NOT EXISTS made jsonb"
+    )
+    cursor.execute(
+        "INSERT INTO slipway.schema_snapshot (migrations, catalogue, reading, made) VALUES (%s, %s, %s, %s)",
+        (
+            json.dumps(sorted(snapshot.migrations)),
+            json.dumps(snapshot.catalogue),
+            snapshot.reading,
+            json.dumps(sorted(snapshot.made)),
+        ),
+    )
+    cursor.execute("COMMIT")
+
+
+@contextlib.contextmanager
+def renewing(cursor: Cursor, schema: str) -> Iterator[None]:
+    """Renew what is kept by what migrations make of the schema within a ``with`` block, also when one of them fails."""
+    prepare(cursor)
+    kept, before = load(cursor), take(cursor, schema)
+    try:
+        yield
+    except Exception:
+        with contextlib.suppress(psycopg2.Error):  # what failed is worth more
+            store(cursor, renewed(kept, before, take(cursor, schema)))
+        raise
+    store(cursor, renewed(kept, before, take(cursor, schema)))

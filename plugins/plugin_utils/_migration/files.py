@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads a directory of migrations on the controller: which entries count, what they hold, what is wrong with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import (
+    Migration,
+    Payload,
+    Script,
+    checksums,
+    sort_key,
+)
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.directory import Directory, opened
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.lint import lint
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.reach import Reaches
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.script import (
+    NotApplicableError,
+    in_one_transaction,
+    parse,
+)
+
+LOCK_FILE = "migration_lock.toml"
+
+
+@dataclass(frozen=True)
+class MigrationFiles:
+    """Everything read from the directory, in the order in which it is to be applied."""
+
+    path: str
+    migrations: tuple[Migration, ...]
+    scripts: dict[str, Script]
+
+    @property
+    def payload(self) -> Payload:
+        """The same for the module on the host."""
+        return Payload.pack(self.migrations, self.scripts)
+
+
+def read(path: str, shown: str | None = None, beside: str = "verify", linted: bool = False) -> MigrationFiles:
+    """Read the migrations below ``path``, called ``shown`` in messages, each with ``<beside>.sql`` if there is one.
+
+    The script of that one has the name ``<migration>/<beside>``. ``linted``: with what the linter says of the former.
+
+    Raises SlipwayError when the directory as a whole is unusable. What is wrong with one file is that migration's
+    ``problem``: an applied migration may hold what could not be applied again.
+    """
+    shown = (shown or path).rstrip("/")
+    if find_spec("pglast") is None:
+        raise SlipwayError("Python's pglast is missing on the controller: install it there (pip install pglast).")
+    with opened(path, shown) as directory:
+        _check_provider(directory)
+        names = sorted(directory.names(), key=sort_key)
+        if not names:
+            raise SlipwayError(
+                f"The directory of migrations {shown!r} holds no migration: put each in a directory of its own, "
+                f"such as {shown}/20250101120000_init/migration.sql."
+            )
+        scripts: dict[str, Script] = {}
+        reaches = Reaches()
+        migrations = tuple(_migration(directory, name, beside, scripts, reaches) for name in names)
+        directory.insist_unchanged(path, names)
+    return MigrationFiles(shown, migrations, lint(names, scripts) if linted else scripts)
+
+
+def _migration(directory: Directory, name: str, beside: str, scripts: dict[str, Script], reaches: Reaches) -> Migration:
+    """Read one migration, and put what of it can be applied into ``scripts``."""
+    raw = directory.content(f"{name}/migration.sql")
+    if raw is None:
+        file = f"{directory.shown}/{name}/migration.sql"
+        return Migration(
+            name,
+            (),
+            f"The migration {name!r} has no file {file}: restore it from version control, or delete the directory.",
+        )
+    problem = ""
+    try:
+        scripts[name] = parse(raw, f"{directory.shown}/{name}/migration.sql", reaches)
+        extra = directory.content(f"{name}/{beside}.sql")
+        if extra is not None:
+            script = parse(extra, f"{directory.shown}/{name}/{beside}.sql", reaches)
+            scripts[f"{name}/{beside}"] = in_one_transaction(script)
+    except NotApplicableError as error:
+        problem = str(error)
+    return Migration(name, checksums(raw.decode("utf-8", "replace")), problem)
+
+
+def from_task(loader: Any, path: object, beside: str = "verify", linted: bool = False) -> MigrationFiles:
+    """Read the directory that a task's option ``path`` names, relative to the playbook; errors fail the task."""
+    if not path or not isinstance(path, str):
+        raise AnsibleActionFail("The option path is missing: name the directory of migrations on the controller.")
+    try:
+        return read(loader.path_dwim(path), path, beside, linted)
+    except SlipwayError as error:
+        raise AnsibleActionFail(str(error)) from None
+
+
+def _check_provider(directory: Directory) -> None:
+    """Refuse migrations written for another database. A missing lock file is fine."""
+    for line in (directory.content(LOCK_FILE) or b"").decode("utf-8", "replace").splitlines():
+        if line.startswith("provider"):
+            if line != 'provider = "postgresql"':
+                raise SlipwayError(
+                    f"{directory.shown}/{LOCK_FILE} says {line.strip()!r}: these migrations are for another database, "
+                    'Slipway applies those with provider = "postgresql".'
+                )
+            return

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the tests of the migration engine share: a fresh database with a directory of migrations of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.apply import Patience
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.decisions import Decision
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import Payload
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.plan import Plan
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import DEFAULTS, Policy
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.resolve import resolve
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import Files, Outcome, migrate, survey
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.undo import undo
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.files import read
+from conftest import Postgres
+
+ROWS = """
+    SELECT migration_name, checksum, finished_at IS NOT NULL, rolled_back_at IS NOT NULL, applied_steps_count,
+           logs IS NOT NULL
+      FROM {schema}._prisma_migrations ORDER BY started_at
+"""
+
+
+@dataclass
+class Bed:
+    """A fresh database and an empty directory of migrations."""
+
+    postgres: Postgres
+    database: str
+    directory: Path
+    schema: str = "public"
+    user: str = "postgres"
+    patience: Patience = field(default_factory=lambda: Patience(5, 5))
+    lock_timeout: str = "2s"
+    row_values: bool = False
+    policy: Policy = field(default_factory=lambda: Policy(DEFAULTS))
+
+    @property
+    def server(self) -> Server:
+        return Server(
+            self.user,
+            self.database,
+            self.postgres.password,
+            port=self.postgres.port,
+            socket_dir=str(self.postgres.socket_dir),
+        )
+
+    def write(self, name: str, sql: str | bytes) -> Path:
+        file = self.directory / name / "migration.sql"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(sql.encode() if isinstance(sql, str) else sql)
+        return file
+
+    def payload(self, beside: str = "verify") -> Payload:
+        return Payload.load(read(str(self.directory), "migrations", beside, linted=beside == "verify").payload.dump())
+
+    def files(self) -> Files:
+        return Files("migrations", self.schema, self.payload(), self.policy)
+
+    def migrate(self) -> dict[str, Any]:
+        return self.outcome(self.files()).migrations
+
+    def outcome(self, files: Files) -> Outcome:
+        return migrate(self.server, files, self.patience, lock_timeout=self.lock_timeout, row_values=self.row_values)
+
+    def survey(self) -> Plan:
+        return survey(self.server, self.files())[0]
+
+    def sql(self, text: str) -> list[tuple[object, ...]]:
+        return self.postgres.execute(text, self.database)
+
+    def rows(self) -> list[tuple[object, ...]]:
+        return self.sql(ROWS.format(schema=self.schema))
+
+    def tables(self) -> list[object]:
+        found = self.sql(
+            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname <> '_prisma_migrations' "
+            f"AND relnamespace = '{self.schema}'::regnamespace ORDER BY 1"
+        )
+        return [row[0] for row in found]
+
+    def fails(self) -> str:
+        with pytest.raises(SlipwayError) as caught:
+            self.migrate()
+        return str(caught.value)
+
+    def undo(self, *names: str, last: int = 0, check: bool = False, rehearsal: bool = False) -> list[str]:
+        files = Files("migrations", self.schema, self.payload("down"), self.policy)
+        outcome = undo(self.server, files, names, last, 5, check, rehearsal=rehearsal, lock_timeout="2s")[1]
+        return outcome.actions + outcome.warnings
+
+    def resolve(self, state: str, *names: str, reason: str = "", check: bool = False) -> list[str]:
+        decision = Decision(state, reason, "tester")
+        return resolve(self.server, self.schema, self.payload(), names, state, decision, 5, check)

@@ -1,0 +1,346 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+
+import pytest
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import (
+    AGAIN,
+    SCRATCH,
+    Manifest,
+    Reading,
+    SequenceValue,
+    age,
+    backup_name,
+    choose,
+    copies,
+    counted,
+    derived_name,
+    human,
+    kind_differences,
+    listed,
+    normalise,
+    object_differences,
+    otherwise,
+    restored_differences,
+    row_differences,
+    schema_differences,
+    sequence_differences,
+    superfluous,
+)
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from hypothesis import given
+from hypothesis import strategies as st
+
+MOMENT = datetime.datetime(2025, 8, 6, 9, 30, 12, 345678, tzinfo=datetime.UTC)
+READING = Reading({"public.t": 3}, {"public.s": SequenceValue(3, True)}, {("table", "public.t"): "r p owner"})
+
+
+def manifest(number: int = 1, **more: object) -> Manifest:
+    plain = Manifest(
+        name=f"n{number}", application="autotest", environment="test", database="autotest", release="1",
+        server_version="16.14", server_major=16, system_identifier="1",
+        started=f"2025-08-06T09:30:{number:02}.000+00:00",
+        finished="", dump=f"n{number}.dump", size=1, sha256="", database_size=1, tables=dict(READING.tables), rows=3,
+        sequences={"public.s": {"last": 3, "called": True}}, objects=READING.kinds, schema_digest=READING.digest,
+        migrations=[], seconds={},
+    )  # fmt: skip
+    return dataclasses.replace(plain, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("release", "name"),
+    [
+        ("1.4.2", "1.4.2"),
+        ("feature/login now", "feature-login-now"),
+        ("../../etc/passwd", "etc-passwd"),
+        ("", "unnamed"),
+        ("ünï", "n"),
+        ("x" * 100, "x" * 60),
+    ],
+)
+def test_backup_name(release: str, name: str) -> None:
+    assert backup_name(MOMENT, release) == f"20250806T093012.345Z_{name}"
+
+
+@given(st.text())
+def test_a_name_is_a_plain_file_name(release: str) -> None:
+    name = backup_name(MOMENT, release)
+    assert "/" not in name
+    assert name.isascii()
+    assert len(name) < 100
+
+
+@given(st.text(min_size=1), st.sampled_from(["_scratch", "_before_restore_20250806_093012_345"]))
+def test_a_derived_name_fits_and_keeps_its_suffix(database: str, suffix: str) -> None:
+    name = derived_name(database, suffix)
+    assert name.endswith(suffix)
+    assert len(name.encode()) <= 63
+
+
+@pytest.mark.parametrize(
+    ("database", "names"),
+    [
+        ("shop", ("shop_scratch", "shop_scratch_again", "shop_restoring", "shop_replay")),
+        ("d" * 60, ("d" * 55 + "_scratch", "d" * 55 + "_s_again", "d" * 53 + "_restoring", "d" * 56 + "_replay")),
+    ],
+)
+def test_copies_have_the_names_that_are_made(database: str, names: tuple[str, ...]) -> None:
+    assert copies(database) == names
+    assert names[1] == derived_name(derived_name(database, SCRATCH), AGAIN)  # as module restore_test makes it
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (
+            "CHECK (((x)::text = ANY ((ARRAY['a'::character varying, 'b'::character varying])::text[])))",
+            "CHECK (((x)::text = ANY (ARRAY[('a'::character varying)::text, ('b'::character varying)::text])))",
+        ),
+        ("'2024-01-01'::timestamp(3) with time zone", "'2024-01-01'"),
+        ("'x'::\"My type\"", "'x'::public.mood[]"),
+        ("a::numeric(10,2) + 1", "( a + 1 )"),
+    ],
+)
+def test_normalise(one: str, other: str) -> None:
+    assert normalise(one) == normalise(other)
+
+
+def test_normalise_keeps_what_matters() -> None:
+    assert normalise("CHECK ((x > 1))") != normalise("CHECK ((x > 2))")
+    assert normalise("state = 'new'") != normalise("state = 'old'")
+
+
+def test_row_differences() -> None:
+    assert row_differences({"t": 1}, {"t": 1}) == []
+    assert row_differences({"a": 1000, "b": 1}, {"a": 999, "c": 2}) == [
+        "a has 999 rows instead of 1,000 rows",
+        "b has no such table instead of 1 rows",
+        "c has 2 rows instead of no such table",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "found", "differences"),
+    [
+        ((1, False), (1, False), (1, False), []),
+        ((1, False), (1, False), (1, True), ["sequence s stands at 1 instead of 1"]),
+        ((5, True), (5, True), (6, True), ["sequence s stands at 6 instead of 5"]),
+        ((5, True), (9, True), (7, True), []),
+        ((5, True), (9, True), (4, True), ["sequence s stands at 4 instead of 5 to 9"]),
+        ((-5, True), (-9, True), (-7, True), []),
+        ((1, False), (3, True), (1, True), []),
+    ],
+)
+def test_sequence_differences(
+    before: tuple[int, bool], after: tuple[int, bool], found: tuple[int, bool], differences: list[str]
+) -> None:
+    values = [{"s": SequenceValue(*value)} for value in (before, after, found)]
+    assert sequence_differences(*values) == differences
+
+
+def test_sequences_that_come_and_go() -> None:
+    one = {"s": SequenceValue(1, True)}
+    assert sequence_differences(one, one, {}) == ["sequence s is missing"]
+    assert sequence_differences({}, {}, one) == ["sequence s is not in the source"]
+
+
+def test_object_and_kind_differences() -> None:
+    expected = {("view", "v"): "SELECT 1", ("index", "i"): "", ("table", "t"): "r"}
+    found = {("view", "v"): "SELECT 2", ("table", "t"): "(r)", ("table", "u"): "r"}
+    assert object_differences(expected, found) == [
+        "index i is missing",
+        "table u is not in the source",
+        "view v is defined otherwise: 'SELECT 1' in the source, 'SELECT 2' in the copy",
+    ]
+    assert kind_differences({"index": 1}, {"index": 2, "view": 1}) == [
+        "2 of kind index instead of 1",
+        "1 of kind view instead of 0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("expected", "found", "shown"),
+    [
+        ("int t", "int f", "'int t' in the source, 'int f' in the copy"),
+        ("x" * 200 + "a", "x" * 200 + "b", f"'…{'x' * 40}a' in the source, '…{'x' * 40}b' in the copy"),
+        ("a" + "x" * 200, "b\n", f"'a{'x' * 119}…' in the source, 'b' in the copy"),
+    ],
+)
+def test_two_definitions_side_by_side(expected: str, found: str, shown: str) -> None:
+    assert otherwise(expected, found) == shown
+
+
+def test_restored_differences() -> None:
+    assert restored_differences(manifest(), READING) == []
+    assert restored_differences(manifest(rows=4, tables={"public.t": 4}), READING) == [
+        "public.t has 3 rows instead of 4 rows"
+    ]
+
+
+def test_schema_differences() -> None:
+    assert schema_differences(manifest(), READING, 16) == []
+    fewer = dataclasses.replace(READING, objects={})
+    assert schema_differences(manifest(), fewer, 16) == ["0 of kind table instead of 1"]
+    changed = dataclasses.replace(READING, objects={("table", "public.t"): "r p other"})
+    assert schema_differences(manifest(), changed, 16) == ["an object of the schema is defined otherwise"]
+    assert schema_differences(manifest(), changed, 18) == []
+    assert schema_differences(manifest(schema_digest="0:x"), changed, 16) == []
+
+
+def test_a_manifest_of_the_first_format_is_read() -> None:
+    old = {**json.loads(manifest().text()), "format": 1}
+    for name in ("roles", "extensions", "help", "unproved", "unprovable"):
+        del old[name]
+    assert Manifest.parse("n1", json.dumps(old)) == manifest(format=1)
+
+
+def test_the_digest_does_not_depend_on_order() -> None:
+    objects = {("table", "a"): "x", ("table", "b"): "y"}
+    assert Reading({}, {}, objects).digest == Reading({}, {}, dict(reversed(objects.items()))).digest
+
+
+def test_a_manifest_comes_back_as_it_was() -> None:
+    assert Manifest.parse("n1", manifest().text()) == manifest()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "The manifest of backup 'n1' can't be read (Expecting property name enclosed in double quotes"),
+        ("{}", "The manifest of backup 'n1' can't be read ("),
+        ("[1]", "The manifest of backup 'n1' can't be read ("),
+        (
+            manifest(format=9).text(),
+            "The manifest of backup 'n1' has format 9, but this version of Slipway reads up to 2: use",
+        ),
+        (manifest(2).text(), "The manifest n1.json describes backup 'n2': give both files their own name back."),
+        (manifest(dump="../x").text(), "The manifest n1.json describes backup 'n1'"),
+    ],
+)
+def test_what_is_no_manifest(text: str, message: str) -> None:
+    with pytest.raises(SlipwayError) as raised:
+        Manifest.parse("n1", text)
+    assert str(raised.value).startswith(message)
+
+
+def test_superfluous() -> None:
+    mine = [manifest(number) for number in (1, 2, 3, 4)]
+    others = [manifest(5, environment="prod"), manifest(6, application="x"), manifest(7, database="y")]
+    kept = "the newest 2 are kept"
+    assert superfluous([*mine, *others], mine[-1], 2) == [(mine[1], kept), (mine[0], kept)]
+    assert superfluous([*mine, *others], mine[-1], 0) == []
+    assert superfluous(mine, mine[-1], 9) == []
+
+
+def test_retries_push_nothing_out() -> None:
+    """The same content and release five times is one backup; of another release it is another."""
+    older = [manifest(1, content="a"), manifest(2, content="b"), manifest(3, content="c", release="0.9")]
+    retries = [manifest(number, content="c") for number in (4, 5, 6, 7, 8)]
+    removed = superfluous([*older, *retries], retries[-1], 4)
+    assert removed == [(each, "n8 holds the same") for each in reversed(retries[:-1])]
+    assert superfluous([manifest(1), manifest(2)], manifest(2), 2) == []  # of format 1, which knew no content
+
+
+SETS = st.lists(
+    st.tuples(
+        st.floats(0, 60), st.sampled_from(["", "a", "b", "c"]), st.sampled_from(["1", "2"]),
+        st.sampled_from(["test", "prod"]),
+    ),
+    min_size=1,
+    max_size=40,
+)  # fmt: skip
+
+
+@given(SETS, st.integers(0, 10), st.integers(0, 30))
+def test_what_is_needed_stays(found: list[tuple[float, str, str, str]], keep: int, keep_days: int) -> None:
+    def moment(each: Manifest) -> datetime.datetime:
+        return datetime.datetime.fromisoformat(each.started)
+
+    def held(each: Manifest) -> tuple[str, str]:
+        return (each.content or each.name, each.release)
+
+    known = [
+        manifest(
+            number,
+            started=(MOMENT - datetime.timedelta(days=days)).isoformat(),
+            content=content,
+            release=release,
+            environment=environment,
+        )
+        for number, (days, content, release, environment) in enumerate(found, 1)
+    ]
+    newest = max(known, key=moment)
+    removed = [each for each, _ in superfluous(known, newest, keep, keep_days)]
+    left = sorted((each for each in known if each not in removed), key=moment, reverse=True)
+    assert newest in left
+    assert {each.environment for each in removed} <= {newest.environment}
+    if keep == 0:
+        assert removed == []
+        return
+    own = sorted((each for each in known if each.environment == newest.environment), key=moment, reverse=True)
+    different = list(dict.fromkeys(map(held, own)))  # the newest first
+    assert set(different[:keep]) <= set(map(held, left))
+    for each in removed:
+        newer = [other for other in left if held(other) == held(each) and moment(other) >= moment(each)]
+        young = moment(each) > moment(newest) - datetime.timedelta(days=keep_days)
+        assert newer or not young, each
+
+
+def test_choose() -> None:
+    known = [manifest(2), manifest(1), manifest(3, environment="prod")]
+    assert choose(known, {}, "latest", "autotest", "test", "/b", explicit=False).name == "n2"
+    assert choose(known, {}, "n1", "autotest", "test", "/b", explicit=False).name == "n1"
+    assert choose(known, {}, "latest", "autotest", "prod", "/b", explicit=True).name == "n3"
+    with pytest.raises(SlipwayError, match=r"There is no backup 'n9' in /b: .* \(newest: n2, n1\)\.$"):
+        choose(known, {}, "n9", "autotest", "test", "/b", explicit=False)
+    with pytest.raises(SlipwayError, match=r"not of 'autotest', 'local': choose another one\.$"):
+        choose(known, {}, "n3", "autotest", "local", "/b", explicit=True)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "unreadable", "chosen"),
+    [
+        ("latest", [], "n2"),
+        ("latest", ["n1"], "n2"),  # older than the newest
+        ("latest", ["n3"], "n3 is damaged"),
+        ("n3", ["n3"], "n3 is damaged"),
+        ("n1", ["n3"], "n1"),
+    ],
+)
+def test_an_older_backup_is_not_taken_for_a_damaged_one(wanted: str, unreadable: list[str], chosen: str) -> None:
+    known = [manifest(2), manifest(1)]
+    problems = dict.fromkeys(unreadable, "It is cut off.")
+    arguments = (known, problems, wanted, "autotest", "test", "/b")
+    if not chosen.endswith("damaged"):
+        assert choose(*arguments, explicit=False).name == chosen
+        return
+    with pytest.raises(SlipwayError) as raised:
+        choose(*arguments, explicit=False)
+    assert str(raised.value) == (
+        "Backup 'n3' in /b is damaged: It is cut off. Nothing was restored: bring its manifest back from a copy, or "
+        "name another backup (the newest whole one: n2)."
+    )
+
+
+def test_only_a_damaged_backup_is_not_none() -> None:
+    with pytest.raises(SlipwayError, match=r"Backup 'n3' in /b is damaged: .* \(the newest whole one: none\)\.$"):
+        choose([], {"n3": "It is cut off."}, "latest", "autotest", "test", "/b", explicit=False)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 B"), (999, "999 B"), (7_453_719, "7.5 MB"), (312_000_000, "312 MB"), (1_500_000_000_000, "1.5 TB")],
+)
+def test_human(size: int, text: str) -> None:
+    assert human(size) == text
+
+
+def test_words() -> None:
+    assert (counted(1, "row"), counted(1234, "row")) == ("1 row", "1,234 rows")
+    assert listed(["a", "b", "c"], 2) == "a; b; and 1 more"
+    assert age(manifest(1), datetime.datetime(2025, 8, 6, 9, 31, 1, tzinfo=datetime.UTC)) == 60
+    assert json.loads(manifest().text())["proved"] is True
