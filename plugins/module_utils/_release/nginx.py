@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether the wanted release answers through nginx, and which of its containers are needed then."""
+"""What nginx tells of itself and of the release that it points at: its answers, its workers."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 # The header in which the configuration names the container that it leads to, in answers to requests with the other one.
 UPSTREAM = "X-Slipway-Upstream"
 PROBE = {"X_Slipway_Probe": "1"}
-
-RUNNING = frozenset({"running", "restarting", "paused"})
 
 
 @dataclass(frozen=True)
@@ -48,45 +45,6 @@ class Fault:
 
     what: str
     other_release: bool = False
-
-
-@dataclass(frozen=True)
-class Container:
-    """One container as ``docker ps`` lists it."""
-
-    name: str
-    running: bool
-
-
-@dataclass(frozen=True)
-class Retirement:
-    """Containers to stop, and those to remove after that."""
-
-    stop: Sequence[str] = ()
-    remove: Sequence[str] = ()
-
-    @property
-    def actions(self) -> list[str]:
-        return [
-            *(f"Stopped container {name}." for name in self.stop if name not in self.remove),
-            *(f"Removed container {name}." for name in self.remove),
-        ]
-
-
-def containers(listing: str) -> list[Container]:
-    """Parse ``docker ps --all --format '{{json .}}'``, newest first."""
-    rows = (json.loads(line) for line in listing.splitlines())
-    return [Container(row["Names"], row["State"] in RUNNING) for row in rows]
-
-
-def retire(listed: Iterable[Container], serving: str, before: str, keep: int) -> Retirement:
-    """Stop every container but ``serving``; keep ``keep`` of them for a rollback.
-
-    Those that the configuration ``before`` leads to are kept first, then those that still ran, then the newest.
-    """
-    others = [item for item in listed if item.name != serving]
-    others.sort(key=lambda item: (item.name not in before, not item.running))
-    return Retirement(stop=[item.name for item in others if item.running], remove=[item.name for item in others[keep:]])
 
 
 def workers(top: str) -> set[str]:

@@ -2,48 +2,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils._release.nginx import (
-    Container,
-    Fault,
-    Retirement,
-    Wanted,
-    containers,
-    retire,
-    workers,
-)
-
-RUNS = True
-
-
-def test_containers_from_docker_ps() -> None:
-    listing = '{"Names":"b","State":"running"}\n{"Names":"a","State":"exited"}\n{"Names":"c","State":"restarting"}\n'
-    assert containers(listing) == [Container("b", RUNS), Container("a", False), Container("c", RUNS)]
-    assert containers("") == []
-
-
-@pytest.mark.parametrize(
-    ("listed", "before", "keep", "stop", "remove"),
-    [
-        ([("new", RUNS)], "", 1, [], []),
-        ([("new", RUNS), ("old", RUNS)], "old", 1, ["old"], []),
-        ([("new", RUNS), ("old", RUNS)], "old", 0, ["old"], ["old"]),
-        ([("new", RUNS), ("old", RUNS), ("older", False)], "old", 1, ["old"], ["older"]),
-        # a second run keeps what the first one kept
-        ([("new", RUNS), ("old", False)], "new", 1, [], []),
-        # a release that was started but never served is not what a rollback wants
-        ([("new", RUNS), ("failed", RUNS), ("old", RUNS)], "server old;", 1, ["old", "failed"], ["failed"]),
-        # after a rollback the newer release is kept
-        ([("newer", RUNS), ("new", RUNS)], "newer", 1, ["newer"], []),
-    ],
-)
-def test_retire(listed: list[tuple[str, bool]], before: str, keep: int, stop: list[str], remove: list[str]) -> None:
-    assert retire([Container(*item) for item in listed], "new", before, keep) == Retirement(stop, remove)
-
-
-def test_actions_name_each_container_once() -> None:
-    assert Retirement(["a", "b"], ["b", "c"]).actions == [
-        "Stopped container a.", "Removed container b.", "Removed container c."
-    ]  # fmt: skip
+from ansible_collections.slipway.deploy.plugins.module_utils._release.nginx import Fault, Wanted, workers
 
 
 def test_workers_are_told_from_the_master() -> None:

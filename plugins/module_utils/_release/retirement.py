@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which containers of earlier releases are stopped and removed once another serves, and which stay for a rollback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+RUNNING = frozenset({"running", "restarting", "paused"})
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container as ``docker ps`` lists it."""
+
+    name: str
+    running: bool
+
+
+@dataclass(frozen=True)
+class Retirement:
+    """Containers to stop, and those to remove after that."""
+
+    stop: Sequence[str] = ()
+    remove: Sequence[str] = ()
+
+    @property
+    def actions(self) -> list[str]:
+        return [
+            *(f"Stopped container {name}." for name in self.stop if name not in self.remove),
+            *(f"Removed container {name}." for name in self.remove),
+        ]
+
+
+def containers(listing: str) -> list[Container]:
+    """Parse ``docker ps --all --format '{{json .}}'``, newest first."""
+    rows = (json.loads(line) for line in listing.splitlines())
+    return [Container(row["Names"], row["State"] in RUNNING) for row in rows]
+
+
+def retire(listed: Iterable[Container], serving: str, before: str, keep: int) -> Retirement:
+    """Stop every container but ``serving``; keep ``keep`` of them for a rollback.
+
+    Those that the configuration ``before`` leads to are kept first, then those that still ran, then the newest.
+    """
+    others = [item for item in listed if item.name != serving]
+    others.sort(key=lambda item: (item.name not in before, not item.running))
+    return Retirement(stop=[item.name for item in others if item.running], remove=[item.name for item in others[keep:]])

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Points a running nginx at another release, makes sure that it answers, drains the old one and retires it."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
+from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
+from ansible_collections.slipway.deploy.plugins.module_utils._host.files import (
+    answers,
+    ask,
+    no_answer,
+    read,
+    replace_file,
+    wait_until,
+)
+from ansible_collections.slipway.deploy.plugins.module_utils._host.secrets import masked
+from ansible_collections.slipway.deploy.plugins.module_utils._release import nginx
+from ansible_collections.slipway.deploy.plugins.module_utils._release.retirement import Retirement, containers, retire
+from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import insist
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be so, by the names of the module's options: paths on the host, addresses as seen from it, seconds."""
+
+    container: str
+    path: str
+    content: str
+    url: str
+    config: str
+    header: str
+    value: str
+    started: bool
+    verify_timeout: int
+    drain_timeout: int
+    upstream: str
+    upstream_label: str
+    leftover_label: str
+    keep: int
+
+
+class Switch:
+    """nginx, its configuration on the host, and the release that shall answer.
+
+    Raises SlipwayError, with the old configuration back in its place, when nginx refuses the new one or the wanted
+    release does not answer through it.
+    """
+
+    def __init__(self, wish: Wish, check: bool, warn: Callable[[str], None]) -> None:
+        self.wish = wish
+        self.check = check
+        self.warn = warn
+        self.before = read(wish.path)
+        self.timings: dict[str, float] = {}
+        self._mark = time.monotonic()
+
+    def ensure(self) -> dict[str, Any]:
+        content = self.wish.content
+        diff = {"before": self.before, "after": content, "before_header": self.wish.path}
+        running = docker.found("container", self.wish.container, "{{.State.Status}}") == "running"
+        same = self.before == content
+        written = [] if same else [f"Wrote {self.wish.path}."]
+        if not running:
+            if not same and not self.check:
+                write(self.wish.path, content)
+            return {"changed": not same, "pending": True, "actions": written, "diff": diff}
+        if not self.serves():
+            # It comes back with the configuration that served before; the call after that is the one that switches.
+            changes = not same and self.check
+            return {"changed": changes, "pending": True, "actions": written if changes else [], "diff": diff}
+
+        reload_needed = not same or bool(self.wrong_answer())
+        actions = [*written, f"Reloaded {self.wish.container}."] if reload_needed else []
+        if reload_needed and not self.check:
+            self.switch(content)
+        retirement = self.retirement()
+        leftovers = self.leftovers()
+        if not self.check:
+            self.retire(retirement)
+            if leftovers:
+                docker.must("rm", "--force", "--volumes", *leftovers)
+        actions += [*retirement.actions, *(f"Removed container {name}, which a run left." for name in leftovers)]
+        return {
+            "changed": bool(actions),
+            "pending": False,
+            "actions": actions,
+            "diff": diff,
+            **({"timings": self.timings} if reload_needed else {}),
+        }
+
+    def serves(self) -> bool:
+        """Whether anything answers at the address. An nginx that was started just before is given time, and trusted."""
+        started: bool = self.wish.started
+        seconds = self.wish.verify_timeout if started else 0
+        return wait_until(lambda: answers(self.wish.url), seconds) or started
+
+    def switch(self, content: str) -> None:
+        """Write, test, reload, verify, drain; put the old configuration back when that goes wrong."""
+        write(self.wish.path, content)
+        status, words = self.run_nginx("-t")
+        self.took("test")
+        if status:
+            self.put_back(reload=False)
+            raise SlipwayError(
+                f"nginx does not accept the new {self.wish.path}, so the old one was put back and still serves; "
+                f"correct the configuration:\n{words.strip()}"
+            )
+        old_workers = self.workers()
+        insist()
+        self.run_nginx("-s", "reload")
+        wait_until(self.decided, self.wish.verify_timeout)
+        wrong = self.wrong_answer()
+        if wrong and wrong.other_release:
+            self.put_back(reload=True)
+            raise SlipwayError(
+                f"Through nginx {wrong.what}: it is reached, but is another release than the one that was deployed, or "
+                "says so by mistake. The old configuration was put back and serves. Let the application say in "
+                f"{self.wish.header} the release that it is given, or name no such header: then the container "
+                "alone tells."
+            )
+        if wrong:
+            log = masked(docker.log_end(self.wish.container), docker.secrets(self.wish.upstream))
+            self.put_back(reload=True)
+            raise SlipwayError(
+                f"Through nginx the new release does not answer: {wrong.what}; the old configuration was put back and "
+                f"serves. See whether {self.wish.upstream or 'the release'} can be reached from "
+                f"{self.wish.container}, whose log ends below.\n{log}"
+            )
+        self.took("switch")
+        if not wait_until(lambda: not self.workers() & old_workers, self.wish.drain_timeout):
+            self.warn(f"{self.wish.container}: old workers are still busy after {self.wish.drain_timeout} s.")
+        self.took("drain")
+
+    def put_back(self, reload: bool) -> None:
+        if self.before:
+            write(self.wish.path, self.before)
+        else:
+            os.remove(self.wish.path)
+        if reload:
+            self.run_nginx("-s", "reload")
+
+    def run_nginx(self, *arguments: str) -> tuple[int, str]:
+        return docker.run("exec", self.wish.container, "nginx", "-c", self.wish.config, *arguments)
+
+    def workers(self) -> set[str]:
+        return nginx.workers(docker.must("top", self.wish.container, "-eo", "pid,args"))
+
+    def decided(self) -> bool:
+        """Whether the wanted release answers, or waiting any longer is pointless."""
+        wrong = self.wrong_answer()
+        return wrong is None or wrong.other_release
+
+    def wrong_answer(self) -> nginx.Fault | None:
+        """What is wrong with the answer through nginx; None when the wanted release answers."""
+        url = self.wish.url
+        wanted = nginx.Wanted(self.wish.upstream, self.wish.header, self.wish.value)
+        try:
+            status, headers = ask(url, **nginx.PROBE)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            return nginx.Fault(no_answer(url, error))
+        return wanted.fault(url, status, {name.lower(): text for name, text in headers.items()})
+
+    def retirement(self) -> Retirement:
+        label = self.wish.upstream_label
+        if not label or not self.wish.upstream:
+            return Retirement()
+        listing = docker.must("ps", "--all", "--no-trunc", f"--filter=label={label}", "--format={{json .}}")
+        return retire(containers(listing), self.wish.upstream, self.before, self.wish.keep)
+
+    def leftovers(self) -> list[str]:
+        """Containers that nobody waits for any more, since the run that started them is dead."""
+        label = self.wish.leftover_label
+        return docker.must("ps", "--all", f"--filter=label={label}", "--format={{.Names}}").split() if label else []
+
+    def retire(self, retirement: Retirement) -> None:
+        insist()
+        if retirement.stop:
+            docker.must("stop", *retirement.stop, timeout=600)  # each by its own signal and within its own time
+        if retirement.remove:
+            insist()  # stopping took its time
+            docker.must("rm", "--volumes", *retirement.remove)
+        self.took("retire")
+
+    def took(self, phase: str) -> None:
+        now = time.monotonic()
+        self.timings[phase] = round(now - self._mark, 2)
+        self._mark = now
+
+
+def write(path: str, content: str) -> None:
+    """Replace the file; nginx's own user in the container can read it, for it holds no secret."""
+    directory = os.path.dirname(path)
+    try:
+        if not os.path.isdir(directory):
+            os.makedirs(directory)
+            os.chmod(directory, 0o755)
+        replace_file(path, content, 0o644)
+    except OSError as error:
+        raise SlipwayError(
+            f"{path} can't be written: {plain(error)}; give this user the right to write there."
+        ) from error
