@@ -166,12 +166,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import store
-from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import (
-    SCRATCH,
-    backup_name,
-    derived_name,
-    human,
-)
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import backup_name
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.take import Backup
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
@@ -182,6 +177,8 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
     autocommit,
     sql_errors,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.names import SCRATCH, derived_name
+from ansible_collections.slipway.deploy.plugins.module_utils._text import human
 
 SPEC: dict[str, dict[str, Any]] = {
     **CONNECTION_SPEC,

@@ -151,7 +151,6 @@ database:
 """
 
 import contextlib
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -160,7 +159,6 @@ from typing import TYPE_CHECKING, Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._access import adoption, login_roles, rights
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._host.files import replace_file
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import (
     client_authentication,
@@ -176,7 +174,12 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
     connection,
     sql_errors,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.identity import check_identity, identify
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.identity import (
+    check_identity,
+    identify,
+    remember,
+)
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import Statement, literal, quote
 from ansible_collections.slipway.deploy.plugins.module_utils._seed import decision
 
 if TYPE_CHECKING:
@@ -184,7 +187,7 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def telling_of_the_password(server: Server) -> Iterator[None]:
+def explain_password_failure(server: Server) -> Iterator[None]:
     """Say what to do when the server refuses the administrator's password, which only its first start takes over."""
     try:
         yield
@@ -204,12 +207,12 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     passwords = {role: params[f"{kind}_password"] for kind, role in asdict(roles).items()}
     file = Path(params["identity_file"])
 
-    def send(cursor: Cursor, statements: list[rights.Statement]) -> None:
+    def send(cursor: Cursor, statements: list[Statement]) -> None:
         for statement in [] if module.check_mode else statements:
             cursor.execute(statement.sql)
 
     doing = f"Making database {server.database!r} and its roles as role {server.user!r}"
-    with telling_of_the_password(server), sql_errors(doing), autocommit(server.on(params["maintenance_db"])) as cursor:
+    with explain_password_failure(server), sql_errors(doing), autocommit(server.on(params["maintenance_db"])) as cursor:
         facts = identify(cursor)
         first = check_identity(file, facts["system_identifier"], params["environment_name"])
         opened_up = databases.recover(cursor, server.database, check_mode=module.check_mode)
@@ -225,7 +228,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             authentication, remarks = client_authentication.keep_off_the_network(cursor, server.user)
             made += authentication
         made += [
-            rights.Statement(f"DROP DATABASE IF EXISTS {rights.quote(name)}", databases.left_behind(name))
+            Statement(f"DROP DATABASE IF EXISTS {quote(name)}", databases.left_behind(name))
             for name in databases.leftovers(cursor, server.database)
         ]
         send(cursor, made)
@@ -247,16 +250,9 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             extensions = needed_extensions.plan(cursor, params["extensions"])
             send(cursor, extensions)
             statements += extensions
-            former: list[str] = []
-            if rights.is_new(cursor, roles):
-                granted, former, left = adoption.take_over(cursor, server.database, roles)
-                remarks += left
-                ready = not module.check_mode
-            elif params["released"]:
-                granted, left = adoption.retire(cursor, server.database, roles)
-                remarks += left
-            else:
-                granted = []
+            new, granted, former, left = adoption.settle(cursor, server.database, roles, params["released"])
+            ready = ready and not (new and module.check_mode)
+            remarks += left
             granted += rights.plan(cursor, roles, params["environment_name"], former)
             if params["dedicated"]:
                 granted += rights.large_object_rights(cursor, roles)
@@ -265,13 +261,12 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             statements += granted
             if created and params["seedable"]:
                 marked = decision.set_mark(rights.comment(cursor), decision.oid(cursor), decision.NEW)
-                cursor.execute(f"COMMENT ON DATABASE {rights.quote(server.database)} IS {rights.literal(marked)}")
+                cursor.execute(f"COMMENT ON DATABASE {quote(server.database)} IS {literal(marked)}")
     actions = [*opened_up, *(statement.done for statement in statements)]
     if first:
         actions.append(f"Noted the server's identity and environment in {file}.")
     if first and not module.check_mode:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        replace_file(str(file), json.dumps({**facts, "environment": params["environment_name"]}) + "\n")
+        remember(file, facts, params["environment_name"])
     return {
         "changed": bool(actions),
         "actions": actions,

@@ -100,8 +100,6 @@ host:
 """
 
 import os
-import pwd
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -109,17 +107,15 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
+from ansible_collections.slipway.deploy.plugins.module_utils._host.probe import existing, free_megabytes, user_name
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres import embedded
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres import embedded, identity
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
     CONNECTION_SPEC,
     Server,
     connect,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._release import service
-
-# What the server's role leaves in the state directory of a database.
-IDENTITY = "database.json"
 
 
 def engine_version(optional: bool) -> str:
@@ -139,13 +135,6 @@ def holds_port(container: str, port: int) -> bool:
     """Whether the application's container is the one that publishes the port."""
     names = docker.must("ps", "--filter", f"publish={port}", "--format", "{{.Names}}").split()
     return container in names
-
-
-def existing(directory: Path) -> Path:
-    """The directory, or the nearest one above it that exists."""
-    while not directory.exists():
-        directory = directory.parent
-    return directory
 
 
 def check_rights(directory: Path) -> None:
@@ -195,25 +184,12 @@ def check_server(login: dict[str, Any]) -> None:
         ) from error
 
 
-def user_name() -> str:
-    """Who runs this module; the number where the user has no name."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return f"uid {os.geteuid()}"
-
-
-def free_megabytes(directory: Path) -> int:
-    """Free space of the file system on which the directory is, or will be."""
-    return shutil.disk_usage(existing(directory)).free // 2**20
-
-
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     if not 0 < params["port"] < 2**16:
         raise SlipwayError(f"Port {params['port']} does not exist: set a port from 1 to 65535.")
     directory = Path(params["directory"])
-    if params["secrets_file"] and (directory / IDENTITY).exists():
+    if params["secrets_file"] and (directory / identity.FILE).exists():
         raise SlipwayError(
             f"{params['secrets_file']} on this controller does not hold the database's passwords, but {directory} on "
             "this host belongs to a database that has them: they are in that file on the controller that deployed it, "

@@ -102,6 +102,11 @@ from dataclasses import replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.deploy.plugins.module_utils._drift.comparison import (
+    REPLAY_SPEC,
+    Comparison,
+    Difference,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import POLICY_SPEC
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import Files, survey
@@ -111,7 +116,6 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
     LoginRefusedError,
     Server,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._schema.drift import REPLAY_SPEC, Comparison, Difference
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:

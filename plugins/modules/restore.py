@@ -119,13 +119,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import store
-from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import (
-    RESTORING,
-    choose,
-    counted,
-    derived_name,
-    human,
-)
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import choose
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.restore import Restore
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
@@ -136,6 +130,8 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
     autocommit,
     sql_errors,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.names import RESTORING, derived_name
+from ansible_collections.slipway.deploy.plugins.module_utils._text import counted, human
 
 SPEC: dict[str, dict[str, Any]] = {
     **CONNECTION_SPEC,

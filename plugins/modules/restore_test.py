@@ -73,13 +73,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import store
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.contents import read_clock_checks
-from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import (
-    AGAIN,
-    backup_name,
-    derived_name,
-    listed,
-    notes,
-)
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import backup_name, notes
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.take import Backup
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
@@ -91,6 +85,8 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
     autocommit,
     sql_errors,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.names import AGAIN, derived_name
+from ansible_collections.slipway.deploy.plugins.module_utils._text import listed
 
 SPEC: dict[str, dict[str, Any]] = {
     **CONNECTION_SPEC,

@@ -69,7 +69,7 @@ seed:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import comment, literal, quote
+from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import comment
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
     CONNECTION_SPEC,
@@ -78,6 +78,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
     autocommit,
     sql_errors,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import literal, quote
 from ansible_collections.slipway.deploy.plugins.module_utils._schema import tables as schema
 from ansible_collections.slipway.deploy.plugins.module_utils._seed import decision as seeding
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import Roles, quote
+from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import Roles
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import quote
 from conftest import Postgres
 from psycopg2.extensions import connection as Connection
 from support.modules import run_module

@@ -13,16 +13,15 @@ from ansible_collections.slipway.deploy.plugins.module_utils._access.login_roles
 from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import (
     SCHEMAS,
     Roles,
-    Statement,
     comment,
     find_former,
-    literal,
+    is_new,
     of_extension,
-    quote,
     within_reach,
     without_former,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import one_row
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import Statement, literal, quote
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -228,3 +227,19 @@ def retire(cursor: Cursor, database: str, roles: Roles) -> tuple[list[Statement]
             )
         )
     return statements, in_use
+
+
+def settle(
+    cursor: Cursor, database: str, roles: Roles, released: bool
+) -> tuple[bool, list[Statement], list[str], list[str]]:
+    """What is to be done about other owners: take over a database that is new to Slipway, let go of former owners
+    once the new release serves.
+
+    Returns whether the database is new, the statements, the former owners to note, and remarks.
+    """
+    if is_new(cursor, roles):
+        return True, *take_over(cursor, database, roles)
+    if released:
+        statements, remarks = retire(cursor, database, roles)
+        return False, statements, [], remarks
+    return False, [], [], []

@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import Statement, literal, quote
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
     LoginRefusedError,
     Server,
     connect,
     one_row,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import Statement, literal, quote
 
 with contextlib.suppress(ImportError):  # where the target lacks it, connect() says so
     from psycopg2.extensions import encrypt_password

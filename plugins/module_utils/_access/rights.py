@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import one_row
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import Statement, literal, quote
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -63,29 +64,6 @@ class Roles:
     def clients(self) -> Clients:
         """The roles that own nothing, each with its kind."""
         return (("application", self.application), ("readonly", self.readonly))
-
-
-@dataclass(frozen=True)
-class Statement:
-    """A statement to send, and the past-tense sentence that reports it. One with a ``secret`` is never shown."""
-
-    sql: str
-    done: str
-    secret: bool = False
-
-    @property
-    def shown(self) -> str:
-        return f"-- {self.done}" if self.secret else f"{self.sql};"
-
-
-def quote(identifier: str) -> str:
-    """A name as an identifier in SQL (manual section 4.1.1)."""
-    return '"' + identifier.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A text as a string constant in SQL, with standard_conforming_strings on (manual section 4.1.2)."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def stamp(cursor: Cursor) -> str:

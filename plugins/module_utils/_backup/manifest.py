@@ -18,16 +18,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._text import listed
 
 FORMAT = 2  # since 1 has nothing been taken away: what it did not have is optional
 # Part of every schema digest: two digests are comparable only when the same queries made them.
 CATALOGUE = "2"
-# What the name of a database has appended for each of its copies that are made and dropped.
-SCRATCH = "_scratch"  # a backup is proved, and migrations are rehearsed
-RESTORING = "_restoring"  # a backup is restored, to be put in the database's place
-REPLAY = "_replay"  # the migrations are applied to an empty one
-AGAIN = "_again"  # appended to the name of a copy, for the copy that is made of it
-NAME_BYTES = 63  # of a PostgreSQL identifier; the server cuts what is longer
 
 TYPE_NAME = (
     r"(?:timestamp|time)(?:\(\d+\))? with(?:out)? time zone"
@@ -154,18 +149,6 @@ def backup_name(moment: datetime.datetime, release: str) -> str:
     return f"{stamp}_{safe or 'unnamed'}"
 
 
-def derived_name(database: str, suffix: str) -> str:
-    """Another database's name made from this one's, within the length that PostgreSQL keeps."""
-    room = NAME_BYTES - len(suffix.encode())
-    return database.encode()[:room].decode(errors="ignore") + suffix
-
-
-def copies(database: str) -> tuple[str, ...]:
-    """The names of all copies of a database that are made and dropped."""
-    scratch = derived_name(database, SCRATCH)
-    return scratch, derived_name(scratch, AGAIN), derived_name(database, RESTORING), derived_name(database, REPLAY)
-
-
 def normalise(definition: str) -> str:
     """A definition without casts, parentheses and white space.
 
@@ -284,12 +267,6 @@ def notes(manifest: Manifest) -> list[str]:
     return found
 
 
-def listed(phrases: list[str], most: int = 5) -> str:
-    """The first phrases, and how many more there are."""
-    more = len(phrases) - most
-    return "; ".join(phrases[:most]) + (f"; and {more} more" if more > 0 else "")
-
-
 def superfluous(
     manifests: Iterable[Manifest], newest: Manifest, keep: int, keep_days: int = 0
 ) -> list[tuple[Manifest, str]]:
@@ -365,20 +342,6 @@ def choose(
             + ("." if explicit else ", or set from_environment if you mean to take over another environment's data.")
         )
     return named[0]
-
-
-def human(size: float) -> str:
-    """Bytes as a person would say them."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit in ("B", "kB") or size >= 10 else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
-
-
-def counted(number: int, noun: str) -> str:
-    """``1 row``, ``1,234 rows``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def age(manifest: Manifest, now: datetime.datetime) -> int:

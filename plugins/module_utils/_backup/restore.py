@@ -16,9 +16,6 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup.copy import
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import (
     Extension,
     Manifest,
-    counted,
-    human,
-    listed,
     not_as_it_was,
     restored_differences,
     schema_differences,
@@ -31,6 +28,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
     autocommit,
     sql_errors,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._text import counted, human, listed
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor

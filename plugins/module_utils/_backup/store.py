@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import Manifest, human
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import Manifest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, advice
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import insist
+from ansible_collections.slipway.deploy.plugins.module_utils._text import human
 
 PARTIAL = ".partial"
 

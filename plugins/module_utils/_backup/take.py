@@ -24,9 +24,6 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest im
     Manifest,
     Reading,
     SequenceValue,
-    counted,
-    human,
-    listed,
     not_as_it_was,
     notes,
     object_differences,
@@ -38,6 +35,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import Client
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server, sql_errors
+from ansible_collections.slipway.deploy.plugins.module_utils._text import counted, human, listed
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor

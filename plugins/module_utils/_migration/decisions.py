@@ -7,11 +7,11 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.history import (
+from ansible_collections.slipway.deploy.plugins.module_utils._access.own_schema import (
     make_own_schema,
     read_only_for_others,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import one_row
 
 with contextlib.suppress(ImportError):  # connect() says so

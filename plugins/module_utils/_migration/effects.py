@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import counted
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.history import TABLE
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import one_row
+from ansible_collections.slipway.deploy.plugins.module_utils._text import counted
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor

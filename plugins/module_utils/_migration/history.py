@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.slipway.deploy.plugins.module_utils._access.own_schema import read_only_for_others
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import quote
 
 with contextlib.suppress(ImportError):  # connect() says so
     import psycopg2
@@ -94,43 +96,6 @@ NOW = Expression("clock_timestamp()")
 BEGUN = Expression("now()")
 
 
-def quote(name: str) -> str:
-    """A name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def read_only_for_others(cursor: Cursor, table: str) -> None:
-    """Take every right but reading on a new table from all but its owner: default privileges may have given more."""
-    cursor.execute(
-        """
-        SELECT CASE WHEN grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END,
-               string_agg(privilege_type, ', ')
-          FROM pg_class, aclexplode(relacl)
-         WHERE oid = %s::regclass AND grantee <> relowner AND privilege_type <> 'SELECT'
-         GROUP BY grantee
-        """,
-        (table,),
-    )
-    for grantee, privileges in cursor.fetchall():
-        cursor.execute(f"REVOKE {privileges} ON {table} FROM {grantee}")
-
-
-def make_own_schema(cursor: Cursor) -> None:
-    """Create Slipway's schema where it is missing, closed to all but its owner, whatever default privileges say."""
-    cursor.execute("SELECT FROM pg_namespace WHERE nspname = 'slipway'")
-    if cursor.rowcount:
-        return
-    cursor.execute("CREATE SCHEMA slipway")
-    cursor.execute(
-        """
-        SELECT DISTINCT CASE WHEN grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END
-          FROM pg_namespace, aclexplode(nspacl) WHERE nspname = 'slipway' AND grantee <> nspowner
-        """
-    )
-    for (grantee,) in cursor.fetchall():
-        cursor.execute(f"REVOKE ALL ON SCHEMA slipway FROM {grantee}")
-
-
 class HistoryTable:
     """The history of one schema, read and written through a cursor of the caller's."""
 
@@ -184,6 +149,11 @@ class HistoryTable:
         settings = ", ".join(f"{name} = {_mark(name, value)}" for name, value in changes.items())
         update = f"UPDATE {self._template} SET {settings} WHERE id = %(id)s AND rolled_back_at IS NULL"
         return _CHECKED.format(update), {**changes, "id": row_id}
+
+
+def applied(cursor: Cursor, schema: str) -> tuple[str, ...]:
+    """The names of the migrations that the history in ``schema`` has as applied, in the order in which they were."""
+    return HistoryTable(schema).read(cursor).applied
 
 
 def _mark(name: str, value: object) -> str:

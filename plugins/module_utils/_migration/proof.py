@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import store
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import Manifest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.history import TABLE, HistoryTable
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.history import TABLE, applied
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import Around, nothing_around
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import one_row
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.identity import identify
@@ -104,15 +104,20 @@ def proved(directory: str | None, since: datetime.datetime | None, around: Aroun
 
     @contextlib.contextmanager
     def proving(cursor: Cursor, schema: str) -> Iterator[None]:
-        applied = HistoryTable(schema).read(cursor).applied
+        names = applied(cursor, schema)
         cursor.execute(_HOLDS, {"schema": schema, "table": TABLE})
         holds, database = one_row(cursor)
-        if holds or applied:
-            insist(directory, Subject(database, identify(cursor)["system_identifier"], frozenset(applied)), since)
+        if holds or names:
+            insist(directory, Subject(database, identify(cursor)["system_identifier"], frozenset(names)), since)
         with around(cursor, schema):
             yield
 
     return proving
+
+
+def keeping_snapshot(cursor: Cursor, schema: str) -> contextlib.AbstractContextManager[None]:
+    """An ``Around`` that keeps the schema that the migrations make."""
+    return renewing(cursor, lambda: applied(cursor, schema))
 
 
 PROOF_SPEC: dict[str, dict[str, Any]] = {
@@ -123,5 +128,5 @@ PROOF_SPEC: dict[str, dict[str, Any]] = {
 
 def around_from_params(params: Mapping[str, Any]) -> Around:
     """What a module's parameters want to be done around the migrations: a proof before, a snapshot after them."""
-    around = renewing if params["snapshot"] else nothing_around
+    around = keeping_snapshot if params["snapshot"] else nothing_around
     return proved(params["backup_directory"], began(), around) if params["require_backup"] else around

@@ -13,8 +13,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration.decision
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.history import BEGUN, HistoryTable, Row
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.locks import held
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import Migration, Payload
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import working
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server, working
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import insist
 
 if TYPE_CHECKING:

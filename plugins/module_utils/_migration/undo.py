@@ -18,14 +18,13 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration.run impo
     Outcome,
     nothing_around,
     telling,
-    working,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.session import (
     REHEARSED,
     Session,
     StatementError,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server, working
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import insist
 
 

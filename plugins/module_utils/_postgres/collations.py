@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import quote
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import one_row
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import quote
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.interruption import statement
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import quote
 
 try:
     import psycopg2
@@ -225,3 +226,44 @@ def one_row(cursor: Cursor) -> tuple[Any, ...]:
     if row is None:
         raise AssertionError("a query that always gives a row gave none")
     return row
+
+
+def check_version(number: int) -> None:
+    """Raise SlipwayError for a server, by libpq's number of its version, that lacks what the engine relies on."""
+    if number < 120000:
+        raise SlipwayError(
+            f"The server is PostgreSQL {number // 10000}: Slipway needs 12 or newer, upgrade the server."
+        )
+
+
+def check_pooler(cursor: Cursor, server: Server, search_path: str) -> None:
+    """Refuse a pooler that keeps the connection's settings from the server: it mixes up the locks of sessions, too."""
+    cursor.execute("SHOW search_path")
+    if one_row(cursor)[0] != search_path:
+        raise SlipwayError(
+            f"The settings of the connection do not reach the server at {server.address}, as behind a pooler like "
+            "PgBouncer, which mixes up sessions and their locks: name the server itself in login_host and login_port."
+        )
+
+
+@contextlib.contextmanager
+def working(server: Server, schema: str, **settings: str) -> Iterator[Cursor]:
+    """An autocommit connection that works in a schema, under settings of the server, for a ``with`` block.
+
+    What PostgreSQL says against our own statements becomes a SlipwayError.
+    """
+    settings = {"search_path": quote(schema), "client_encoding": "UTF8", **settings}
+    # At the start of a connection, blanks and backslashes need a backslash.
+    escaped = {name: re.sub(r"([\\\s])", r"\\\1", value) for name, value in settings.items() if value}
+    try:
+        with connection(server, "slipway migrations", **escaped) as opened, opened.cursor() as cursor:
+            opened.autocommit = True
+            check_version(opened.server_version)
+            check_pooler(cursor, server, settings["search_path"])
+            yield cursor
+    except psycopg2.Error as error:
+        said = " ".join((error.diag.message_primary or str(error)).split())
+        raise SlipwayError(
+            f"PostgreSQL ended the run on database {server.database!r}: {said}; what was applied is in the history: "
+            "correct this and run again."
+        ) from error

@@ -14,14 +14,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import (
-    REPLAY,
-    RESTORING,
-    copies,
-    counted,
-    derived_name,
-    listed,
-)
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
     Server,
@@ -30,7 +22,14 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
     one_row,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.identity import identify
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.names import (
+    REPLAY,
+    RESTORING,
+    copies,
+    derived_name,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import insist
+from ansible_collections.slipway.deploy.plugins.module_utils._text import counted, listed
 
 try:
     import psycopg2

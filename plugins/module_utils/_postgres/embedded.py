@@ -125,18 +125,19 @@ class Cluster:
         if socket > SOCKET_PATH_LIMIT:
             raise SlipwayError(
                 f"The socket's directory {str(self.socket_dir)!r} is too long for a Unix socket "
-                f"({socket} of {SOCKET_PATH_LIMIT} bytes): set state_dir to a shorter one."
+                f"({socket} of {SOCKET_PATH_LIMIT} bytes): choose a shorter state directory."
             )
         if self.exists():
             found = (self.data / "PG_VERSION").read_text().strip()
             if found != str(self.version):
                 raise SlipwayError(
-                    f"{self.data} holds a cluster of PostgreSQL {found} but database_version is {self.version}: set "
-                    f"database_version back to {found}, take a backup, and restore it into a new environment."
+                    f"{self.data} holds a cluster of PostgreSQL {found} but {self.version} is wanted: go back to "
+                    f"{found}, take a backup, and restore it into a new environment."
                 )
         elif self.data.exists() and any(self.data.iterdir()):
             raise SlipwayError(
-                f"{self.data} is not empty and holds no cluster: move away what is in it, or set state_dir to another."
+                f"{self.data} is not empty and holds no cluster: move away what is in it, or choose another "
+                "state directory."
             )
 
     def initialise(self, password: str) -> None:
@@ -161,7 +162,7 @@ class Cluster:
         if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o022:
             raise SlipwayError(
                 f"The socket's directory {str(self.socket_dir)!r} belongs to uid {found.st_uid} or others may write to "
-                "it: remove it, or set state_dir to another."
+                "it: remove it, or choose another state directory."
             )
         (self.data / "postgresql.conf").write_text(self.configuration)
         self._run(

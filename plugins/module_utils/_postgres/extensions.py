@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import Statement, quote
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import Statement, quote
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor

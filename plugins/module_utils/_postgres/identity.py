@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._host.files import replace_file
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import one_row
 
 if TYPE_CHECKING:
@@ -44,6 +46,12 @@ def remembered(file: Path) -> dict[str, Any]:
         ) from error
 
 
+def remember(file: Path, facts: Mapping[str, str], environment: str) -> None:
+    """Write down what ``identify`` said, and whose server that is."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    replace_file(str(file), json.dumps({**facts, "environment": environment}) + "\n")
+
+
 def check_environment(file: Path, environment: str) -> str:
     """The environment that ``file`` remembers, '' where it does not say; SlipwayError when it is another one.
 
@@ -53,7 +61,7 @@ def check_environment(file: Path, environment: str) -> str:
     if found not in ("", environment):
         raise SlipwayError(
             f"{file} says that the database belongs to environment {found!r} but this inventory is {environment!r}: "
-            "nothing was changed; use the right inventory, or the right state_dir in this one."
+            "nothing was changed; use the right inventory, or the right state directory in this one."
         )
     return found
 
@@ -79,9 +87,9 @@ def check_start(file: Path, version: int, data: str, exists: bool) -> None:
     major = re.match(r"\d*", found.get("server_version", ""))
     if major and major[0] not in ("", str(version)):
         raise SlipwayError(
-            f"This environment's database lives on PostgreSQL {major[0]} but database_version is {version}: nothing "
-            f"was changed; set database_version (of a container its image) back to {major[0]}, take a backup, and "
-            "restore it into a new environment."
+            f"This environment's database lives on PostgreSQL {major[0]} but {version} is wanted: nothing was "
+            f"changed; go back to {major[0]} (of a container to its image), take a backup, and restore it into a new "
+            "environment."
         )
     if found and not exists:
         raise SlipwayError(

@@ -19,7 +19,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import F
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a playbook. ``boot``, ``namespace`` and ``started_ticks`` tell its process from any other's.
+    """One run of the controller. ``boot``, ``namespace`` and ``started_ticks`` tell its process from any other's.
 
     ``machine`` tells two controllers of the same name apart; '' where a machine has no identity. ``fence`` is the
     number under which the run is in charge of its hosts, 0 before it is.
@@ -104,7 +104,7 @@ class Ledger:
             raise SlipwayError(
                 f"{self.directory} is of {holder.application}/{holder.environment}, as its lock says, but this "
                 f"inventory is {run.application}/{run.environment}: nothing was changed; use the right inventory, or "
-                "the right state_dir in this one."
+                "the right state directory in this one."
             )
 
     def refuse_other(self, run: Run, dead: Run | None = None) -> Run | None:
@@ -194,7 +194,8 @@ class Ledger:
         if found not in ("", environment):
             raise SlipwayError(
                 f"{self.records} says that the last run here was of environment {found!r} but this inventory is "
-                f"{environment!r}: nothing was changed; use the right inventory, or the right state_dir in this one."
+                f"{environment!r}: nothing was changed; use the right inventory, or the right state directory in "
+                "this one."
             )
         return found
 

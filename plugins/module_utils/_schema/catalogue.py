@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import LARGE_OBJECT_WRITERS, literal
+from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import LARGE_OBJECT_WRITERS
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import literal
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor

@@ -6,16 +6,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.history import (
-    HistoryTable,
+from ansible_collections.slipway.deploy.plugins.module_utils._access.own_schema import (
     make_own_schema,
     read_only_for_others,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import one_row
 from ansible_collections.slipway.deploy.plugins.module_utils._schema import catalogue
 from ansible_collections.slipway.deploy.plugins.module_utils._schema.catalogue import Catalogue
@@ -80,9 +79,9 @@ def renewed(kept: Snapshot | None, before: Snapshot, after: Snapshot) -> Snapsho
     return replace(after, catalogue=result, made=kept.made | made)
 
 
-def take(cursor: Cursor, schema: str) -> Snapshot:
-    """The database as it is, with the history in ``schema``."""
-    return Snapshot(frozenset(HistoryTable(schema).read(cursor).applied), catalogue.read(cursor), _reading(cursor))
+def take(cursor: Cursor, migrations: Iterable[str]) -> Snapshot:
+    """The database as it is, in which these migrations are applied."""
+    return Snapshot(frozenset(migrations), catalogue.read(cursor), _reading(cursor))
 
 
 def _reading(cursor: Cursor) -> str:
@@ -154,14 +153,17 @@ def store(cursor: Cursor, snapshot: Snapshot) -> None:
 
 
 @contextlib.contextmanager
-def renewing(cursor: Cursor, schema: str) -> Iterator[None]:
-    """Renew what is kept by what migrations make of the schema within a ``with`` block, also when one of them fails."""
+def renewing(cursor: Cursor, applied: Callable[[], Iterable[str]]) -> Iterator[None]:
+    """Renew what is kept by what migrations make of the schema within a ``with`` block, also when one of them fails.
+
+    ``applied`` reads the names of those that are applied now.
+    """
     prepare(cursor)
-    kept, before = load(cursor), take(cursor, schema)
+    kept, before = load(cursor), take(cursor, applied())
     try:
         yield
     except Exception:
         with contextlib.suppress(psycopg2.Error):  # what failed is worth more
-            store(cursor, renewed(kept, before, take(cursor, schema)))
+            store(cursor, renewed(kept, before, take(cursor, applied())))
         raise
-    store(cursor, renewed(kept, before, take(cursor, schema)))
+    store(cursor, renewed(kept, before, take(cursor, applied())))

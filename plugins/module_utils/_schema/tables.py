@@ -18,7 +18,6 @@ from ansible_collections.slipway.deploy.plugins.module_utils._access.rights impo
     comment,
     find_former,
     of_extension,
-    quote,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
     Server,
@@ -26,6 +25,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
     connection,
     one_row,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import quote
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor

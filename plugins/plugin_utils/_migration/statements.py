@@ -7,8 +7,8 @@ import contextlib
 import re
 from typing import Any
 
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.history import quote
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.locks import PRISMA_KEY, SLIPWAY_KEY
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import quote
 
 with contextlib.suppress(ImportError):  # the reader of the files says so
     import pglast

@@ -128,8 +128,8 @@ def test_container(container: Site) -> None:
 
     for flags in (["--check"], []):
         assert (
-            f"This environment's database lives on PostgreSQL {major} but database_version is {major + 1}: nothing was "
-            f"changed; set database_version (of a container its image) back to {major}, take a backup, and restore it "
+            f"This environment's database lives on PostgreSQL {major} but {major + 1} is wanted: nothing was "
+            f"changed; go back to {major} (of a container to its image), take a backup, and restore it "
             "into a new environment."
         ) in container.run(*flags, run_version=major + 1)
     assert docker("container", "inspect", "--format", "{{.Id}} {{.State.StartedAt}}", NAME) == server

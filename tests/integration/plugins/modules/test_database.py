@@ -12,8 +12,9 @@ from pathlib import Path
 import psycopg2
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._access.login_roles import is_password
-from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import LARGE_OBJECT_WRITERS, literal, quote
+from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import LARGE_OBJECT_WRITERS
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.databases import MARK, REPLAY_LOCK
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import literal, quote
 from ansible_collections.slipway.deploy.plugins.module_utils._schema import catalogue
 from conftest import Postgres
 from support.access import PASSWORD, SCHEMA, Site, make_site

@@ -147,7 +147,7 @@ def test_directory_of_another_environment(host: Host, state: str) -> None:
     for check in (True, False):
         assert host.run(state, check=check, force=True)["msg"] == (
             f"{host.state} is of autotest/prod, as its lock says, but this inventory is autotest/test: nothing was "
-            "changed; use the right inventory, or the right state_dir in this one."
+            "changed; use the right inventory, or the right state directory in this one."
         )
     assert host.holder() == before
     (host.state / "lock.json").unlink()
@@ -155,7 +155,7 @@ def test_directory_of_another_environment(host: Host, state: str) -> None:
     for check in (True, False):
         assert host.run(state, check=check, force=True)["msg"] == (
             f"{host.state}/database.json says that the database belongs to environment 'prod' but this inventory is "
-            "'test': nothing was changed; use the right inventory, or the right state_dir in this one."
+            "'test': nothing was changed; use the right inventory, or the right state directory in this one."
         )
     assert [path.name for path in host.state.iterdir()] == ["database.json"]
 

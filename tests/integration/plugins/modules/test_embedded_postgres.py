@@ -202,7 +202,7 @@ def test_directory_by_another_name(server: Server) -> None:
         (
             {"socket_dir": "/tmp/" + "x" * 89},
             f"The socket's directory '/tmp/{'x' * 89}' is too long for a Unix socket (108 of 107 bytes): "
-            "set state_dir to a shorter one.",
+            "choose a shorter state directory.",
         ),
         (
             {"directory": "/proc/new"},
@@ -223,8 +223,8 @@ def test_another_version(server: Server) -> None:
     other = {16: 18, 18: 16}[server.version]
     for check in (True, False):
         assert server.run(check=check, version=other)["msg"] == (
-            f"{server.directory}/data holds a cluster of PostgreSQL {server.version} but database_version is {other}: "
-            f"set database_version back to {server.version}, take a backup, and restore it into a new environment."
+            f"{server.directory}/data holds a cluster of PostgreSQL {server.version} but {other} is wanted: "
+            f"go back to {server.version}, take a backup, and restore it into a new environment."
         )
     assert server.processes()
 
@@ -234,8 +234,8 @@ def test_socket_directory_that_others_may_write_to(server: Server) -> None:
     run = server.home / "run"
     run.chmod(0o777)
     assert server.run()["msg"] == (
-        f"The socket's directory '{run}' belongs to uid {os.geteuid()} or others may write to it: remove it, or set "
-        "state_dir to another."
+        f"The socket's directory '{run}' belongs to uid {os.geteuid()} or others may write to it: remove it, or "
+        "choose another state directory."
     )
     run.chmod(0o700)
 

@@ -18,7 +18,7 @@ OTHER = (
 )
 REMEMBERED = (
     "{1}/database.json says that the database belongs to environment 'prod' but this inventory is 'local': nothing was "
-    "changed; use the right inventory, or the right state_dir in this one."
+    "changed; use the right inventory, or the right state directory in this one."
 )
 UNKNOWN = (
     "Which environment database {0} belongs to is not known, since {1}/database.json does not say and the database "
@@ -102,7 +102,7 @@ def test_server_that_is_stopped(tmp_path: Path, trace: str, remembered: str | No
             "succeeded",
             "prod",
             "{0}/deployments.jsonl says that the last run here was of environment 'prod' but this inventory is "
-            "'local': nothing was changed; use the right inventory, or the right state_dir in this one.",
+            "'local': nothing was changed; use the right inventory, or the right state directory in this one.",
         ),
     ],
 )

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import quote
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import quote
 from conftest import Postgres
 from support.access import PASSWORD, Site, make_site
 

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ansible_collections.slipway.deploy.plugins.module_utils._drift.comparison import Comparison, record
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.apply import Patience
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.locks import PRISMA_KEY
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import DEFAULTS, Policy, Waiver
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import migrate, preview
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server
-from ansible_collections.slipway.deploy.plugins.module_utils._schema.drift import Comparison, record
 from conftest import Postgres
 from support.migrations import Bed
 

@@ -14,13 +14,9 @@ import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import locks
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.apply import Patience
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import (
-    check_pooler,
-    migrate,
-    preview,
-    working,
-)
-from ansible_collections.slipway.deploy.plugins.module_utils._schema.snapshot import renewing
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.proof import keeping_snapshot
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import migrate, preview
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import check_pooler, working
 from conftest import Postgres
 from support.migrations import Bed
 
@@ -394,7 +390,7 @@ def test_where_the_snapshot_can_not_be_kept_nothing_is_applied(bed: Bed) -> None
     with pytest.raises(
         SlipwayError, match=r"may not keep the schema in slipway\.schema_snapshot \(permission denied for"
     ):
-        migrate(bed.server, bed.files(), bed.patience, renewing)
+        migrate(bed.server, bed.files(), bed.patience, keeping_snapshot)
     assert bed.tables() == []
 
 

@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import Roles, add_stamp, literal, quote
+from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import Roles, add_stamp
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import literal, quote
 from ansible_collections.slipway.deploy.plugins.module_utils._schema import snapshot, tables
 from ansible_collections.slipway.deploy.plugins.module_utils._schema.tables import Rights
 from conftest import Postgres

@@ -7,8 +7,9 @@ from typing import Any
 
 import pglast
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import check_stamp, literal, quote
+from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import check_stamp
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import literal, quote
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -8,20 +8,13 @@ import json
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import (
-    AGAIN,
-    SCRATCH,
     Manifest,
     Reading,
     SequenceValue,
     age,
     backup_name,
     choose,
-    copies,
-    counted,
-    derived_name,
-    human,
     kind_differences,
-    listed,
     normalise,
     object_differences,
     otherwise,
@@ -32,6 +25,8 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest im
     superfluous,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.names import AGAIN, SCRATCH, copies, derived_name
+from ansible_collections.slipway.deploy.plugins.module_utils._text import counted, human, listed
 from hypothesis import given
 from hypothesis import strategies as st
 

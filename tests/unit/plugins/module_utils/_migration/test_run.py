@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import check_version
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import check_version
 
 
 def test_an_old_server_is_refused() -> None:

@@ -56,7 +56,7 @@ def test_socket_path(tmp_path: Path) -> None:
     long = Path(f"{longest}x")
     assert refused(cluster(tmp_path, socket_dir=long)) == (
         f"The socket's directory '{long}' is too long for a Unix socket (108 of 107 bytes): "
-        "set state_dir to a shorter one."
+        "choose a shorter state directory."
     )
 
 
@@ -67,7 +67,7 @@ def test_data_of_another_version(tmp_path: Path) -> None:
     (data / "PG_VERSION").write_text("16\n")
     cluster(tmp_path).check()
     assert refused(cluster(tmp_path, version=18)) == (
-        f"{data} holds a cluster of PostgreSQL 16 but database_version is 18: set database_version back to 16, take a "
+        f"{data} holds a cluster of PostgreSQL 16 but 18 is wanted: go back to 16, take a "
         "backup, and restore it into a new environment."
     )
 
@@ -77,7 +77,7 @@ def test_data_that_is_no_cluster(tmp_path: Path) -> None:
     data.mkdir()
     (data / "photo.jpg").touch()
     assert refused(cluster(tmp_path)) == (
-        f"{data} is not empty and holds no cluster: move away what is in it, or set state_dir to another."
+        f"{data} is not empty and holds no cluster: move away what is in it, or choose another state directory."
     )
 
 

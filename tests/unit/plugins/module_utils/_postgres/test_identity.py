@@ -48,8 +48,8 @@ def test_another_major_version(file: Path, exists: bool) -> None:
     """Also where the data of the new version is missing, which is the usual case."""
     file.write_text('{"server_version": "17.4", "system_identifier": "1"}')
     assert refused(file, 15, exists) == (
-        "This environment's database lives on PostgreSQL 17 but database_version is 15: nothing was changed; set "
-        "database_version (of a container its image) back to 17, take a backup, and restore it into a new environment."
+        "This environment's database lives on PostgreSQL 17 but 15 is wanted: nothing was changed; go "
+        "back to 17 (of a container to its image), take a backup, and restore it into a new environment."
     )
 
 
@@ -88,5 +88,5 @@ def test_environment(file: Path) -> None:
             check(file, "test")
         assert str(caught.value) == (
             f"{file} says that the database belongs to environment 'prod' but this inventory is 'test': nothing was "
-            "changed; use the right inventory, or the right state_dir in this one."
+            "changed; use the right inventory, or the right state directory in this one."
         )

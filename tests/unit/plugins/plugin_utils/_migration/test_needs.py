@@ -31,7 +31,7 @@ def test_needs(sql: str, expected: list[str]) -> None:
     assert [each.what for each in parse(sql.encode(), "f").needs] == expected
 
 
-LACKS = "which embedded PostgreSQL lacks (it has plpgsql and vector, and no ICU): deploy to an environment with "
+LACKS = "which embedded PostgreSQL lacks (it has plpgsql and vector, and no ICU): deploy to an environment "
 
 
 def test_an_embedded_server_that_lacks_something(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.slipway.deploy.plugins.module_utils._drift.comparison import compare
 from ansible_collections.slipway.deploy.plugins.module_utils._schema.catalogue import Catalogue, without_environment
-from ansible_collections.slipway.deploy.plugins.module_utils._schema.drift import compare
 
 DIFFERENCES = [
     ({}, {}, []),

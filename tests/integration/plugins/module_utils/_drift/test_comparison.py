@@ -14,16 +14,16 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._schema import catalogue
-from ansible_collections.slipway.deploy.plugins.module_utils._schema.catalogue import Catalogue
-from ansible_collections.slipway.deploy.plugins.module_utils._schema.drift import (
+from ansible_collections.slipway.deploy.plugins.module_utils._drift.comparison import (
     Comparison,
     by_replay,
     by_snapshot,
     compare,
     record,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._schema import catalogue
+from ansible_collections.slipway.deploy.plugins.module_utils._schema.catalogue import Catalogue
 from conftest import Postgres
 from psycopg2.extensions import cursor as Cursor
 from support.migration_faults import COUNTER, history

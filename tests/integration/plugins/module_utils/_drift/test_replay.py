@@ -7,15 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import Outcome, migrate
-from ansible_collections.slipway.deploy.plugins.module_utils._schema.drift import (
+from ansible_collections.slipway.deploy.plugins.module_utils._drift.comparison import (
     Comparison,
     by_replay,
     by_snapshot,
     record,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._schema.snapshot import renewing
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.proof import keeping_snapshot
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import Outcome, migrate
 from conftest import Postgres
 from support.migrations import Bed
 
@@ -43,7 +43,7 @@ def administrator(bed: Bed) -> Comparison:
 
 
 def recorded(bed: Bed) -> Outcome:
-    return migrate(bed.server, bed.files(), bed.patience, renewing)
+    return migrate(bed.server, bed.files(), bed.patience, keeping_snapshot)
 
 
 def drift(bed: Bed, against: str) -> list[str]:

@@ -7,12 +7,18 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from ansible_collections.slipway.deploy.plugins.module_utils._drift.replay import replayed
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import Files, working
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import LOGIN_SPEC, Server, one_row
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.history import applied
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import Files
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
+    LOGIN_SPEC,
+    Server,
+    one_row,
+    working,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._schema import catalogue
 from ansible_collections.slipway.deploy.plugins.module_utils._schema.catalogue import Catalogue
-from ansible_collections.slipway.deploy.plugins.module_utils._schema.replay import replayed
 from ansible_collections.slipway.deploy.plugins.module_utils._schema.snapshot import load, store, take
 
 
@@ -92,7 +98,7 @@ def by_replay(server: Server, files: Files, creator: Server | None = None) -> li
         expected = replayed(cursor, server, creator or server, files, plan)
         cursor.execute("SELECT current_user::regrole::text")
         owner = one_row(cursor)[0]
-        kept, now = load(cursor), take(cursor, files.schema)
+        kept, now = load(cursor), take(cursor, applied(cursor, files.schema))
     found = compare(expected, catalogue.without_environment(now.catalogue, owner))
     if kept is None or not kept.comparable(now):
         return found
@@ -103,7 +109,7 @@ def by_replay(server: Server, files: Files, creator: Server | None = None) -> li
 def by_snapshot(server: Server, schema: str) -> list[Difference]:
     """Compare with what was recorded. Raises SlipwayError where nothing was, or migrations were applied since."""
     with working(server, schema, default_transaction_read_only="on") as cursor:
-        kept, now = load(cursor), take(cursor, schema)
+        kept, now = load(cursor), take(cursor, applied(cursor, schema))
     if kept is None:
         raise SlipwayError("No snapshot of the schema was recorded yet: record one (state: recorded), then compare.")
     if not kept.comparable(now):
@@ -123,7 +129,7 @@ def by_snapshot(server: Server, schema: str) -> list[Difference]:
 def record(server: Server, schema: str, check: bool) -> bool:
     """Keep the schema as it is now, unless that is what is kept already; return whether there is a change."""
     with working(server, schema) as cursor:
-        kept, now = load(cursor), take(cursor, schema)
+        kept, now = load(cursor), take(cursor, applied(cursor, schema))
         now = replace(now, made=kept.made if kept and kept.comparable(now) else now.made)
         if kept != now and not check:
             store(cursor, now)

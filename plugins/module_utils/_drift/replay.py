@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import REPLAY, derived_name
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.apply import Patience
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.locks import acquire
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import Payload, Script
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.plan import Plan
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import DEFAULTS, Policy
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import Files, migrate, working
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import Files, migrate
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server, one_row
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server, one_row, working
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.names import REPLAY, derived_name
 from ansible_collections.slipway.deploy.plugins.module_utils._schema import catalogue
 from ansible_collections.slipway.deploy.plugins.module_utils._schema.catalogue import Catalogue
 

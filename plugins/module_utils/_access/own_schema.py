@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Slipway's own schema in the application's database, which nobody but its owner writes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
+
+
+def read_only_for_others(cursor: Cursor, table: str) -> None:
+    """Take every right but reading on a new table from all but its owner: default privileges may have given more."""
+    cursor.execute(
+        """
+        SELECT CASE WHEN grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END,
+               string_agg(privilege_type, ', ')
+          FROM pg_class, aclexplode(relacl)
+         WHERE oid = %s::regclass AND grantee <> relowner AND privilege_type <> 'SELECT'
+         GROUP BY grantee
+        """,
+        (table,),
+    )
+    for grantee, privileges in cursor.fetchall():
+        cursor.execute(f"REVOKE {privileges} ON {table} FROM {grantee}")
+
+
+def make_own_schema(cursor: Cursor) -> None:
+    """Create Slipway's schema where it is missing, closed to all but its owner, whatever default privileges say."""
+    cursor.execute("SELECT FROM pg_namespace WHERE nspname = 'slipway'")
+    if cursor.rowcount:
+        return
+    cursor.execute("CREATE SCHEMA slipway")
+    cursor.execute(
+        """
+        SELECT DISTINCT CASE WHEN grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END
+          FROM pg_namespace, aclexplode(nspacl) WHERE nspname = 'slipway' AND grantee <> nspowner
+        """
+    )
+    for (grantee,) in cursor.fetchall():
+        cursor.execute(f"REVOKE ALL ON SCHEMA slipway FROM {grantee}")
