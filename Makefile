@@ -7,10 +7,12 @@ PYTHON ?= $(firstword $(shell for p in python3 python3.13 python3.12 python3.11;
 	$$p -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11)' 2>/dev/null && command -v $$p; done) none)
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-compile
-# What is imported at every run; the rest of the packages compile when they are first used, if ever.
-COMPILED := ansible jinja2 markupsafe yaml cryptography psycopg2 pglast fastapi starlette pydantic sqlalchemy psycopg \
-	uvicorn requests urllib3 ansible_collections/community/docker ansible_collections/community/postgresql
+SETUP := tools/setup_environment.py
+define setup_environment
+@if [ "$(PYTHON)" = none ]; then \
+	echo "Slipway needs Python 3.11 or newer with its venv module: install them (Debian: python3 python3-venv)." >&2; exit 1; fi
+@$(PYTHON) $(SETUP) $(1)
+endef
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -21,20 +23,15 @@ help: ## List the commands
 .PHONY: setup
 setup: $(VENV)/deploy.stamp ## Make the project's Python environment
 
-$(VENV)/deploy.stamp: requirements.txt
-	@if [ "$(PYTHON)" = none ]; then \
-		echo "Slipway needs Python 3.11 or newer with its venv module: install them (Debian: python3 python3-venv)." >&2; exit 1; fi
-	@echo "Installing what a deploy needs into $(VENV) (once; a minute or two) ..."
-	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
-	@$(PIP) -r requirements.txt
-	@cd $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') && \
-		"$(CURDIR)/$(BIN)/python" -m compileall -q -j 0 $(COMPILED)
+# What the tests need has all that a deploy needs; what a deploy needs has nothing for the tests.
+$(VENV)/deploy.stamp: requirements.txt requirements-setup.txt $(SETUP)
+	$(call setup_environment,requirements.txt)
+	@rm -f $(VENV)/test.stamp
 	@touch $@
 
-$(VENV)/test.stamp: requirements-dev.txt $(VENV)/deploy.stamp
-	@echo "Installing what the tests need into $(VENV) (once) ..."
-	@$(PIP) -r requirements-dev.txt
-	@touch $@
+$(VENV)/test.stamp: requirements-dev.txt requirements-setup.txt $(SETUP)
+	$(call setup_environment,requirements-dev.txt)
+	@touch $(VENV)/deploy.stamp $@
 
 .PHONY: deploy
 deploy: setup ## Deploy to ENV (local, test, prod); ARGS are passed on
@@ -71,11 +68,8 @@ soak: $(VENV)/test.stamp ## Inject 1,000 faults into migrations, 100 into restor
 	@SLIPWAY_KILLED=100 pytest -q tests/integration/roles/test_deployment.py -k any_moment
 
 .PHONY: lock
-lock: $(VENV)/test.stamp ## Pin the requirements anew from the .in files
-	@$(BIN)/python -m pip install --quiet uv
-	@for name in requirements app/backend/requirements requirements-dev; do \
-		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-			$$name.in --output-file $$name.txt || exit 1; done
+lock: ## Pin the requirements anew from the .in files; ARGS=--upgrade takes the newest versions
+	$(call setup_environment,--lock $(ARGS))
 
 .PHONY: docs
 docs: setup ## Make docs/variables.md from the wiring, and the lists of variables in the roles' READMEs
