@@ -105,3 +105,12 @@ def test_every_sentence_that_troubleshooting_quotes_is_said() -> None:
     for each in quoted:
         for part in each.split("…"):
             assert re.sub(r"\W+", " ", part).strip() in said, each
+
+
+def test_the_picture_of_the_core_is_the_core() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    rooms = {room for row in re.findall(r"^\| (`_.+?) \|", text, re.MULTILINE) for room in re.findall(r"`(\w+)`", row)}
+    assert rooms == {path.stem for path in (ROOT / "plugins/module_utils").glob("_*") if path.stem != "__pycache__"}
+    files = [str(path) for path in ROOT.glob("plugins/**/*.py")]
+    for name in re.findall(r"`([\w/]+\.py)`", text):
+        assert any(file.endswith(f"/{name}") for file in files), name
