@@ -1,54 +1,158 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an operator sees of a run: a failure is the sentence that explains it, not the result that holds it."""
+"""What an operator sees of a run: a line a phase, and a failure as the sentence that explains it."""
 
 from __future__ import annotations
 
-import copy
-import textwrap
-from collections.abc import Mapping
+import atexit
+import contextlib
+import functools
+import io
+import os
+import re
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ansible import constants as C
+from ansible import context
 from ansible.executor.stats import AggregateStats
 from ansible.executor.task_result import CallbackTaskResult
 from ansible.plugins.callback.default import CallbackModule as Default
+from ansible.utils.color import ANSIBLE_COLOR
+from ansible_collections.slipway.deploy.plugins.plugin_utils._story.layout import (
+    NARROW,
+    WIDE,
+    Code,
+    Item,
+    Line,
+    paragraph,
+    plain,
+)
+from ansible_collections.slipway.deploy.plugins.plugin_utils._story.telling import Event, Story, recap, short
+
+try:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.spinner import Spinner
+    from rich.syntax import Syntax
+    from rich.text import Text
+except ImportError:  # the collection is installed where rich is not: the same words, without colours and motion
+    HAS_RICH = False
+else:
+    HAS_RICH = True
 
 DOCUMENTATION = r"""
 name: story
 type: stdout
-short_description: Ansible's own output, but a failure is the sentence that explains it
+short_description: A run as a story, a line a phase, and a failure as the sentence that explains it
 version_added: 0.1.0
 author: The Slipway contributors
 description:
-  - A task that fails shows its host, its name and its message, with the message's own lines, and nothing else of its
-    result.
+  - A play is a phase, called by what its name has before the colon. It is told in one line, with its outcome, seconds,
+    and what the results of its tasks say that matters. Below stand the C(actions) of what was changed, warnings, and
+    what tasks have to say that are there to say something, such as M(ansible.builtin.debug).
+  - A task that fails shows its name and its message, with the message's own lines, and nothing else of its result.
   - A task with the variable C(slipway_answer) is the answer to what the playbook was asked. Where that is no, the run
     ends with the exit status of a failure, for a script to see, and shows none.
+  - On a terminal the running task is shown with its seconds, and text is wrapped at the terminal's width. Elsewhere
+    there is no motion, and no line is wrapped.
   - With C(-v) the output is that of P(ansible.builtin.default#callback).
 extends_documentation_fragment:
   - default_callback
   - result_format_callback
 requirements:
   - set as C(stdout_callback) in the configuration
+  - rich, for colours and for the running task
 """
 
 ANSWER = "slipway_answer"
-HIDDEN = "What it said is hidden, since it may hold secrets."
-UNEXPLAINED = "It gave no reason: run again with -v to see all that it said."
+BOOKKEEPING = frozenset(
+    f"{prefix}{name}"
+    for prefix in ("", "ansible.builtin.", "ansible.legacy.")
+    for name in (
+        "set_fact", "assert", "debug", "fail", "pause", "meta", "include_role", "import_role", "include_tasks",
+        "import_tasks", "include_vars", "validate_argument_spec",
+    )
+)  # fmt: skip
+PAUSE = frozenset(name for name in BOOKKEEPING if name.endswith("pause"))
+TICK = 0.25  # seconds between two pictures of the running task
+_ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def sentences(result: Mapping[str, Any]) -> str:
-    """What a failed task's result says to a person."""
-    if result.get("censored"):
-        return HIDDEN
-    said = [result.get("msg")]
-    if "rc" in result:  # a command, whose message is but its exit status
-        said.append(result.get("stderr") or result.get("stdout"))
-    return "\n".join(str(text).strip() for text in said if text) or UNEXPLAINED
+def told(method: Callable[..., None]) -> Callable[..., None]:
+    """Tell an event as a story; with -v, or where that can't be done, as Ansible itself does."""
+
+    @functools.wraps(method)
+    def tell(self: CallbackModule, *arguments: Any, **options: Any) -> None:
+        own = getattr(super(CallbackModule, self), method.__name__)
+        if self._display.verbosity:
+            own(*arguments, **options)
+            return
+        try:
+            method(self, *arguments, **options)
+        except Exception as error:  # a run must not break because of what is said about it
+            self.live.stop()
+            self._display.warning(f"The callback slipway.deploy.story failed: {type(error).__name__}: {error}")
+            own(*arguments, **options)
+
+    return tell
+
+
+class Running:
+    """The last line of a terminal, which shows what runs; nothing where there is no terminal."""
+
+    def __init__(self, line: Callable[[], str], lock: Any) -> None:
+        self._line, self._lock = line, lock
+        self._live: Any = None
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __rich__(self) -> Any:
+        self._spinner.update(text=Text(self._line(), style="dim", no_wrap=True, overflow="ellipsis"))
+        return self._spinner
+
+    def start(self) -> None:
+        if self._live is not None:
+            return
+        console = Console(
+            color_system="standard" if ANSIBLE_COLOR else None, no_color=not ANSIBLE_COLOR, highlight=False
+        )
+        unicode = console.encoding.startswith("utf")
+        self._spinner = Spinner("dots" if unicode else "line", style="dim")
+        self._live = Live(
+            self,
+            console=console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stderr=sys.stderr.isatty(),
+        )
+        self._live.start(refresh=True)
+        console.show_cursor(True)  # whatever ends the run
+        self._ended.clear()
+        self._thread = threading.Thread(target=self._tick, daemon=True)
+        self._thread.start()
+
+    def _tick(self) -> None:
+        """Draw it anew. Ansible forks under the lock of its display: no child is made halfway through a picture."""
+        while not self._ended.wait(TICK):
+            with self._lock, contextlib.suppress(Exception):
+                if self._live is not None and not self._ended.is_set():
+                    self._live.refresh()
+
+    def stop(self) -> None:
+        with self._lock:
+            live, self._live = self._live, None
+            self._ended.set()
+            if live is not None:
+                with contextlib.suppress(Exception):
+                    live.stop()
 
 
 class CallbackModule(Default):
-    """The default callback, with failures told in words."""
+    """The default callback, told as a story."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "stdout"
@@ -57,43 +161,201 @@ class CallbackModule(Default):
     def __init__(self) -> None:
         super().__init__()
         self.answered: list[str] = []  # hosts
+        self.terminal = sys.stdout.isatty()
+        columns = shutil.get_terminal_size().columns
+        self.story = Story(min(max(columns, NARROW), WIDE) if self.terminal else None)
+        self.live = Running(self.status, getattr(self._display, "_lock", contextlib.nullcontext()))
+        self.moving = False
 
-    def tell(self, kind: str, result: CallbackTaskResult, about: str = "", color: str = C.COLOR_ERROR) -> None:
-        """One line with the host and the task, then the message."""
-        if self._last_task_banner != result.task._uuid:
-            self._print_task_banner(result.task)
-        self._handle_warnings(result.result)
-        text = textwrap.indent(sentences(result.result), "    ")
-        head = f"{kind}: [{self.host_label(result)}] => {result.task.get_name().strip()}{about}"
-        aside = color == C.COLOR_ERROR and self.get_option("display_failed_stderr")
-        self._display.display(f"{head}\n{text}", color=color, stderr=aside)
+    # Showing it
 
+    def status(self) -> str:
+        """What runs now, in one line."""
+        return self.story.running(time.monotonic(), shutil.get_terminal_size().columns - 4)  # beside the spinner
+
+    def show(self, items: Iterable[Item], stderr: bool = False) -> None:
+        for item in items:
+            text, coloured = self.code(item) if isinstance(item, Code) else self.line(item)
+            self._display.display(coloured, screen_only=True, stderr=stderr)
+            self._display.display(text, log_only=True)
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+
+    def line(self, line: Line) -> tuple[str, str]:
+        """A line as text, and as it is shown."""
+        text = plain(line)
+        return text, rendered(Text.assemble(*line)) if HAS_RICH and ANSIBLE_COLOR else text
+
+    def code(self, code: Code) -> tuple[str, str]:
+        heading = f"--- {code.file}"
+        text = f"{heading}\n{code.text.rstrip()}"
+        if not (HAS_RICH and ANSIBLE_COLOR):
+            return text, text
+        syntax = Syntax("", "sql", theme="ansi_dark", background_color="default")
+        return text, rendered(Text(f"{heading}\n", "bold")) + rendered(syntax.highlight(code.text.rstrip()))
+
+    # What happens
+
+    @told
+    def v2_playbook_on_start(self, playbook: Any) -> None:
+        self.story.check = bool(context.CLIARGS.get("check"))
+        self.moving = self.terminal and HAS_RICH and not context.CLIARGS.get("step")
+        atexit.register(self.leave)
+
+    @told
+    def v2_playbook_on_play_start(self, play: Any) -> None:
+        self._play = play
+        self.show(self.story.begin(play.get_name(), time.monotonic()))
+
+    @told
+    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
+        self._task_start(task, "TASK")
+
+    @told
+    def v2_playbook_on_handler_task_start(self, task: Any) -> None:
+        self._task_start(task, "RUNNING HANDLER")
+
+    def _task_start(self, task: Any, prefix: str | None = None) -> None:
+        if self._display.verbosity:
+            super()._task_start(task, prefix)
+            return
+        if task.action not in BOOKKEEPING:
+            self.story.task = short(task.get_name())
+        if task.action in PAUSE:  # it asks, and the answer is typed where the line was
+            self.live.stop()
+        elif self.moving:
+            self.live.start()
+
+    def event(self, result: CallbackTaskResult, item: bool = False) -> Event:
+        host = result.host
+        return Event(
+            host="" if getattr(host, "implicit", False) else host.get_name(),
+            task=short(result.task.get_name()),
+            result=result.result,
+            work=result.task.action not in BOOKKEEPING,
+            says=self._run_is_verbose(result),
+            item=f"item={self._get_item_label(result.result)}" if item else "",
+        )
+
+    def warn(self, result: CallbackTaskResult) -> None:
+        for warning in result.result.pop("warnings", None) or []:
+            self.story.warn(self.event(result).host, str(warning))
+        self._handle_warnings(result.result)  # deprecations
+
+    @told
+    def v2_runner_on_ok(self, result: CallbackTaskResult) -> None:
+        self.warn(result)
+        self.story.done(self.event(result))
+
+    @told
+    def v2_runner_on_skipped(self, result: CallbackTaskResult) -> None:
+        self.warn(result)
+        self.story.skipped(self.event(result))
+
+    @told
     def v2_runner_on_failed(self, result: CallbackTaskResult, ignore_errors: bool = False) -> None:
-        if self._display.verbosity:
-            super().v2_runner_on_failed(result, ignore_errors)
-        elif ANSWER in result.task.vars:
+        self.warn(result)
+        if ANSWER in result.task.vars:
             self.answered.append(result.host.get_name())
-            self.tell("answer", result, color=C.COLOR_CHANGED)
+            self.show(self.story.answer(self.event(result)))
         elif not (result.task.loop and "results" in result.result):  # of a loop each item has told its own
-            self.tell("failed", result)
-            if ignore_errors:
-                self._display.display("...ignoring", color=C.COLOR_SKIP)
+            self.failed(self.event(result), ignored=ignore_errors)
 
-    def v2_runner_item_on_failed(self, result: CallbackTaskResult) -> None:
-        if self._display.verbosity:
-            super().v2_runner_item_on_failed(result)
-        else:
-            self.tell("failed", result, f" (item={self._get_item_label(result.result)})")
+    def failed(self, event: Event, kind: str = "FAILED", ignored: bool = False) -> None:
+        aside = bool(self.get_option("display_failed_stderr"))
+        self.show(self.story.fail(event, time.monotonic(), kind, ignored), stderr=aside)
 
+    @told
     def v2_runner_on_unreachable(self, result: CallbackTaskResult) -> None:
-        if self._display.verbosity:
-            super().v2_runner_on_unreachable(result)
-        else:
-            self.tell("unreachable", result)
+        self.warn(result)
+        self.failed(self.event(result), "UNREACHABLE", bool(result.task.ignore_unreachable))
 
+    @told
+    def v2_runner_item_on_ok(self, result: CallbackTaskResult) -> None:
+        self.warn(result)
+
+    @told
+    def v2_runner_item_on_skipped(self, result: CallbackTaskResult) -> None:
+        self.warn(result)
+
+    @told
+    def v2_runner_item_on_failed(self, result: CallbackTaskResult) -> None:
+        self.warn(result)
+        self.failed(self.event(result, item=True), ignored=bool(result.task.ignore_errors))
+
+    @told
+    def v2_on_file_diff(self, result: CallbackTaskResult) -> None:
+        looped = result.task.loop and "results" in result.result
+        for each in result.result["results"] if looped else [result.result]:
+            if not each.get("changed") or not each.get("diff"):
+                continue
+            for diff in each["diff"] if isinstance(each["diff"], list) else [each["diff"]]:
+                file = str(diff.get("after_header", ""))
+                if self.terminal and file.endswith(".sql") and not diff.get("before"):
+                    self.story.differ(Code(file, str(diff["after"])))
+                else:
+                    self.story.differ(_ESCAPE.sub("", self._get_diff(diff)))
+
+    @told
+    def v2_playbook_on_include(self, included_file: Any) -> None:
+        pass
+
+    @told
+    def v2_runner_retry(self, result: CallbackTaskResult) -> None:
+        pass
+
+    @told
+    def v2_runner_on_async_poll(self, result: CallbackTaskResult) -> None:
+        pass
+
+    @told
+    def v2_runner_on_async_ok(self, result: CallbackTaskResult) -> None:
+        pass
+
+    @told
+    def v2_playbook_on_no_hosts_remaining(self) -> None:
+        pass
+
+    @told
+    def v2_playbook_on_no_hosts_matched(self) -> None:
+        pass
+
+    @told
     def v2_playbook_on_stats(self, stats: AggregateStats) -> None:
-        shown = copy.deepcopy(stats)  # other callbacks have their own idea of it
-        for host in self.answered:
-            shown.decrement("failures", host)
-            shown.increment("ok", host)
-        super().v2_playbook_on_stats(shown)
+        self.live.stop()
+        self.show(self.story.close(time.monotonic()))
+        if self.story.failed:
+            self.show(paragraph(again(), "", self.story.width))
+        for host in sorted(stats.processed):
+            counts = stats.summarize(host)
+            unharmed = not any(counts[name] for name in ("changed", "failures", "unreachable"))
+            if host == "localhost" and unharmed and len(stats.processed) > 1:
+                continue  # which only looked whether there are hosts
+            noes = self.answered.count(host)
+            counts.update(ok=counts["ok"] + noes, failures=counts["failures"] - noes)
+            self.show([recap(host, counts)])
+
+    def leave(self) -> None:
+        """However the run ends, the terminal is as it was, and what was seen is told."""
+        self.live.stop()
+        with contextlib.suppress(Exception):
+            self.show(self.story.close(time.monotonic(), interrupted=True))
+
+
+def rendered(text: Any) -> str:
+    """A text with the codes of its colours."""
+    console = Console(
+        file=io.StringIO(), force_terminal=True, color_system="standard", no_color=False, width=10_000, soft_wrap=True
+    )
+    with console.capture() as capture:
+        console.print(text, end="")
+    return capture.get()
+
+
+def again() -> str:
+    """How to run what was run once more; without the variables, which may be secrets."""
+    words = ["ansible-playbook", *context.CLIARGS.get("args", ())]
+    for inventory in map(str, context.CLIARGS.get("inventory") or ()):
+        if inventory not in map(str, C.DEFAULT_HOST_LIST):
+            words += ["-i", min(inventory, os.path.relpath(inventory), key=len)]
+    return f"Once that is put right: {' '.join(words)}  (-v shows all that Ansible says)"

@@ -36,7 +36,7 @@ TABLES = {
 def test_the_first_deploy_leaves_a_running_application(deployed: Deployed) -> None:
     output = deployed.first.succeeded().output
 
-    assert f"address    {deployed.url}'" in output
+    assert f"address    {deployed.url}\n" in output
     assert "<title>autotest</title>" in deployed.get("/")
     assert deployed.json("/readyz")["migration"] == EIGHT[-1]
     teams = deployed.json("/api/v1/teams")
@@ -115,7 +115,7 @@ def test_status_names_what_is_pending(deployed: Deployed, ninth: str) -> None:
     assert outcome.messages == [f"autotest-local is not up to date: pending: {ninth}."]
     # For a script it is a failure, for a person an answer.
     assert (outcome.code, outcome.recap["failed"]) == (2, 0)
-    assert not re.search(r"^(failed|fatal):|\[ERROR\]", outcome.output, re.MULTILINE)
+    assert not re.search(r"FAILED|STOPPED|^(failed|fatal):|\[ERROR\]", outcome.output, re.MULTILINE)
 
 
 def test_a_check_shows_the_sql_and_changes_nothing(deployed: Deployed, ninth: str) -> None:

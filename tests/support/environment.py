@@ -29,8 +29,12 @@ PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 DATABASE = "autotest"
 LONGEST_RUN = 240  # seconds; many times what a run takes
 
-FAILURE = re.compile(r"^(?:failed|answer): \[[^\]]+\] => \S.*\n((?:    .*\n|\n)+)", re.MULTILINE)
-RECAP = re.compile(r"^(\w+) +: (ok=.*)$", re.MULTILINE)
+# As the callback slipway.deploy.story tells it: a failure below its head, and what is told beside a label.
+FAILURE = re.compile(
+    r"^\S.*  FAILED\b.*\n(?P<below>(?:    .*\n|\n)+)|^(?:STOPPED|[A-Z]+ +no:) +(?P<beside>.*\n(?: {17}.*\n)*)",
+    re.MULTILINE,
+)
+RECAP = re.compile(r"^(\S+): (ok=.*)$", re.MULTILINE)
 # What a running server or application writes at any time, whoever looks.
 LIVELY = re.compile(r"^(postgres/data/|run/|postgres/server\.log$|backend/log)")
 
@@ -53,11 +57,14 @@ class Outcome:
     @cached_property
     def messages(self) -> list[str]:
         """The `msg` of each failed task, and of each answer that is no, in order."""
-        return [textwrap.dedent(block).strip() for block in FAILURE.findall(self.output)]
+        return [
+            textwrap.dedent(found["below"] or " " * 17 + found["beside"]).strip()
+            for found in FAILURE.finditer(self.output)
+        ]
 
     @cached_property
     def recap(self) -> dict[str, int]:
-        """The PLAY RECAP, summed over the hosts."""
+        """The counts at the end, summed over the hosts."""
         totals: dict[str, int] = {}
         for _host, counts in RECAP.findall(self.output):
             for name, count in (pair.split("=") for pair in counts.split()):

@@ -1,14 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a failing run prints, word for word."""
+"""What a run prints, word for word."""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
+import re
+import select
+import signal
+import struct
 import subprocess
 import sys
+import termios
+import time
 from pathlib import Path
 
 import pytest
+from ansible.plugins.callback.default import CallbackModule as Default
+from ansible_collections.slipway.deploy.plugins.callback.story import CallbackModule
 
 pytestmark = pytest.mark.once
 ROOT = Path(__file__).parents[4]
@@ -49,26 +59,24 @@ PLAYBOOK = """\
       changed_when: true
 """
 EXPECTED = """\
-failed: [localhost] => A sentence of two lines
+Fail in every way  FAILED, ignored: A sentence of two lines
     The first line:
       2 | the second, with its blanks
-...ignoring
-failed: [localhost] => An assertion
+Fail in every way  FAILED, ignored: An assertion
     It does not hold.
-...ignoring
-failed: [localhost] => A module
+Fail in every way  FAILED, ignored: A module
     Port 0 does not exist: set a port from 1 to 65535.
-...ignoring
-failed: [localhost] => A loop (item=one)
+Fail in every way  FAILED, ignored: A loop (item=one)
     No one.
-failed: [localhost] => A loop (item=two)
+Fail in every way  FAILED, ignored: A loop (item=two)
     No two.
-failed: [localhost] => A secret
+Fail in every way  FAILED, ignored: A secret
     What it said is hidden, since it may hold secrets.
-...ignoring
-failed: [localhost] => A command
+Fail in every way  FAILED: A command
     non-zero return code
     words
+Once that is put right: ansible-playbook PLAY -i localhost,  (-v shows all that Ansible says)
+localhost: ok=5 changed=0 failed=1 ignored=5
 """
 
 
@@ -90,48 +98,189 @@ ASKING = """\
 """
 
 
-def play(home: Path, *flags: str, playbook: str = PLAYBOOK, code: int = 2) -> str:
+WELL = """\
+- name: "(1/3) LOOK: at a host"
+  hosts: localhost
+  gather_facts: false
+  tasks:
+    - name: Look | Read something
+      ansible.builtin.command: "true"
+      changed_when: false
+- name: "(2/3) WRITE: what is to be written"
+  hosts: localhost
+  gather_facts: false
+  tasks:
+    - name: Write | Write something
+      ansible.builtin.copy:
+        content: words
+        dest: "{{ playbook_dir }}/written"
+        mode: "0600"
+    - name: Write | Say what is to be known
+      ansible.builtin.debug:
+        msg: Mind it.
+    - name: Write | Say nothing
+      ansible.builtin.debug:
+        msg: hunter2
+      no_log: true
+- name: "(3/3) REST: nothing is due"
+  hosts: localhost
+  gather_facts: false
+  tasks:
+    - name: Do nothing
+      ansible.builtin.command: "false"
+      when: false
+"""
+STORY = """\
+(1/3) LOOK       done
+(2/3) WRITE      changed
+    Write something.
+    Mind it.
+(3/3) REST       nothing to do
+localhost: ok=4 changed=1 failed=0
+"""
+WAITING = """\
+- name: "(1/2) WAIT: for long"
+  hosts: localhost
+  gather_facts: false
+  tasks:
+    - name: Wait | Sleep
+      ansible.builtin.command: sleep {{ seconds }}
+      changed_when: false
+"""
+SECONDS = re.compile(r" +\d+\.\d s$", re.MULTILINE)
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
+
+
+def command(home: Path, *flags: str, playbook: str) -> list[str]:
     (home / "play.yml").write_text(playbook)
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    python = f"ansible_python_interpreter={sys.executable}"
+    return [program, "-i", "localhost,", "-c", "local", "-e", python, *flags, str(home / "play.yml")]
+
+
+def surroundings(home: Path, **more: str) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "HOME": str(home), "LC_ALL": "C.UTF-8", **more}
+
+
+def play(home: Path, *flags: str, playbook: str = PLAYBOOK, code: int = 2, **environ: str) -> str:
     done = subprocess.run(
-        [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", "-c", "local",
-         "-e", f"ansible_python_interpreter={sys.executable}", *flags, str(home / "play.yml")],
-        cwd=ROOT, env={"PATH": os.environ["PATH"], "HOME": str(home), "ANSIBLE_NOCOLOR": "1"},
+        command(home, *flags, playbook=playbook), cwd=ROOT,
+        env=surroundings(home, **({"ANSIBLE_NOCOLOR": "1"} | environ)),
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == code, done.stdout
     return done.stdout
 
 
+def words(home: Path, output: str) -> str:
+    """What was printed, without what changes from run to run."""
+    return SECONDS.sub("", output).replace(str(home / "play.yml"), "PLAY")
+
+
+class Terminal:
+    """A run on a terminal of 80 columns."""
+
+    def __init__(self, home: Path, *flags: str, playbook: str, **environ: str) -> None:
+        self.master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        self.process = subprocess.Popen(
+            command(home, *flags, playbook=playbook), cwd=ROOT,
+            env=surroundings(home, TERM="xterm-256color", **environ),
+            stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+        )  # fmt: skip
+        os.close(slave)
+        self.seen = ""
+
+    def until(self, text: str | None = None) -> str:
+        """Read until a text is seen, or the end; return all that was seen."""
+        ends = time.monotonic() + 60
+        while (text is None or text not in self.seen) and time.monotonic() < ends:
+            try:
+                data = os.read(self.master, 4096) if select.select([self.master], [], [], 1)[0] else b"-"
+            except OSError:
+                break
+            self.seen += "" if data == b"-" else data.decode(errors="replace")
+        return self.seen
+
+    def end(self) -> int:
+        self.until()
+        os.close(self.master)
+        return self.process.wait(60)
+
+
+def stays(seen: str) -> str:
+    """What stays on a terminal whose last line was written anew again and again: no colours, no erased lines."""
+    text = re.sub(r"\x1b\[[0-9;?]*[ml]|\x1b\[\?25h", "", seen.replace("\r\n", "\n"))
+    return re.sub(r"[^\n]*(\r|\n\r\x1b\[1A)\x1b\[2K", "", text)
+
+
 def test_a_failure_is_its_sentence(tmp_path: Path) -> None:
-    output = play(tmp_path)
-    told = "".join(
-        f"{line}\n" for line in output.splitlines() if line.startswith(("failed", "    ", "...", "fatal", "[ERROR]"))
-    )
-    assert told == EXPECTED, output
+    assert words(tmp_path, play(tmp_path)) == EXPECTED
+
+
+def test_a_run_is_a_line_a_phase_and_nothing_else(tmp_path: Path) -> None:
+    output = play(tmp_path, playbook=WELL, code=0)
+    assert words(tmp_path, output) == STORY
+    assert not CONTROL.search(output)
+    assert all(len(line) == 80 for line in output.splitlines() if line.startswith("("))
+
+
+def test_colours_are_shown_off_a_terminal_where_they_are_asked_for(tmp_path: Path) -> None:
+    coloured = play(tmp_path, playbook=WELL, code=0, ANSIBLE_NOCOLOR="0", ANSIBLE_FORCE_COLOR="1")
+    assert "\x1b[1m(1/3) LOOK" in coloured
+    assert words(tmp_path, re.sub(r"\x1b\[[0-9;]*m", "", coloured)) == STORY
+
+
+def test_without_rich_the_words_are_the_same(tmp_path: Path) -> None:
+    (tmp_path / "rich").mkdir()
+    (tmp_path / "rich/__init__.py").write_text("raise ImportError('it is not installed')")
+    assert words(tmp_path, play(tmp_path, playbook=WELL, code=0, PYTHONPATH=str(tmp_path))) == STORY
+
+
+def test_a_terminal_shows_what_runs_and_keeps_what_an_ordinary_log_does(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path, "-e", "seconds=2", playbook=WAITING, NO_COLOR="1")
+    assert "(1/2) WAIT     Sleep" in terminal.until("Sleep  1 s")
+    assert terminal.end() == 0
+    assert words(tmp_path, stays(terminal.seen)) == "(1/2) WAIT       done\nlocalhost: ok=1 changed=0 failed=0\n"
+    assert not re.search(r"\x1b\[[0-9;]*[1-9][0-9;]*m", terminal.seen)  # no colour
+
+
+def test_an_interrupted_run_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path, "-e", "seconds=60", playbook=WAITING)
+    terminal.until("Sleep")
+    os.killpg(terminal.process.pid, signal.SIGINT)
+    assert terminal.end() == 99
+    assert terminal.seen.rfind("\x1b[?25h") > terminal.seen.rfind("\x1b[?25l")
+    assert words(tmp_path, stays(terminal.seen)).endswith("(1/2) WAIT       interrupted\n")
+
+
+def test_a_story_that_can_not_be_told_is_told_by_ansible(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a version of Ansible whose results are other than they were."""
+    seen = []
+    monkeypatch.setattr(Default, "v2_runner_on_ok", lambda self, result: seen.append(result))
+    CallbackModule().v2_runner_on_ok("no result")
+    assert seen == ["no result"]
 
 
 def test_verbose_output_is_ansibles_own(tmp_path: Path) -> None:
     output = play(tmp_path, "-v")
     assert "fatal: [localhost]: FAILED! =>" in output
-    assert "failed: [localhost] => A" not in output
+    assert "PLAY RECAP" in output
+    assert "FAILED: A command" not in output
 
 
 def test_an_answer_that_is_no_is_no_failure_to_look_at(tmp_path: Path) -> None:
     """A script sees it by the exit status."""
     no = play(tmp_path, "-e", "holds=false", playbook=ASKING)
-    told = "answer: [localhost] => Say whether it holds\n    It does not hold:\n    since nothing does.\n"
-    assert told in no
-    assert "failed: " not in no
-    assert "[ERROR]" not in no
-    assert "ok=1 " in no
-    assert "failed=0 " in no
-    assert "What comes after" not in no
+    assert words(tmp_path, no) == (
+        "Ask              no: It does not hold:\n"
+        "                 since nothing does.\n"
+        "localhost: ok=1 changed=0 failed=0\n"
+    )
 
     verbose = play(tmp_path, "-v", "-e", "holds=false", playbook=ASKING)
     assert "fatal: [localhost]: FAILED! =>" in verbose
     assert "failed=1 " in verbose
 
     yes = play(tmp_path, "-e", "holds=true", playbook=ASKING, code=0)
-    assert "msg: It holds." in yes
-    assert "ok=2 " in yes
-    assert "failed=0 " in yes
+    assert words(tmp_path, yes) == "It holds.\nHello world!\nlocalhost: ok=2 changed=0 failed=0\n"
