@@ -36,7 +36,7 @@ TABLES = {
 def test_the_first_deploy_leaves_a_running_application(deployed: Deployed) -> None:
     output = deployed.first.succeeded().output
 
-    assert f"address    {deployed.url}\n" in output
+    assert f"address     {deployed.url}\n" in output
     assert "<title>autotest</title>" in deployed.get("/")
     assert deployed.json("/readyz")["migration"] == EIGHT[-1]
     teams = deployed.json("/api/v1/teams")

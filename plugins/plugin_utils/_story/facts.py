@@ -77,7 +77,7 @@ def _process(process: Any, _result: Result) -> str:
 
 
 def _timings(timings: Any, _result: Result) -> str:
-    return ", ".join(f"{name} {seconds:.1f} s" for name, seconds in timings.items())
+    return ", ".join(f"{name} {timings[name]:.1f} s" for name in ("start", "switch", "drain") if name in timings)
 
 
 FACTS: dict[str, Callable[[Any, Result], str]] = {

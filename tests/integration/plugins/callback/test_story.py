@@ -118,6 +118,8 @@ WELL = """\
     - name: Write | Say what is to be known
       ansible.builtin.debug:
         msg: Mind it.
+    - name: Write | Look whether there is room
+      remark:
     - name: Write | Say nothing
       ansible.builtin.debug:
         msg: hunter2
@@ -135,8 +137,9 @@ STORY = """\
 (2/3) WRITE      changed
     Write something.
     Mind it.
+    warning: It is nearly full.
 (3/3) REST       nothing to do
-localhost: ok=4 changed=1 failed=0
+localhost: ok=5 changed=1 failed=0
 """
 WAITING = """\
 - name: "(1/2) WAIT: for long"
@@ -147,12 +150,21 @@ WAITING = """\
       ansible.builtin.command: sleep {{ seconds }}
       changed_when: false
 """
+REMARK = """\
+#!/usr/bin/python
+from ansible.module_utils.basic import AnsibleModule
+module = AnsibleModule({})
+module.warn("It is nearly full.")
+module.exit_json(changed=False)
+"""
 SECONDS = re.compile(r" +\d+\.\d s$", re.MULTILINE)
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 
 
 def command(home: Path, *flags: str, playbook: str) -> list[str]:
     (home / "play.yml").write_text(playbook)
+    (home / "library").mkdir(exist_ok=True)
+    (home / "library/remark.py").write_text(REMARK)
     program = str(Path(sys.executable).with_name("ansible-playbook"))
     python = f"ansible_python_interpreter={sys.executable}"
     return [program, "-i", "localhost,", "-c", "local", "-e", python, *flags, str(home / "play.yml")]

@@ -61,7 +61,7 @@ BACKUP = {"proved": True, "tables": {"public.a": 1, "public.b": 1203}, "rows": 1
         ({"image": {"ref": "shop:1"}}, {"image": "image shop:1"}),
         ({"process": {"url": "http://127.0.0.1:1", "pid": 7}}, {"process": "serves at http://127.0.0.1:1"}),
         ({"process": {"url": "http://127.0.0.1:1", "pid": None}}, {}),
-        ({"timings": {"switch": 0.11, "drain": 2}}, {"timings": "switch 0.1 s, drain 2.0 s"}),
+        ({"timings": {"test": 0.1, "switch": 0.11, "drain": 2}}, {"timings": "switch 0.1 s, drain 2.0 s"}),
     ],
 )
 def test_facts(result: dict[str, Any], told: dict[str, str]) -> None:
