@@ -28,8 +28,8 @@ def test_a_long_sentence_is_wrapped_between_words() -> None:
         "    The migration '20260102_add_budget' failed at",
         "    /srv/shop/migrations/20260102_add_budget/migration.sql:2:18 in its rehearsal",
         '    on the restored copy, so nothing was applied: column "budgte" of relation',
-        '    "teams" does not exist (SQLSTATE 42703); correct the file and deploy again, or',
-        "    remove the migration's directory.",
+        '    "teams" does not exist (SQLSTATE 42703); correct the file and deploy again,',
+        "    or remove the migration's directory.",
     ]
     assert wrapped(SENTENCE, None, 4) == [f"    {SENTENCE}"]
 
