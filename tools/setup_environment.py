@@ -216,16 +216,15 @@ def install(requirements: str) -> None:
         bundle = other.submit(fetcher.wheel, "ansible")
         if not os.access(python, os.X_OK):
             uv(["venv", "--clear", f"--python={sys.executable}", str(VENV)], f"make {VENV}")
-        count = len(re.findall(r"^[\w.-]+==", (ROOT / requirements).read_text(), re.MULTILINE))
-        say(f"installing the {count} packages of {requirements}")
+        say(f"installing the packages of {requirements}")
         uv(["pip", "sync", "--require-hashes", f"--python={python}", requirements], f"install {requirements}")
-        say("unpacking " + " and ".join(collection.replace("/", ".") for collection in COLLECTIONS))
         (packages,) = VENV.glob("lib/python*/site-packages")
+        say("compiling what every run imports")
+        # What is meant for another version of Python is no failure: a run says itself what it can't do without.
+        subprocess.run([python, "-m", "compileall", "-qq", "-j0", "-x/modules/", *COMPILED], cwd=packages, check=False)
+        say("unpacking " + " and ".join(collection.replace("/", ".") for collection in COLLECTIONS))
         unpack_collections(bundle.result(), packages)
     remove_unneeded(packages)
-    say("compiling what every run imports")
-    # A file that is meant for another version of Python is no failure: what a run can't do without, it says itself.
-    subprocess.run([python, "-m", "compileall", "-qq", "-j0", "-x/modules/", *COMPILED], cwd=packages, check=False)
     say(f"{VENV.name} is ready: {size(VENV)} MB, {time.monotonic() - begun:.0f} s")
 
 
@@ -264,6 +263,8 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         print(f"Could not make {VENV}: {error.strerror or error} ({error.filename}).", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 
