@@ -93,12 +93,17 @@ def paragraph(text: str, style: str, width: int | None, indent: int = 0) -> list
     return [((line, style),) for line in wrapped(text, width, indent)]
 
 
+def _verb(sentence: str) -> str:
+    words = sentence.split(" ", 2)
+    return " ".join(words[: 2 if words[0] == "Would" else 1])
+
+
 def compact(sentences: Iterable[str]) -> str:
     """Sentences in a row; ``Created a.`` and ``Created b.``, which begin with the same verb, are ``Created a, b.``"""
     joined: list[str] = []
-    for verb, group in groupby(sentences, key=lambda sentence: sentence.split(" ", 1)[0]):
+    for verb, group in groupby(sentences, key=_verb):
         same = list(group)
-        if all(each.endswith(".") and ". " not in each and " " in each for each in same):
+        if all(each.endswith(".") and ". " not in each and len(each) > len(verb) + 2 for each in same):
             joined.append(f"{verb} {', '.join(each[len(verb) + 1 : -1] for each in same)}.")
         else:
             joined += same

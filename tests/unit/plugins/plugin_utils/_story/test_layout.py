@@ -105,6 +105,8 @@ def test_a_paragraph_has_one_style() -> None:
         (["Created role a.", "Created role b.", "Started it."], "Created role a, role b. Started it."),
         (["Applied x in 0.1 s.", "Applied y in 0.2 s."], "Applied x in 0.1 s, y in 0.2 s."),
         (["Ended. Then more.", "Ended it."], "Ended. Then more. Ended it."),
+        (["Would undo b.", "Would undo a.", "Would stop."], "Would undo b, a. Would stop."),
+        (["Done.", "Done."], "Done. Done."),
         (["Done", "Done"], "Done Done"),
     ],
 )
