@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Finds out on the controller who runs, and whether the holder of a lock is a dead process of this controller."""
+"""Finds out on the controller who runs, what became of it, and whether a lock's holder is a dead process of its own."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.deploy.plugins.module_utils._host.secrets import masked, of_environment
 from ansible_collections.slipway.deploy.plugins.module_utils._run.ledger import Run
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.record import Record, error, phases, stopped
 
 
 def started_ticks(pid: int) -> int:
@@ -86,19 +87,48 @@ def without(secrets: Collection[str], value: Any) -> Any:
     return masked(value, secrets) if isinstance(value, str) else value
 
 
+def noted(variables: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What the phases of each host have noted under a name, by host: those of this play and then all others."""
+    everywhere = variables.get("hostvars", {})
+    hosts = [*variables.get("ansible_play_hosts_all", []), *variables.get("groups", {}).get("all", [])]
+    return {host: everywhere[host][name] for host in hosts if name in everywhere.get(host, {})}
+
+
 class ActionModule(ActionBase):
     _supports_check_mode = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
+        variables = task_vars or {}
         arguments = dict(self._task.args)
+        status, lasting = arguments.pop("status", ""), arguments.pop("lasting", "")
+        failed_phase = arguments.pop("failed_phase", "")
+        release, started = arguments.pop("release", ""), arguments.pop("started", "")
+        facts = arguments.pop("facts", {})
+        secrets = self.secrets(arguments.pop("secrets", []), variables)
         run = this_run(
             arguments.get("application", ""), arguments.get("environment_name", ""), arguments.get("verb", "deploy")
         )
         arguments["run"] = asdict(run)
-        secrets = self.secrets(arguments.pop("secrets", []), task_vars or {})
-        if arguments.get("record"):
-            arguments["record"] = without(secrets, arguments["record"])
+        made: Record | None = None
+        if status:
+            errors = noted(variables, "phase_error")
+            if errors and status == "succeeded":
+                return {"failed": True, "msg": stopped(errors)}
+            made = Record(
+                application=run.application,
+                environment=run.environment,
+                verb=run.verb,
+                release=release,
+                started=started,
+                finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+                status=status,
+                phases=phases(noted(variables, "phase_results")),
+                facts=facts,
+                failed_phase=failed_phase,
+                error=error(errors, len(variables.get("ansible_play_hosts_all", [])) > 1),
+            )
+            arguments["record"] = without(secrets, made.result())
 
         def execute() -> dict[str, Any]:
             result: dict[str, Any] = self._execute_module(
@@ -110,6 +140,13 @@ class ActionModule(ActionBase):
         if "holder" in result and is_dead(Run(**result["holder"]), run):
             arguments["take_over"] = result["holder"]
             result = execute()
+        if made and not result.get("failed"):
+            checking = bool(self._task.check_mode)
+            result["report"] = made.report(checking)
+            if status == "failed":
+                host = self._task.delegate_to or variables["inventory_hostname"]
+                place = "" if checking else f"{arguments['directory']}/deployments.jsonl on {host}"
+                result.update(failed=True, msg=made.failure(lasting, place))
         return result
 
     def secrets(self, names: list[str], task_vars: Mapping[str, Any]) -> frozenset[str]:

@@ -63,13 +63,37 @@ options:
   fence:
     description: The number that V(locked) or V(broken) gave; for O(state=joined).
     type: int
-  record:
-    description: What the run did; the run's own facts are added.
+  status:
+    description:
+      - How the run ended. The record of it is made of the phases that the hosts have noted (fact C(phase_results) of
+        role phase) and, where it is V(failed), of their errors (fact C(phase_error)); the task then fails as well.
+      - For O(state=unlocked); without it nothing is recorded.
+    type: str
+    choices: [succeeded, failed]
+  failed_phase:
+    description: The phase that failed.
+    type: str
+    default: ""
+  release:
+    description: What was deployed.
+    type: str
+    default: ""
+  started:
+    description: When the run began, in ISO 8601.
+    type: str
+    default: ""
+  facts:
+    description: What the run found, by name, for the record and the report.
     type: dict
+    default: {}
+  lasting:
+    description: What of a failed run stays, as a sentence.
+    type: str
+    default: ""
   secrets:
     description:
-      - Names of variables with secrets, each a text or the environment of a command. Their values are masked in
-        O(record) before it leaves the controller.
+      - Names of variables with secrets, each a text or the environment of a command. Their values are masked in the
+        record before it leaves the controller.
     type: list
     elements: str
     default: []
@@ -90,6 +114,11 @@ actions:
   type: list
   elements: str
   returned: success
+report:
+  description: What a person is told of the run, in lines.
+  type: list
+  elements: str
+  returned: when O(status) is given
 deployment:
   description: The run, and the last record of the ledger before it.
   type: dict
@@ -183,9 +212,8 @@ def main() -> None:
             "verb": {"type": "str", "default": "deploy"},
             "force": {"type": "bool", "default": False},
             "fence": {"type": "int"},
+            # From the action plugin, which makes the record of the options that are missing here.
             "record": {"type": "dict"},
-            "secrets": {"type": "list", "elements": "str", "default": [], "no_log": False},  # names of variables
-            # Both from the action plugin.
             "run": {"type": "dict", "required": True},
             "take_over": {"type": "dict"},
         },

@@ -207,7 +207,7 @@ def test_the_release_is_what_its_files_were_when_the_run_began(deployed: Deploye
     page.write_text(text)
     later = f"lookup('ansible.builtin.pipe', 'echo later >> {page}; echo 14')"
     # Read when the backup is taken, and otherwise by the check of the variables.
-    edit = f"{{{{ {later} if deployment_phases is defined else 14 }}}}"
+    edit = f"{{{{ {later} if phase_results is defined else 14 }}}}"
     deployed.play("deploy.yml", backup_keep=edit).succeeded()
     assert "later" in page.read_text()
     page.write_text(text)

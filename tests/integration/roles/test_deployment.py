@@ -129,7 +129,7 @@ def test_run_of_several_hosts(site: Site) -> None:
 
 def test_host_that_is_lost_is_recorded(site: Site) -> None:
     assert not site.run(SERVE, SERVE).returncode
-    lost = {"ansible_connection": "{{ 'local' if deployment_phase is not defined else 'ssh' }}", "ansible_port": 1}
+    lost = {"ansible_connection": "{{ 'local' if phase_name is not defined else 'ssh' }}", "ansible_port": 1}
     done = site.run(SERVE, SERVE, **lost, ansible_host="127.0.0.1")
     assert done.returncode
     assert "UNREACHABLE" in done.stdout

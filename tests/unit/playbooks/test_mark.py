@@ -11,6 +11,7 @@ import yaml
 
 PLAYBOOKS = Path(__file__).parents[3] / "playbooks"
 VERBS = sorted(path for path in PLAYBOOKS.glob("*.yml") if path.name != "preflight.yml")
+PHASES = yaml.safe_load((PLAYBOOKS / "group_vars" / "all.yml").read_text())["phase_table"]
 # What changes nothing, whatever it is given.
 READERS = {"backup_info", "deployment_info", "migrations_info", "schema_drift", "schema_info"}
 
@@ -33,9 +34,20 @@ def tasks(found: Any) -> list[dict[str, Any]]:
         return [task for each in found for task in tasks(each)]
     if not ("hosts" in found or "block" in found):
         return [found]
-    roles = [{"ansible.builtin.include_role": {"name": each["role"]}} for each in found.get("roles", [])]
+    roles = [{"ansible.builtin.include_role": role} for role in roles_of(found)]
     parts = [found.get(name, []) for name in ("pre_tasks", "tasks", "post_tasks", "block", "rescue", "always")]
     return roles + [task for part in parts for task in tasks(part)]
+
+
+def roles_of(play: dict[str, Any]) -> list[dict[str, str]]:
+    """The roles of a play with their entry points; role phase stands for those of its phases."""
+    result = []
+    for each in play.get("roles", []):
+        name = each if isinstance(each, str) else each["role"]
+        phases = [PHASES[phase] for phase in play["vars"]["phase_when"]] if name == "slipway.deploy.phase" else []
+        result += [{"name": phase["role"], "tasks_from": phase.get("tasks", "main")} for phase in phases]
+        result += [] if phases else [{"name": name}]
+    return result
 
 
 def modules(found: Any) -> list[tuple[str, dict[str, Any]]]:
@@ -51,12 +63,10 @@ def modules(found: Any) -> list[tuple[str, dict[str, Any]]]:
 
 
 def included(task: dict[str, Any]) -> Path:
-    """The file of a role that a task includes; role deployment includes the role of its phase."""
-    arguments, told = task["ansible.builtin.include_role"], task.get("vars", {})
-    role, entry = arguments["name"], arguments.get("tasks_from", "main")
-    if "deployment_role" in told:
-        role, entry = told["deployment_role"], told.get("deployment_tasks", "main")
-    return PLAYBOOKS.parent / "roles" / role.removeprefix("slipway.deploy.") / "tasks" / f"{entry}.yml"
+    """The file of a role that a task includes."""
+    arguments = task["ansible.builtin.include_role"]
+    role, entry = arguments["name"].removeprefix("slipway.deploy."), arguments.get("tasks_from", "main")
+    return PLAYBOOKS.parent / "roles" / role / "tasks" / f"{entry}.yml"
 
 
 @pytest.mark.parametrize("playbook", VERBS, ids=lambda path: path.stem)
@@ -93,9 +103,37 @@ def test_the_preflight_compares_before_the_lock_is_taken() -> None:
 
 
 def test_a_deploy_compares_before_it_writes_to_the_database() -> None:
-    phases = [task["vars"]["deployment_role"] for task in tasks(load(PLAYBOOKS / "deploy.yml")[1:]) if "vars" in task]
+    found = tasks(load(PLAYBOOKS / "deploy.yml")[1:])
+    phases = [task["ansible.builtin.include_role"]["name"] for task in found]
     of_the_database = [name for name in phases if name.split(".")[-1] in ("postgres", "backup", "migrations", "seed")]
     assert of_the_database[0] == "slipway.deploy.postgres"
     [(module, arguments)] = modules(load(PLAYBOOKS.parent / "roles/postgres/tasks/database.yml"))
     assert module == "database"  # test_database.py: it refuses before it writes
     assert {"environment_name", "identity_file"} <= arguments.keys()
+
+
+def test_each_phase_is_an_entry_point_of_its_role() -> None:
+    for phase in PHASES.values():
+        arguments = {"name": phase["role"], "tasks_from": phase.get("tasks", "main")}
+        assert included({"ansible.builtin.include_role": arguments}).exists()
+
+
+def test_a_deploy_is_eight_sentences() -> None:
+    text = (PLAYBOOKS / "deploy.yml").read_text()
+    assert len(text.splitlines()) <= 70
+    plays = [play for play in load(PLAYBOOKS / "deploy.yml") if "hosts" in play]
+    assert [play["name"][:5] for play in plays] == [f"({number}/8)" for number in range(1, 9)]
+    for play in plays:
+        assert not {"tasks", "pre_tasks", "post_tasks"} & play.keys()
+        assert play["any_errors_fatal"] is True
+
+
+@pytest.mark.parametrize("playbook", VERBS, ids=lambda path: path.stem)
+def test_every_phase_of_a_verb_is_in_the_table_and_used(playbook: Path) -> None:
+    for play in load(playbook)[1:]:
+        assert set(play.get("vars", {}).get("phase_when", {})) <= PHASES.keys()
+
+
+def test_no_phase_of_the_table_is_unused() -> None:
+    used = {phase for path in VERBS for play in load(path)[1:] for phase in play.get("vars", {}).get("phase_when", {})}
+    assert used == PHASES.keys()

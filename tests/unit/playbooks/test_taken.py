@@ -58,7 +58,7 @@ def defined(found: Any) -> Iterator[str]:
         for part in ("pre_tasks", "tasks", "post_tasks", "block", "rescue", "always"):
             yield from defined(each.get(part, []))
         for role in each.get("roles", []):
-            yield from role.get("vars", {})
+            yield from role.get("vars", {}) if isinstance(role, dict) else ()
 
 
 def all_names() -> set[str]:

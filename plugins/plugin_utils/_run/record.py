@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The record of a run: what the ledger keeps of it, what its report says, and the sentence that ends a failed one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+FORMAT = 1
+UNREACHABLE = "A host can't be reached; see Ansible's own words above."
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase on one host. ``status`` is ok, failed, or stopped because of another host."""
+
+    name: str
+    host: str
+    status: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Record:
+    """A line of the ledger; see docs/formats.md. Times are ISO 8601 in UTC, ``facts`` what the run found, by name."""
+
+    application: str
+    environment: str
+    verb: str
+    release: str
+    started: str
+    finished: str
+    status: str
+    phases: Sequence[Phase] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    failed_phase: str = ""
+    error: str = ""
+    format: int = FORMAT
+
+    def result(self) -> dict[str, Any]:
+        """The record as JSON keeps it; what only a failure has is left out of others."""
+        kept = asdict(self)
+        return (
+            kept if self.failed_phase else {name: kept[name] for name in kept if name not in ("failed_phase", "error")}
+        )
+
+    def report(self, check_mode: bool) -> list[str]:
+        """What a person is told at the end of a run that succeeded."""
+        nothing = ", nothing was written (check mode)" if check_mode else ""
+        return [
+            f"{self.application}/{self.environment}: {self.verb} succeeded{nothing}",
+            *(f"  {phase.name:<10} {phase.host:<16} {phase.seconds:6.1f} s" for phase in self.phases),
+            *(f"  {name:<10} {value}" for name, value in self.facts.items()),
+        ]
+
+    def failure(self, lasting: str, place: str) -> str:
+        """What a person is told at the end of a run that failed.
+
+        ``lasting`` is what stays nevertheless, ``place`` where the record lies; each is '' for nothing.
+        """
+        return "\n".join(
+            part
+            for part in (
+                f"{self.verb.capitalize()} of {self.application}/{self.environment} failed in phase "
+                f"{self.failed_phase}, as told above.",
+                lasting,
+                f"The run is recorded in {place}." if place else "",
+            )
+            if part
+        )
+
+
+def phases(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Phase]:
+    """The phases of all hosts, by host, since each host notes its own."""
+    return [
+        Phase(each["name"], each["host"], each["status"], float(each["seconds"]))
+        for of_host in results.values()
+        for each in of_host
+    ]
+
+
+def error(errors: Mapping[str, str], several: bool) -> str:
+    """A line for each host with an error of its own, with its name where the run has ``several`` hosts.
+
+    A host that was stopped because of another has the error ''.
+    """
+    own = [f"{host}: {text}" if several else text for host, text in errors.items() if text]
+    return "\n".join(own).strip() or UNREACHABLE
+
+
+def stopped(errors: Mapping[str, str]) -> str:
+    """Why a run does not go on, '' when nothing has gone wrong on any host."""
+    where = ", ".join(errors)
+    return f"A phase failed, so nothing more is done: see its error above, at {where}." if errors else ""

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.record import (
+    UNREACHABLE,
+    Phase,
+    Record,
+    error,
+    phases,
+    stopped,
+)
+
+RECORD = Record(
+    application="shop", environment="test", verb="deploy", release="3f1d", started="2026-01-02T03:04:05+00:00",
+    finished="2026-01-02T03:05:05+00:00", status="succeeded",
+    phases=[Phase("database", "db", "ok", 2.5), Phase("release", "one", "ok", 10.25)], facts={"backup": "none is due"},
+)  # fmt: skip
+FAILED = replace(RECORD, status="failed", failed_phase="migrate", error="db: there is no such table")
+
+
+def test_what_the_ledger_keeps() -> None:
+    kept = RECORD.result()
+    assert kept["format"] == 1
+    assert kept["phases"][1] == {"name": "release", "host": "one", "status": "ok", "seconds": 10.25}
+    assert not {"failed_phase", "error"} & kept.keys()
+    assert FAILED.result() == {
+        **kept, "status": "failed", "failed_phase": "migrate", "error": "db: there is no such table"
+    }  # fmt: skip
+
+
+def test_what_the_report_says() -> None:
+    assert RECORD.report(check_mode=False) == [
+        "shop/test: deploy succeeded",
+        "  database   db                  2.5 s",
+        "  release    one                10.2 s",
+        "  backup     none is due",
+    ]
+    assert RECORD.report(check_mode=True)[0] == "shop/test: deploy succeeded, nothing was written (check mode)"
+
+
+@pytest.mark.parametrize(
+    ("lasting", "place", "lines"),
+    [
+        ("", "", []),
+        ("", "/s/deployments.jsonl on db", ["The run is recorded in /s/deployments.jsonl on db."]),
+        ("What it did stays.", "/s on db", ["What it did stays.", "The run is recorded in /s on db."]),
+    ],
+)
+def test_how_a_run_that_failed_ends(lasting: str, place: str, lines: list[str]) -> None:
+    first = "Deploy of shop/test failed in phase migrate, as told above."
+    assert FAILED.failure(lasting, place) == "\n".join([first, *lines])
+
+
+def test_phases_of_all_hosts_are_in_the_order_of_the_hosts() -> None:
+    one = {"name": "release", "host": "one", "status": "ok", "seconds": "1.5"}
+    assert phases({"two": [{**one, "host": "two"}], "db": [], "one": [one]}) == [
+        Phase("release", "two", "ok", 1.5), Phase("release", "one", "ok", 1.5)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("errors", "several", "text"),
+    [
+        ({"db": "no table"}, False, "no table"),
+        ({"db": "no table"}, True, "db: no table"),
+        ({"one": "", "two": "no port"}, True, "two: no port"),
+        ({"one": "no port", "two": "no disk"}, True, "one: no port\ntwo: no disk"),
+        ({"one": ""}, True, UNREACHABLE),
+        ({}, False, UNREACHABLE),
+    ],
+)
+def test_the_error_of_a_run_is_that_of_its_hosts(errors: dict[str, str], several: bool, text: str) -> None:
+    assert error(errors, several) == text
+
+
+def test_a_run_goes_on_unless_a_host_has_an_error() -> None:
+    assert stopped({}) == ""
+    assert stopped({"one": "", "two": "x"}) == (
+        "A phase failed, so nothing more is done: see its error above, at one, two."
+    )
