@@ -104,7 +104,7 @@ class Slipway:
 
     def apply(self, postgres: Postgres, database: str) -> Usage:
         began = time.monotonic()
-        payload = read(str(self.files), linted=True).payload.dump()
+        payload = read(str(self.files)).lint().payload.dump()
         controller = time.monotonic() - began
         given = {**postgres.login(database), "path": str(self.files), "_payload": payload}
         self.arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": given}))

@@ -59,7 +59,8 @@ class Bed:
         return file
 
     def payload(self, beside: str = "verify") -> Payload:
-        return Payload.load(read(str(self.directory), "migrations", beside, linted=beside == "verify").payload.dump())
+        files = read(str(self.directory), "migrations", beside)
+        return Payload.load((files.lint() if beside == "verify" else files).payload.dump())
 
     def files(self) -> Files:
         return Files("migrations", self.schema, self.payload(), self.policy)

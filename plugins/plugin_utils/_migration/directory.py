@@ -7,7 +7,7 @@ import contextlib
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
@@ -44,7 +44,7 @@ class Directory:
 
     fd: int
     shown: str
-    _read: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    _read: dict[str, tuple[int, ...] | None] = field(default_factory=dict)
 
     def names(self) -> list[str]:
         """The names of the directories in it that count as migrations."""
@@ -70,6 +70,7 @@ class Directory:
                     raise OSError(0, "It is not a regular file")
                 raw = file.read(found.st_size + 1) if found.st_size <= MAX_BYTES else b""
         except FileNotFoundError:
+            self._read[name] = None
             return None
         except OSError as error:
             raise SlipwayError(f"Can't read {shown}: {error.strerror}; make it a file that you can read.") from error
@@ -81,19 +82,43 @@ class Directory:
         self._read[name] = _identity(found) if len(raw) == found.st_size else ()
         return raw
 
-    def insist_unchanged(self, path: str, names: list[str]) -> None:
-        """Raise SlipwayError unless it and all that was read of it is still the same, and still at its path."""
+    def identity(self, name: str) -> tuple[int, ...] | None:
+        """What tells a file from a later one of its name; None where there is none."""
         try:
-            same = os.path.samestat(os.fstat(self.fd), os.stat(path)) and set(names) == set(self.names())
-            for name, read in self._read.items():
-                same = same and _identity(os.stat(name, dir_fd=self.fd)) == read
-        except OSError:
-            same = False
-        if not same:
+            return _identity(os.stat(name, dir_fd=self.fd))
+        except FileNotFoundError:
+            return None
+
+    def insist_unchanged(self, path: str, names: list[str]) -> Moment:
+        """Raise SlipwayError unless it and all that was read of it is still the same, and still at its path."""
+        moment = Moment(_identity(os.fstat(self.fd))[:2], frozenset(names), self._read)
+        if not moment.lasts(path):
             raise SlipwayError(
                 f"The directory of migrations {self.shown!r} was changed while it was read: "
                 "run again when nothing writes to it any more."
             )
+        return moment
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Which directory it was, the names in it that count, and of each file in it what tells it from a later one."""
+
+    directory: tuple[int, ...]
+    names: frozenset[str]
+    files: Mapping[str, tuple[int, ...] | None]
+
+    def lasts(self, path: str) -> bool:
+        """Whether all of it is the same still."""
+        try:
+            with opened(path, path) as now:
+                return (
+                    self.directory == _identity(os.fstat(now.fd))[:2]
+                    and self.names == frozenset(now.names())
+                    and all(now.identity(name) == read for name, read in self.files.items())
+                )
+        except (OSError, SlipwayError):
+            return False
 
 
 def _identity(found: os.stat_result) -> tuple[int, ...]:

@@ -3,10 +3,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+import hashlib
+import json
+import os
+import pickle
+import tempfile
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
+from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import (
@@ -16,7 +24,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration.model im
     checksums,
     sort_key,
 )
-from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.directory import Directory, opened
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.directory import Directory, Moment, opened
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.lint import lint
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.reach import Reaches
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.script import (
@@ -35,6 +43,13 @@ class MigrationFiles:
     path: str
     migrations: tuple[Migration, ...]
     scripts: dict[str, Script]
+    moment: Moment
+    linted: bool = False
+
+    def lint(self) -> MigrationFiles:
+        """The same with what the linter says of each migration."""
+        names = [each.name for each in self.migrations]
+        return self if self.linted else replace(self, scripts=lint(names, self.scripts), linted=True)
 
     @property
     def payload(self) -> Payload:
@@ -42,10 +57,10 @@ class MigrationFiles:
         return Payload.pack(self.migrations, self.scripts)
 
 
-def read(path: str, shown: str | None = None, beside: str = "verify", linted: bool = False) -> MigrationFiles:
+def read(path: str, shown: str | None = None, beside: str = "verify") -> MigrationFiles:
     """Read the migrations below ``path``, called ``shown`` in messages, each with ``<beside>.sql`` if there is one.
 
-    The script of that one has the name ``<migration>/<beside>``. ``linted``: with what the linter says of the former.
+    The script of that one has the name ``<migration>/<beside>``.
 
     Raises SlipwayError when the directory as a whole is unusable. What is wrong with one file is that migration's
     ``problem``: an applied migration may hold what could not be applied again.
@@ -64,8 +79,27 @@ def read(path: str, shown: str | None = None, beside: str = "verify", linted: bo
         scripts: dict[str, Script] = {}
         reaches = Reaches()
         migrations = tuple(_migration(directory, name, beside, scripts, reaches) for name in names)
-        directory.insist_unchanged(path, names)
-    return MigrationFiles(shown, migrations, lint(names, scripts) if linted else scripts)
+        moment = directory.insist_unchanged(path, names)
+    return MigrationFiles(shown, migrations, scripts, moment)
+
+
+def read_once(path: str, shown: str, beside: str, linted: bool, kept: Path) -> MigrationFiles:
+    """``read``, but what an earlier call has read and ``kept`` in that directory is taken as long as it is the same.
+
+    So that a run parses its migrations once, whatever it does with them. ``linted``: with what the linter says.
+    """
+    key = hashlib.sha256(json.dumps([os.path.realpath(path), shown, beside]).encode()).hexdigest()
+    file = kept / f"slipway-migrations-{key}"
+    known: MigrationFiles | None = None
+    with contextlib.suppress(FileNotFoundError):
+        known = pickle.loads(file.read_bytes())
+    found = known if known and known.moment.lasts(path) else read(path, shown, beside)
+    found = found.lint() if linted else found
+    if found is not known:
+        with tempfile.NamedTemporaryFile(dir=kept, delete=False) as partial:
+            partial.write(pickle.dumps(found))
+        os.replace(partial.name, file)
+    return found
 
 
 def _migration(directory: Directory, name: str, beside: str, scripts: dict[str, Script], reaches: Reaches) -> Migration:
@@ -95,7 +129,8 @@ def from_task(loader: Any, path: object, beside: str = "verify", linted: bool = 
     if not path or not isinstance(path, str):
         raise AnsibleActionFail("The option path is missing: name the directory of migrations on the controller.")
     try:
-        return read(loader.path_dwim(path), path, beside, linted)
+        # Ansible makes this directory for each run, for its user alone, and removes it at the end.
+        return read_once(loader.path_dwim(path), path, beside, linted, Path(C.DEFAULT_LOCAL_TMP))
     except SlipwayError as error:
         raise AnsibleActionFail(str(error)) from None
 

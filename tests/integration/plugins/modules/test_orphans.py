@@ -175,7 +175,7 @@ def test_migrations(runs: Runs, postgres: Postgres, tmp_path: Path) -> None:
         for number, sql in enumerate(scripts):
             (tmp_path / name / f"{number}_step").mkdir(parents=True)
             (tmp_path / name / f"{number}_step" / "migration.sql").write_text(sql)
-        payload = read(str(tmp_path / name), "migrations", linted=False).payload.dump()
+        payload = read(str(tmp_path / name), "migrations").payload.dump()
         return {"path": "migrations", "_payload": payload, "policy": {"lint": "allow"}}
 
     before, after = files("before", [first]), files("after", [first, *steps])

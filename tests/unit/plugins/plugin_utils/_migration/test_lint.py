@@ -20,7 +20,7 @@ def found(directory: Path, sql: str) -> list[tuple[str, str, tuple[str, ...], st
     file = directory / "1_a" / "migration.sql"
     file.parent.mkdir()
     file.write_text(sql)
-    lints: tuple[Lint, ...] = read(str(directory), "m", linted=True).scripts["1_a"].lint
+    lints: tuple[Lint, ...] = read(str(directory), "m").lint().scripts["1_a"].lint
     return [(lint.place, lint.rule, lint.tables, lint.waiver) for lint in lints]
 
 
