@@ -14,6 +14,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible.vars.plugins import get_vars_from_inventory_sources
 from ansible_collections.slipway.deploy.plugins.lookup.generated_secret import PLACEHOLDER
+from ansible_collections.slipway.deploy.plugins.plugin_utils._variables.combinations import problems, warnings
 
 display = Display()
 COLLECTION = Path(__file__).parents[2]
@@ -215,7 +216,7 @@ class ActionModule(ActionBase):
         nearer |= dict.fromkeys(self._task._variable_manager.extra_vars.keys() - GIVEN_BY_NAME, "with -e")
         # What an operator may set is what Slipway says of it, and not what a variable says.
         errors += taken_errors(nearer, own_names(ROLES, PLAYBOOKS), wiring, wiring["preflight_variables"])
-        errors += arguments.get("problems") or []
+        errors += problems(values, variables.get("groups", {}))
         if vault:
             errors += vault_errors(Path(vault))
         errors += secret_errors(self.read_secrets(arguments["secrets"], variables), vault)
@@ -231,7 +232,7 @@ class ActionModule(ActionBase):
             )
         if errors:
             return {"failed": True, "msg": "\n".join(errors), "errors": errors}
-        for warning in arguments.get("warnings") or []:
+        for warning in warnings(values):
             display.warning(warning)
         return {"changed": False, "secrets_missing": missing}
 

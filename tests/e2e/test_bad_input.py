@@ -37,7 +37,7 @@ CASES = {
         variables={"database_runtime": "mysql"},
     ),
     "a name that can't be one": Bad(
-        ("Variable app_name is MyApp and may hold small letters, digits, - and _ only",),
+        ("Variable app_name is MyApp and may hold lower-case letters, digits, - and _ only",),
         variables={"app_name": "MyApp"},
     ),
     "a name that leaves no room": Bad(

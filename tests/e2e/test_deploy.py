@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from e2e.conftest import Deployed
@@ -32,6 +33,20 @@ TABLES = {
     "builds", "github_tokens", "releases", "scheduled_tests", "team_members", "team_settings", "teams", "test_runs",
     "users",
 }  # fmt: skip
+
+
+# Every program of a run that is written in Python notes each migration that it opens.
+NOTING = """\
+import os, sys
+
+def note(event, arguments):
+    if event == "open" and str(arguments[0]).endswith("migration.sql"):
+        file = os.open(os.environ["NOTES"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.write(file, f"{arguments[0]}\\n".encode())
+        os.close(file)
+
+sys.addaudithook(note)
+"""
 
 
 def test_the_first_deploy_leaves_a_running_application(deployed: Deployed) -> None:
@@ -133,13 +148,18 @@ def test_a_check_shows_the_sql_and_changes_nothing(deployed: Deployed, ninth: st
     assert (deployed.dump(), deployed.files(), deployed.processes(), deployed.databases()) == before
 
 
-def test_a_ninth_migration_is_applied_behind_a_proved_backup(deployed: Deployed, ninth: str) -> None:
+def test_a_ninth_migration_is_applied_behind_a_proved_backup(deployed: Deployed, ninth: str, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(NOTING)
+    notes = tmp_path / "notes"
     everyone = "SELECT id, slug, name FROM teams ORDER BY id"
     rows, teams, backups = deployed.rows(), deployed.sql(everyone), deployed.backups()
     with deployed.asked_all_along() as troubles:
-        output = deployed.deploy().succeeded().output
+        noting = {"PYTHONPATH": str(tmp_path), "NOTES": str(notes)}
+        output = deployed.play("deploy.yml", environ=noting).succeeded().output
 
     assert troubles == []
+    # Once for the check, the plan, the rehearsal, the application and the verification.
+    assert sorted(notes.read_text().split()) == [f"{name}/migration.sql" for name in (*EIGHT, ninth)]
     assert deployed.history() == [*EIGHT, ninth]
     assert deployed.rows() == rows
     assert deployed.sql(everyone) == teams

@@ -294,7 +294,7 @@ def _called(text: str) -> Iterator[Any]:
 
 
 def _split(text: str) -> list[list[str]]:
-    """The words of each statement of a text, in small letters."""
+    """The words of each statement of a text, in lower-case letters."""
     try:
         tokens = pglast.scan(text)
     except pglast.parser.ParseError:

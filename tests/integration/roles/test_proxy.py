@@ -76,7 +76,7 @@ class Nginx:
         return found
 
     def seen(self, **headers: str) -> dict[str, str]:
-        """The headers that reach the application, by their names in small letters."""
+        """The headers that reach the application, by their names in lower-case letters."""
         return {name.lower(): value for name, value in json.loads(self.ask("/echo", **headers)[2]).items()}
 
 

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong with an operator's variables taken together, though each by itself is what it may be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from ansible.module_utils.parsing.convert_bool import boolean
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+# PostgreSQL cuts a name at 63 bytes; roles and copies of a database have up to 9 more in theirs (_readonly).
+_LONGEST_DATABASE = 54
+# In which libpq may go on without TLS (PostgreSQL manual, section 34.1.2).
+_CLEAR = ("disable", "allow", "prefer")
+
+
+def image_major(image: str) -> int:
+    """The major version in an image's tag; 0 where it shows none.
+
+    ``registry.example.com:5000/postgres:17.2-bookworm@sha256:…`` is one of 17.
+    """
+    tag = image.partition("@")[0].rpartition("/")[2].partition(":")[2]
+    found = re.match(r"\d+", tag)
+    return int(found[0]) if found else 0
+
+
+def is_local(host: str) -> bool:
+    """Whether a server is reached without a network: by a socket's directory or the loopback interface."""
+    return host in ("localhost", "::1") or host.startswith(("127.", "/"))
+
+
+def problems(values: Mapping[str, Any], groups: Mapping[str, Collection[str]]) -> list[str]:
+    """A sentence for each contradiction. ``values`` are those that are set, ``groups`` the hosts of the inventory's."""
+    runtime, database = values.get("app_runtime", ""), values.get("database_runtime", "")
+    found = [
+        f"Variable {name} is {values[name]} and may hold lower-case letters, digits, - and _ only: correct it in the "
+        "inventory."
+        for name in ("app_name", "environment_name")
+        if name in values and not _NAME.fullmatch(str(values[name]))
+    ]
+    name = str(values.get("database_name", values.get("app_name", "")))
+    if len(name.encode()) > _LONGEST_DATABASE:
+        found.append(
+            f"The database would be called {name}, but PostgreSQL cuts names at 63 bytes, and roles and copies have up "
+            "to 9 more in theirs (_readonly): set database_name to one of at most 54 bytes."
+        )
+    image = values.get("database_image", "")
+    if database == "container" and image and not values.get("database_version") and not image_major(image):
+        found.append(f"database_image {image} does not show its major version: set database_version, such as 17.")
+    if (runtime, database) == ("container", "embedded"):
+        found.append(
+            "app_runtime is container but database_runtime is embedded, whose socket a container does not see: set "
+            "both to container."
+        )
+    if (runtime, database) == ("process", "container"):
+        found.append(
+            "app_runtime is process but database_runtime is container, whose network a process is not on: set both to "
+            "container."
+        )
+    if runtime == database == "container" and set(groups.get("backend", ())) - set(groups.get("database", ())):
+        found.append(
+            "The backend is on another host than the database, whose container publishes no port: put both on one "
+            "host, or set database_runtime to external."
+        )
+    if boolean(values.get("delete_data", False), strict=False) and database == "external":
+        found.append(
+            "delete_data is true but database_runtime is external: Slipway deletes no database on a server of somebody "
+            "else; drop it there."
+        )
+    return found
+
+
+def warnings(values: Mapping[str, Any]) -> list[str]:
+    """A sentence for each combination that works and is not what production wants."""
+    mode = values.get("database_ssl_mode", "require")
+    remote = values.get("database_runtime") == "external" and not is_local(str(values.get("database_host", "")))
+    if values.get("environment_name") == "prod" and remote and mode in _CLEAR:
+        return [
+            f"database_ssl_mode is {mode}, so that passwords and rows may cross the network in clear: set "
+            "database_ca_cert, and leave it at verify-full."
+        ]
+    return []

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.slipway.deploy.plugins.plugin_utils._variables.combinations import (
+    image_major,
+    is_local,
+    problems,
+    warnings,
+)
+
+GOOD = {"app_name": "shop", "environment_name": "test", "app_runtime": "container", "database_runtime": "container"}
+ONE_HOST = {"database": ["db"], "backend": ["db"]}
+BOTH = ": set both to container."
+LONG = (
+    "but PostgreSQL cuts names at 63 bytes, and roles and copies have up to 9 more in theirs (_readonly): set "
+    "database_name to one of at most 54 bytes."
+)
+
+
+@pytest.mark.parametrize(
+    ("image", "major"),
+    [
+        ("postgres:17", 17),
+        ("postgres:17.2-bookworm@sha256:0123", 17),
+        ("registry.example.com:5000/team/postgres:16-alpine", 16),
+        ("registry.example.com:5000/team/postgres", 0),
+        ("postgres", 0),
+        ("postgres:latest", 0),
+        ("postgres@sha256:17", 0),
+    ],
+)
+def test_the_major_version_of_an_image(image: str, major: int) -> None:
+    assert image_major(image) == major
+
+
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [
+        ("localhost", True), ("::1", True), ("127.0.0.1", True), ("127.1.2.3", True), ("/run/postgresql", True),
+        ("db.example.com", False), ("10.0.0.127", False), ("", False), ("localhost.example.com", False),
+    ],
+)  # fmt: skip
+def test_where_no_network_is_between(host: str, local: bool) -> None:
+    assert is_local(host) is local
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({}, None),
+        ({"app_name": "Shop"}, "Variable app_name is Shop and may hold lower-case letters, digits, - and _ only: "
+                               "correct it in the inventory."),
+        ({"app_name": "shop\n"}, "Variable app_name is shop\n and may hold lower-case letters, digits, - and _ only: "
+                                 "correct it in the inventory."),
+        ({"environment_name": "1st"}, "Variable environment_name is 1st and may hold lower-case letters, digits, - and "
+                                      "_ only: correct it in the inventory."),
+        ({"app_name": "a" * 54}, None),
+        ({"app_name": "a" * 55}, f"The database would be called {'a' * 55}, {LONG}"),
+        ({"app_name": "a" * 55, "database_name": "shop"}, None),
+        ({"database_name": "é" * 28}, f"The database would be called {'é' * 28}, {LONG}"),
+        ({"database_image": "postgres:17"}, None),
+        ({"database_image": "postgres:latest"}, "database_image postgres:latest does not show its major version: set "
+                                                "database_version, such as 17."),
+        ({"database_image": "postgres:latest", "database_version": 17}, None),
+        ({"database_image": "postgres:latest", "database_runtime": "external"}, None),
+        ({"database_runtime": "embedded"}, "app_runtime is container but database_runtime is embedded, whose socket a "
+                                           "container does not see" + BOTH),
+        ({"app_runtime": "process"}, "app_runtime is process but database_runtime is container, whose network a "
+                                     "process is not on" + BOTH),
+        ({"app_runtime": "process", "database_runtime": "embedded"}, None),
+        ({"delete_data": True}, None),
+        ({"delete_data": "false", "database_runtime": "external"}, None),
+        ({"delete_data": True, "database_runtime": "external"},
+         "delete_data is true but database_runtime is external: Slipway deletes no database on a server of somebody "
+         "else; drop it there."),
+    ],
+)  # fmt: skip
+def test_problems(given: dict[str, Any], problem: str | None) -> None:
+    assert problems({**GOOD, **given}, ONE_HOST) == ([problem] if problem else [])
+
+
+@pytest.mark.parametrize(
+    ("given", "backend", "told"),
+    [
+        ({}, ["db", "app"], 1),
+        ({}, ["app"], 1),
+        ({}, [], 0),
+        ({"database_runtime": "external"}, ["app"], 0),
+    ],
+)
+def test_a_container_of_the_database_serves_its_own_host(given: dict[str, Any], backend: list[str], told: int) -> None:
+    sentence = (
+        "The backend is on another host than the database, whose container publishes no port: put both on one host, or "
+        "set database_runtime to external."
+    )
+    assert problems({**GOOD, **given}, {"database": ["db"], "backend": backend}) == [sentence] * told
+
+
+def test_what_is_not_set_is_no_contradiction() -> None:
+    assert problems({}, {}) == warnings({}) == []
+
+
+REMOTE = {"environment_name": "prod", "database_runtime": "external", "database_host": "db.example.com"}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, False),
+        ({"database_ssl_mode": "prefer"}, True),
+        ({"database_ssl_mode": "disable"}, True),
+        ({"database_ssl_mode": "verify-full"}, False),
+        ({"database_ssl_mode": "prefer", "environment_name": "test"}, False),
+        ({"database_ssl_mode": "prefer", "database_host": "127.0.0.1"}, False),
+        ({"database_ssl_mode": "prefer", "database_runtime": "container"}, False),
+    ],
+)
+def test_production_is_warned_of_clear_text(given: dict[str, Any], told: bool) -> None:
+    sentence = (
+        f"database_ssl_mode is {given.get('database_ssl_mode')}, so that passwords and rows may cross the network in "
+        "clear: set database_ca_cert, and leave it at verify-full."
+    )
+    assert warnings({**REMOTE, **given}) == ([sentence] if told else [])
