@@ -27,7 +27,7 @@ import psycopg2
 ROOT = Path(__file__).parents[2]
 PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 DATABASE = "autotest"
-LONGEST_RUN = 240  # seconds; many times what a run takes
+LONGEST_RUN = 600  # seconds; many times what a run takes, for a busy machine
 
 # As the callback slipway.deploy.story tells it: a failure below its head, and what is told beside a label.
 FAILURE = re.compile(
