@@ -141,11 +141,10 @@ class ActionModule(ActionBase):
             arguments["take_over"] = result["holder"]
             result = execute()
         if made and not result.get("failed"):
-            checking = bool(self._task.check_mode)
-            result["report"] = made.report(checking)
+            file = "" if self._task.check_mode else f"{arguments['directory']}/deployments.jsonl"
+            place = f"{file} on {self._task.delegate_to or variables['inventory_hostname']}" if file else ""
+            result["report"] = made.report(place if len(variables["groups"]["all"]) > 1 else file)
             if status == "failed":
-                host = self._task.delegate_to or variables["inventory_hostname"]
-                place = "" if checking else f"{arguments['directory']}/deployments.jsonl on {host}"
                 result.update(failed=True, msg=made.failure(lasting, place))
         return result
 

@@ -45,13 +45,16 @@ class Record:
             kept if self.failed_phase else {name: kept[name] for name in kept if name not in ("failed_phase", "error")}
         )
 
-    def report(self, check_mode: bool) -> list[str]:
-        """What a person is told at the end of a run that succeeded."""
-        nothing = ", nothing was written (check mode)" if check_mode else ""
+    def report(self, place: str) -> list[str]:
+        """What a person is told at the end of a run that succeeded; ``place`` is where the record lies, '' for nowhere.
+
+        A long list is whole in the ledger alone.
+        """
+        nothing = "" if place else ", nothing was written (check mode)"
+        facts = {name: shortened(str(value)) for name, value in self.facts.items() if value}
         return [
             f"{self.application}/{self.environment}: {self.verb} succeeded{nothing}",
-            *(f"  {phase.name:<10} {phase.host:<16} {phase.seconds:6.1f} s" for phase in self.phases),
-            *(f"  {name:<10} {value}" for name, value in self.facts.items()),
+            *(f"  {name:<11} {value}" for name, value in {**facts, **({"record": place} if place else {})}.items()),
         ]
 
     def failure(self, lasting: str, place: str) -> str:
@@ -69,6 +72,12 @@ class Record:
             )
             if part
         )
+
+
+def shortened(text: str, most: int = 4) -> str:
+    """A list of more than ``most`` names as its first two and the number of the others."""
+    names = text.split(", ")
+    return text if len(names) <= most else f"{', '.join(names[:2])} and {len(names) - 2} more"
 
 
 def phases(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Phase]:

@@ -10,6 +10,7 @@ from ansible_collections.slipway.deploy.plugins.plugin_utils._run.record import 
     Record,
     error,
     phases,
+    shortened,
     stopped,
 )
 
@@ -32,13 +33,23 @@ def test_what_the_ledger_keeps() -> None:
 
 
 def test_what_the_report_says() -> None:
-    assert RECORD.report(check_mode=False) == [
+    told = replace(RECORD, facts={"backup": "none is due", "drift": "", "migrations": "1_a, 2_b, 3_c, 4_d, 5_e"})
+    assert told.report("/s/deployments.jsonl") == [
         "shop/test: deploy succeeded",
-        "  database   db                  2.5 s",
-        "  release    one                10.2 s",
-        "  backup     none is due",
+        "  backup      none is due",
+        "  migrations  1_a, 2_b and 3 more",
+        "  record      /s/deployments.jsonl",
     ]
-    assert RECORD.report(check_mode=True)[0] == "shop/test: deploy succeeded, nothing was written (check mode)"
+    assert told.report("")[0] == "shop/test: deploy succeeded, nothing was written (check mode)"
+    assert not [line for line in told.report("") if "record" in line]
+
+
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [("", ""), ("1_a", "1_a"), ("1_a, 2_b, 3_c, 4_d", "1_a, 2_b, 3_c, 4_d"), ("1, 2, 3, 4, 5", "1, 2 and 3 more")],
+)
+def test_a_long_list_is_shortened(text: str, short: str) -> None:
+    assert shortened(text) == short
 
 
 @pytest.mark.parametrize(
