@@ -77,7 +77,8 @@ class Record:
 def shortened(text: str, most: int = 4) -> str:
     """A list of more than ``most`` names as its first two and the number of the others."""
     names = text.split(", ")
-    return text if len(names) <= most else f"{', '.join(names[:2])} and {len(names) - 2} more"
+    sentence = any(" " in name for name in names[1:])  # and not a list of names
+    return text if sentence or len(names) <= most else f"{', '.join(names[:2])} and {len(names) - 2} more"
 
 
 def phases(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Phase]:

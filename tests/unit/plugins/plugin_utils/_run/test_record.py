@@ -46,7 +46,13 @@ def test_what_the_report_says() -> None:
 
 @pytest.mark.parametrize(
     ("text", "short"),
-    [("", ""), ("1_a", "1_a"), ("1_a, 2_b, 3_c, 4_d", "1_a, 2_b, 3_c, 4_d"), ("1, 2, 3, 4, 5", "1, 2 and 3 more")],
+    [
+        ("", ""),
+        ("1_a", "1_a"),
+        ("1_a, 2_b, 3_c, 4_d", "1_a, 2_b, 3_c, 4_d"),
+        ("1, 2, 3, 4, 5", "1, 2 and 3 more"),
+        ("x, and y, or z, but no, then yes", "x, and y, or z, but no, then yes"),
+    ],
 )
 def test_a_long_list_is_shortened(text: str, short: str) -> None:
     assert shortened(text) == short
