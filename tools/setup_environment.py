@@ -183,11 +183,11 @@ class Fetcher:
 
     def uv(self) -> Uv:
         """uv, told what pip's configuration says."""
-        config = self.pip(["config", "list"], "read pip's configuration")
         with zipfile.ZipFile(self.wheel("uv")) as wheel:
             (program,) = (name for name in wheel.namelist() if name.endswith(".data/scripts/uv"))
             path = Path(wheel.extract(program, self.folder))
         path.chmod(0o755)
+        config = self.pip(["config", "list"], "read pip's configuration")
         # pip, too, looks for a package in all indexes alike. What the operator says to uv itself goes before.
         always = {"UV_INDEX_STRATEGY": "unsafe-best-match", "UV_SYSTEM_CERTS": "true", "UV_PYTHON_DOWNLOADS": "never"}
         return Uv(path, {**always, **uv_variables(config), **os.environ})
