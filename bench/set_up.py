@@ -98,7 +98,8 @@ def main() -> None:
         [
             TITLE,
             f"`make setup` and `make deploy` to `local` at two commits in one run: seconds by the clock, and those of\n"
-            f"{os.cpu_count()} processors ({platform.machine()}) in brackets.\n",
+            f"{os.cpu_count()} processors ({platform.machine()}) in brackets, which\n"
+            "other work on the machine lengthens less.\n",
             "| | " + " | ".join(short) + " |",
             "|---|" + "---|" * len(short),
             *rows,
