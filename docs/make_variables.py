@@ -13,14 +13,14 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[1]
-WIRING = ROOT / "playbooks" / "group_vars" / "all.yml"
+OPERATOR = ROOT / "playbooks" / "group_vars" / "all" / "operator_variables.yml"
 PAGE = ROOT / "docs" / "variables.md"
 HEAD = """\
 # Variables
 
 What an inventory, or `-e`, may set. Each has one name. What a role gets is derived from these, and a role's variable
 that an inventory or `-e` sets in their place is refused with the name to use. `make docs` makes this page from
-`playbooks/group_vars/all.yml`.
+`playbooks/group_vars/all/operator_variables.yml`.
 """
 
 
@@ -75,8 +75,8 @@ def kind(option: Mapping[str, Any]) -> str:
 
 def page() -> str:
     """The whole page: a table for each group of variables, as the comments in the wiring divide them."""
-    lines = WIRING.read_text().splitlines()
-    known = yaml.safe_load(WIRING.read_text())["preflight_variables"]
+    lines = OPERATOR.read_text().splitlines()
+    known = yaml.safe_load(OPERATOR.read_text())["preflight_variables"]
     operators = {option["role"]: name for name, option in known.items() if "role" in option}
     text, inside = [HEAD], False
     for line in lines:

@@ -3,184 +3,40 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleError, AnsibleUndefinedVariable
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible.vars.plugins import get_vars_from_inventory_sources
 from ansible_collections.slipway.deploy.plugins.lookup.generated_secret import PLACEHOLDER
-from ansible_collections.slipway.deploy.plugins.plugin_utils._variables.combinations import problems, warnings
+from ansible_collections.slipway.deploy.plugins.plugin_utils._variables.combinations import (
+    group_errors,
+    problems,
+    warnings,
+)
+from ansible_collections.slipway.deploy.plugins.plugin_utils._variables.names import (
+    overridden_errors,
+    own_names,
+    taken_errors,
+)
+from ansible_collections.slipway.deploy.plugins.plugin_utils._variables.secrets import secret_errors, vault_errors
+from ansible_collections.slipway.deploy.plugins.plugin_utils._variables.values import (
+    SOMEWHERE,
+    Spec,
+    role_errors,
+    variable_errors,
+)
 
 display = Display()
 COLLECTION = Path(__file__).parents[2]
 ROLES = COLLECTION / "roles"
 PLAYBOOKS = COLLECTION / "playbooks"
-WIRING = PLAYBOOKS / "group_vars" / "all.yml"
-# What the playbooks tell the preflight and note for themselves, under names that do not begin with a role's.
-OF_PLAYBOOKS = frozenset((
-    "chosen", "compares", "damaged", "drift", "found", "looks", "migrates", "serving", "slipway_answer", "stopped",
-    "verb", "writes",
-))  # fmt: skip
+WIRING = PLAYBOOKS / "group_vars" / "all"
 GIVEN_BY_NAME = frozenset(("app_release",))  # which Slipway derives unless -e says it (docs/application.md)
-ENCRYPTED = "$ANSIBLE_VAULT;"
-# What an example holds in place of a secret.
-PLACEHOLDERS = ("change_me", "changeme", "change-me", "placeholder", "replace_me", "todo", "secret", "password")
-SHORTEST_SECRET = 12  # characters
 ENTRY_POINT = "main"
-SOMEWHERE = "the inventory's group_vars"
-
-Spec = Mapping[str, Mapping[str, Any]]
-
-
-def why_required(required: bool | Iterable[Mapping[str, Any]], values: Mapping[str, Any]) -> str | None:
-    """Why a variable must be set: '' always, a clause for the first case that holds, None when it need not be.
-
-    A case names variables with their values; None stands for a variable that is not set.
-    """
-    if isinstance(required, bool):
-        return "" if required else None
-    for case in required:
-        if all(values.get(name) == value for name, value in case.items()):
-            return ", since " + " and ".join(
-                f"{name} is {'not set' if value is None else value}" for name, value in case.items()
-            )
-    return None
-
-
-def variable_errors(
-    spec: Spec, values: Mapping[str, Any], places: Mapping[str, str] | None = None, home: str = SOMEWHERE
-) -> list[str]:
-    """A sentence for each of the operator's variables that is not set or not what its spec (an argument spec) says.
-
-    ``places`` says where a variable is set, ``home`` where to set one that is not.
-    """
-    found = []
-    for name, option in spec.items():
-        value, kind, choices = values.get(name), option.get("type", "str"), option.get("choices", [])
-        place = (places or {}).get(name) or SOMEWHERE
-        why = why_required(option.get("required", False), values) if value in ("", None) else None
-        if why is not None:
-            found.append(f"Variable {name} is not set and is required{why}: set it in {home} or with -e.")
-            continue
-        if name not in values:
-            continue
-        if value in ("", None) and option.get("default"):
-            found.append(f"Variable {name} is empty: correct it in {place} or with -e, or leave it out.")
-            continue
-        if choices and value not in choices:
-            wrong = f"must be one of {', '.join(choices)}"
-        elif ArgumentSpecValidator({name: {"type": kind}}).validate({name: value}).error_messages:
-            wrong = f"must be of type {kind}"
-        elif kind == "path" and value and not str(value).startswith(("/", "~")):
-            wrong = "must be an absolute path, which may begin with {{ inventory_dir }}"
-        else:
-            continue
-        found.append(f"Variable {name} is {value!r} and {wrong}: correct it in {place} or with -e.")
-    return found
-
-
-def operator_names(name: str, wiring: Mapping[str, Any], spec: Spec) -> list[str]:
-    """The operator's variables from which the wiring derives ``name``: those that it names, else those behind them."""
-    found: list[str] = []
-    seen, level = {name}, [name]
-    while level and not found:
-        words = [word for each in level for word in re.findall(r"[a-z_]+", str(wiring.get(each, "")))]
-        found = [word for word in dict.fromkeys(words) if word in spec]
-        level = [word for word in dict.fromkeys(words) if word in wiring and word not in seen]
-        seen.update(level)
-    return found
-
-
-def overridden_errors(places: Mapping[str, str], wiring: Mapping[str, Any], spec: Spec) -> list[str]:
-    """A sentence for each variable of the inventory (name: place) that would count for nothing beside the wiring."""
-    found = []
-    for name, place in sorted(places.items()):
-        if name not in wiring or name in spec:
-            continue
-        names = operator_names(name, wiring, spec)
-        derived = f"derives it from {', '.join(names)}: set that instead" if names else "sets it itself: remove it"
-        found.append(f"Variable {name} in {place or 'the inventory'} would have no effect, since Slipway {derived}.")
-    return found
-
-
-def own_names(roles: Path, playbooks: Path) -> frozenset[str]:
-    """What the roles and playbooks call their options, results and private variables."""
-    prefix = "|".join(role.name for role in roles.iterdir())
-    defined = re.compile(rf"^[ -]*(?:register: )?((?:__)?(?:{prefix})_\w+)(?::|$)", re.MULTILINE)
-    files = [*roles.glob("*/[dmtv]*/*.yml"), *playbooks.glob("*.yml")]
-    return OF_PLAYBOOKS.union(*(defined.findall(file.read_text(encoding="utf-8")) for file in files))
-
-
-def taken_errors(places: Mapping[str, str], own: Iterable[str], wiring: Mapping[str, Any], spec: Spec) -> list[str]:
-    """A sentence for each of Slipway's own variables that is given (name: where) and would count in place of its own.
-
-    With another value of it a run would leave out a backup, a proof, a rehearsal, a check or the lock.
-    """
-    found = []
-    for name in sorted(places.keys() & {*own, *wiring} - spec.keys()):
-        names = operator_names(name, wiring, spec)
-        instead = f"derives it from {', '.join(names)}: set that instead" if names else "finds it itself: leave it out"
-        found.append(f"Variable {name} can't be set {places[name]}, since Slipway {instead}.")
-    return found
-
-
-def role_errors(
-    role: str, spec: Spec, variables: Mapping[str, Any], wiring: Mapping[str, Any], known: Spec
-) -> list[str]:
-    """A sentence for each variable of a role that its ``argument_specs`` refuses, with the operator's names for it."""
-    found = []
-    for name, option in spec.items():
-        options = {name: {key: value for key, value in option.items() if key != "description"}}
-        given = {name: variables[name]} if name in variables else {}
-        what = ", ".join(operator_names(name, wiring, known)) or "it"
-        found += [
-            f"Variable of role {role} is wrong: {message}; correct {what} in {SOMEWHERE} or with -e."
-            for message in ArgumentSpecValidator(options).validate(given).error_messages
-        ]
-    return found
-
-
-def secret_errors(secrets: Mapping[str, str], vault: str = "") -> list[str]:
-    """A sentence for each secret that is empty, short, or still an example's placeholder. Never the secret itself."""
-    found = []
-    for name, value in sorted(secrets.items()):
-        if str(value).lower().startswith(PLACEHOLDERS) or str(value).startswith("<"):
-            reason = "still holds a placeholder"
-        elif len(str(value)) < SHORTEST_SECRET:
-            reason = f"has {len(str(value))} characters and needs {SHORTEST_SECRET}"
-        else:
-            continue
-        edit = f"`ansible-vault edit {vault}`" if vault else "`ansible-vault edit` in the inventory's vault.yml"
-        found.append(f"Secret {name} {reason}: set it with {edit}.")
-    return found
-
-
-def vault_errors(file: Path) -> list[str]:
-    """A sentence when the vault is missing or lies there in clear."""
-    if not file.is_file():
-        return [f"{file} is missing: make it with `ansible-vault create {file}`."]
-    with file.open(encoding="utf-8", errors="replace") as opened:
-        if opened.read(len(ENCRYPTED)) != ENCRYPTED:
-            return [f"{file} is not encrypted: run `ansible-vault encrypt {file}` before anything else."]
-    return []
-
-
-def group_errors(groups: Mapping[str, list[str]]) -> list[str]:
-    """A sentence when the inventory lacks what the plays run on."""
-    found = []
-    if len(groups.get("database", [])) != 1:
-        found.append(
-            f"The inventory's group database has {len(groups.get('database', []))} hosts and needs exactly one: "
-            "correct hosts.yml."
-        )
-    if not groups.get("backend"):
-        found.append("The inventory's group backend has no host: add one in hosts.yml.")
-    return found
 
 
 def place_of(value: Any) -> str:
@@ -204,7 +60,11 @@ class ActionModule(ActionBase):
         # As in check mode, so that reading a secret does not generate it: nothing is written before all is checked.
         arguments, variables = self._task.args, {**(task_vars or {}), "ansible_check_mode": True}
         spec, vault = arguments["variables"], arguments.get("vault_file") or ""
-        wiring = self._loader.load_from_file(str(WIRING))
+        wiring = {
+            name: value
+            for file in sorted(WIRING.glob("*.yml"))
+            for name, value in self._loader.load_from_file(str(file)).items()
+        }
         values, told = self.read_operator(spec, variables)
         errors = group_errors(variables.get("groups", {})) or told
         variables = {**variables, **values}  # what is derived from them need not derive them each time

@@ -16,9 +16,10 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.slipway.deploy.plugins.module_utils._host.secrets import masked, of_environment
+from ansible_collections.slipway.deploy.plugins.module_utils._host.masking import masked, of_environment
 from ansible_collections.slipway.deploy.plugins.module_utils._run.ledger import Run
 from ansible_collections.slipway.deploy.plugins.plugin_utils._run.record import Record, error, phases, stopped
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.report import failure, report
 
 
 def started_ticks(pid: int) -> int:
@@ -143,9 +144,9 @@ class ActionModule(ActionBase):
         if made and not result.get("failed"):
             file = "" if self._task.check_mode else f"{arguments['directory']}/deployments.jsonl"
             place = f"{file} on {self._task.delegate_to or variables['inventory_hostname']}" if file else ""
-            result["report"] = made.report(place if len(variables["groups"]["all"]) > 1 else file)
+            result["report"] = report(made, place if len(variables["groups"]["all"]) > 1 else file)
             if status == "failed":
-                result.update(failed=True, msg=made.failure(lasting, place))
+                result.update(failed=True, msg=failure(made, lasting, place))
         return result
 
     def secrets(self, names: list[str], task_vars: Mapping[str, Any]) -> frozenset[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, sentence
-from ansible_collections.slipway.deploy.plugins.module_utils._host.secrets import of_environment
+from ansible_collections.slipway.deploy.plugins.module_utils._host.masking import of_environment
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.interruption import Interrupted, interruptible
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import fenced
 

@@ -127,7 +127,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._host.files import wait_until
-from ansible_collections.slipway.deploy.plugins.module_utils._host.secrets import masked
+from ansible_collections.slipway.deploy.plugins.module_utils._host.masking import masked
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run, take_environment
 from ansible_collections.slipway.deploy.plugins.module_utils._release import service as host
 from ansible_collections.slipway.deploy.plugins.module_utils._release.process import Process, Record, Spec, address_of

@@ -110,7 +110,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
 from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
-from ansible_collections.slipway.deploy.plugins.module_utils._host.secrets import embedded, masked
+from ansible_collections.slipway.deploy.plugins.module_utils._host.masking import embedded, masked
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run, take_environment
 from ansible_collections.slipway.deploy.plugins.module_utils._release.service import inherited
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import mark

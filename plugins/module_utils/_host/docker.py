@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import IO
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._host.secrets import masked, of_environment
+from ansible_collections.slipway.deploy.plugins.module_utils._host.masking import masked, of_environment
 
 
 def run(

@@ -20,7 +20,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._host.files import 
     replace_file,
     wait_until,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._host.secrets import masked
+from ansible_collections.slipway.deploy.plugins.module_utils._host.masking import masked
 from ansible_collections.slipway.deploy.plugins.module_utils._release import nginx
 from ansible_collections.slipway.deploy.plugins.module_utils._release.retirement import Retirement, containers, retire
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import insist

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The record of a run: what the ledger keeps of it, what its report says, and the sentence that ends a failed one."""
+"""The record of a run: what the ledger keeps of it, made of what the phases have noted on each host."""
 
 from __future__ import annotations
 
@@ -44,41 +44,6 @@ class Record:
         return (
             kept if self.failed_phase else {name: kept[name] for name in kept if name not in ("failed_phase", "error")}
         )
-
-    def report(self, place: str) -> list[str]:
-        """What a person is told at the end of a run that succeeded; ``place`` is where the record lies, '' for nowhere.
-
-        A long list is whole in the ledger alone.
-        """
-        nothing = "" if place else ", nothing was written (check mode)"
-        facts = {name: shortened(str(value)) for name, value in self.facts.items() if value}
-        return [
-            f"{self.application}/{self.environment}: {self.verb} succeeded{nothing}",
-            *(f"  {name:<11} {value}" for name, value in {**facts, **({"record": place} if place else {})}.items()),
-        ]
-
-    def failure(self, lasting: str, place: str) -> str:
-        """What a person is told at the end of a run that failed.
-
-        ``lasting`` is what stays nevertheless, ``place`` where the record lies; each is '' for nothing.
-        """
-        return "\n".join(
-            part
-            for part in (
-                f"{self.verb.capitalize()} of {self.application}/{self.environment} failed in phase "
-                f"{self.failed_phase}, as told above.",
-                lasting,
-                f"The run is recorded in {place}." if place else "",
-            )
-            if part
-        )
-
-
-def shortened(text: str, most: int = 4) -> str:
-    """A list of more than ``most`` names as its first two and the number of the others."""
-    names = text.split(", ")
-    sentence = any(" " in name for name in names[1:])  # and not a list of names
-    return text if sentence or len(names) <= most else f"{', '.join(names[:2])} and {len(names) - 2} more"
 
 
 def phases(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Phase]:

@@ -82,3 +82,16 @@ def warnings(values: Mapping[str, Any]) -> list[str]:
             "database_ca_cert, and leave it at verify-full."
         ]
     return []
+
+
+def group_errors(groups: Mapping[str, list[str]]) -> list[str]:
+    """A sentence when the inventory lacks what the plays run on."""
+    found = []
+    if len(groups.get("database", [])) != 1:
+        found.append(
+            f"The inventory's group database has {len(groups.get('database', []))} hosts and needs exactly one: "
+            "correct hosts.yml."
+        )
+    if not groups.get("backend"):
+        found.append("The inventory's group backend has no host: add one in hosts.yml.")
+    return found

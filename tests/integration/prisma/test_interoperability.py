@@ -524,7 +524,7 @@ def test_the_url_that_the_application_gets_is_one_to_every_client(bed: Both) -> 
     role, password = f"{bed.database}_app", "p@ss/w:rd?&%20#ä"
     bed.postgres.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
     bed.postgres.execute(f"GRANT CREATE ON SCHEMA public TO {role}", bed.database)
-    wiring = yaml.safe_load((HERE.parents[2] / "playbooks" / "group_vars" / "all.yml").read_text())
+    wiring = yaml.safe_load((HERE.parents[2] / "playbooks" / "group_vars" / "all" / "wiring.yml").read_text())
     told = {
         "database_runtime": "embedded",
         "database_authority": "localhost",

@@ -11,7 +11,7 @@ import yaml
 
 PLAYBOOKS = Path(__file__).parents[3] / "playbooks"
 VERBS = sorted(path for path in PLAYBOOKS.glob("*.yml") if path.name != "preflight.yml")
-PHASES = yaml.safe_load((PLAYBOOKS / "group_vars" / "all.yml").read_text())["phase_table"]
+PHASES = yaml.safe_load((PLAYBOOKS / "group_vars" / "all" / "phases.yml").read_text())["phase_table"]
 # What changes nothing, whatever it is given.
 READERS = {"backup_info", "deployment_info", "migrations_info", "schema_drift", "schema_info"}
 

@@ -14,12 +14,13 @@ from ansible_collections.slipway.deploy.plugins.action.check_variables import (
     PLAYBOOKS,
     ROLES,
     WIRING,
-    own_names,
-    taken_errors,
 )
+from ansible_collections.slipway.deploy.plugins.plugin_utils._variables.names import own_names, taken_errors
 
 ROOT = Path(__file__).parents[3]
-WIRED: dict[str, Any] = yaml.safe_load(WIRING.read_text())
+WIRED: dict[str, Any] = {}
+for path in WIRING.glob("*.yml"):
+    WIRED |= yaml.safe_load(path.read_text())
 OPERATOR: dict[str, dict[str, Any]] = WIRED["preflight_variables"]
 # What would leave something out if it were given, and what for.
 SKIPS = {

@@ -38,7 +38,9 @@ def imports(path: Path) -> Iterator[str]:
 @functools.cache
 def names_of_callers() -> frozenset[str]:
     """The variables of inventories, of the wiring and of roles that are no module's option as well."""
-    names = set(re.findall(r"^([a-z_]+):", (ROOT / "playbooks/group_vars/all.yml").read_text(), re.MULTILINE))
+    names: set[str] = set()
+    for path in (ROOT / "playbooks" / "group_vars" / "all").glob("*.yml"):
+        names |= set(re.findall(r"^([a-z_]+):", path.read_text(), re.MULTILINE))
     for path in (ROOT / "roles").glob("*/meta/argument_specs.yml"):
         for entry in yaml.safe_load(path.read_text())["argument_specs"].values():
             names |= set(entry.get("options", {}))

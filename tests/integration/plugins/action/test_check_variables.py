@@ -26,9 +26,9 @@ def check(
 ) -> dict[str, Any]:
     """Check what is told by -e, with variables of the roles that are wired beside the playbooks."""
     (home / "hosts").write_text(inventory)
-    wired = home / "playbooks" / "group_vars"
+    wired = home / "playbooks" / "group_vars" / "all"
     wired.mkdir(parents=True)
-    (wired / "all.yml").write_text(json.dumps({**WIRED, **(wiring or {})}))
+    (wired / "wiring.yml").write_text(json.dumps({**WIRED, **(wiring or {})}))
     arguments = {
         "variables": {
             "app_port": {"type": "int", "required": True},
@@ -39,7 +39,14 @@ def check(
         "secrets": ["owner_password"],
         "vault_file": "",
     }
-    flags = ("--inventory", str(home / "hosts"), "--playbook-dir", str(wired.parent), "--extra-vars", json.dumps(told))
+    flags = (
+        "--inventory",
+        str(home / "hosts"),
+        "--playbook-dir",
+        str(wired.parents[1]),
+        "--extra-vars",
+        json.dumps(told),
+    )
     return run_ansible("slipway.deploy.check_variables", arguments, home, *flags)
 
 

@@ -10,7 +10,6 @@ from ansible_collections.slipway.deploy.plugins.plugin_utils._run.record import 
     Record,
     error,
     phases,
-    shortened,
     stopped,
 )
 
@@ -30,45 +29,6 @@ def test_what_the_ledger_keeps() -> None:
     assert FAILED.result() == {
         **kept, "status": "failed", "failed_phase": "migrate", "error": "db: there is no such table"
     }  # fmt: skip
-
-
-def test_what_the_report_says() -> None:
-    told = replace(RECORD, facts={"backup": "none is due", "drift": "", "migrations": "1_a, 2_b, 3_c, 4_d, 5_e"})
-    assert told.report("/s/deployments.jsonl") == [
-        "shop/test: deploy succeeded",
-        "  backup      none is due",
-        "  migrations  1_a, 2_b and 3 more",
-        "  record      /s/deployments.jsonl",
-    ]
-    assert told.report("")[0] == "shop/test: deploy succeeded, nothing was written (check mode)"
-    assert not [line for line in told.report("") if "record" in line]
-
-
-@pytest.mark.parametrize(
-    ("text", "short"),
-    [
-        ("", ""),
-        ("1_a", "1_a"),
-        ("1_a, 2_b, 3_c, 4_d", "1_a, 2_b, 3_c, 4_d"),
-        ("1, 2, 3, 4, 5", "1, 2 and 3 more"),
-        ("x, and y, or z, but no, then yes", "x, and y, or z, but no, then yes"),
-    ],
-)
-def test_a_long_list_is_shortened(text: str, short: str) -> None:
-    assert shortened(text) == short
-
-
-@pytest.mark.parametrize(
-    ("lasting", "place", "lines"),
-    [
-        ("", "", []),
-        ("", "/s/deployments.jsonl on db", ["The run is recorded in /s/deployments.jsonl on db."]),
-        ("What it did stays.", "/s on db", ["What it did stays.", "The run is recorded in /s on db."]),
-    ],
-)
-def test_how_a_run_that_failed_ends(lasting: str, place: str, lines: list[str]) -> None:
-    first = "Deploy of shop/test failed in phase migrate, as told above."
-    assert FAILED.failure(lasting, place) == "\n".join([first, *lines])
 
 
 def test_phases_of_all_hosts_are_in_the_order_of_the_hosts() -> None:

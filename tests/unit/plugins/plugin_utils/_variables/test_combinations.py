@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.plugin_utils._variables.combinations import (
+    group_errors,
     image_major,
     is_local,
     problems,
@@ -124,3 +125,26 @@ def test_production_is_warned_of_clear_text(given: dict[str, Any], told: bool) -
         "clear: set database_ca_cert, and leave it at verify-full."
     )
     assert warnings({**REMOTE, **given}) == ([sentence] if told else [])
+
+
+NO_BACKEND = "The inventory's group backend has no host: add one in hosts.yml."
+
+
+@pytest.mark.parametrize(
+    ("groups", "errors"),
+    [
+        ({"database": ["a"], "backend": ["a", "b"]}, []),
+        ({"database": ["a"], "backend": []}, [NO_BACKEND]),
+        ({"database": ["a"]}, [NO_BACKEND]),
+        (
+            {"database": ["a", "b"], "backend": ["a"]},
+            ["The inventory's group database has 2 hosts and needs exactly one: correct hosts.yml."],
+        ),
+        (
+            {},
+            ["The inventory's group database has 0 hosts and needs exactly one: correct hosts.yml.", NO_BACKEND],
+        ),
+    ],
+)
+def test_group_errors(groups: dict[str, list[str]], errors: list[str]) -> None:
+    assert group_errors(groups) == errors

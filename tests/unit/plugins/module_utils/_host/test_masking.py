@@ -6,7 +6,7 @@ import json
 from urllib.parse import quote, quote_plus
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils._host.secrets import MASK, masked, of_environment
+from ansible_collections.slipway.deploy.plugins.module_utils._host.masking import MASK, masked, of_environment
 from hypothesis import given
 from hypothesis import strategies as st
 

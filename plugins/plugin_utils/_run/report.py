@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report of a run: what a person is told at its end."""
+
+from __future__ import annotations
+
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.record import Record
+
+
+def report(record: Record, place: str) -> list[str]:
+    """What a person is told at the end of a run that succeeded; ``place`` is where the record lies, '' for nowhere.
+
+    A long list is whole in the ledger alone.
+    """
+    nothing = "" if place else ", nothing was written (check mode)"
+    facts = {name: shortened(str(value)) for name, value in record.facts.items() if value}
+    return [
+        f"{record.application}/{record.environment}: {record.verb} succeeded{nothing}",
+        *(f"  {name:<11} {value}" for name, value in {**facts, **({"record": place} if place else {})}.items()),
+    ]
+
+
+def failure(record: Record, lasting: str, place: str) -> str:
+    """What a person is told at the end of a run that failed.
+
+    ``lasting`` is what stays nevertheless, ``place`` where the record lies; each is '' for nothing.
+    """
+    return "\n".join(
+        part
+        for part in (
+            f"{record.verb.capitalize()} of {record.application}/{record.environment} failed in phase "
+            f"{record.failed_phase}, as told above.",
+            lasting,
+            f"The run is recorded in {place}." if place else "",
+        )
+        if part
+    )
+
+
+def shortened(text: str, most: int = 4) -> str:
+    """A list of more than ``most`` names as its first two and the number of the others."""
+    names = text.split(", ")
+    sentence = any(" " in name for name in names[1:])  # and not a list of names
+    return text if sentence or len(names) <= most else f"{', '.join(names[:2])} and {len(names) - 2} more"

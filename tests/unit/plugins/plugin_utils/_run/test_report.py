@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.record import Phase, Record
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.report import failure, report, shortened
+
+RECORD = Record(
+    application="shop", environment="test", verb="deploy", release="3f1d", started="2026-01-02T03:04:05+00:00",
+    finished="2026-01-02T03:05:05+00:00", status="succeeded",
+    phases=[Phase("database", "db", "ok", 2.5), Phase("release", "one", "ok", 10.25)], facts={"backup": "none is due"},
+)  # fmt: skip
+FAILED = replace(RECORD, status="failed", failed_phase="migrate", error="db: there is no such table")
+
+
+def test_what_the_report_says() -> None:
+    told = replace(RECORD, facts={"backup": "none is due", "drift": "", "migrations": "1_a, 2_b, 3_c, 4_d, 5_e"})
+    assert report(told, "/s/deployments.jsonl") == [
+        "shop/test: deploy succeeded",
+        "  backup      none is due",
+        "  migrations  1_a, 2_b and 3 more",
+        "  record      /s/deployments.jsonl",
+    ]
+    assert report(told, "")[0] == "shop/test: deploy succeeded, nothing was written (check mode)"
+    assert not [line for line in report(told, "") if "record" in line]
+
+
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [
+        ("", ""),
+        ("1_a", "1_a"),
+        ("1_a, 2_b, 3_c, 4_d", "1_a, 2_b, 3_c, 4_d"),
+        ("1, 2, 3, 4, 5", "1, 2 and 3 more"),
+        ("x, and y, or z, but no, then yes", "x, and y, or z, but no, then yes"),
+    ],
+)
+def test_a_long_list_is_shortened(text: str, short: str) -> None:
+    assert shortened(text) == short
+
+
+@pytest.mark.parametrize(
+    ("lasting", "place", "lines"),
+    [
+        ("", "", []),
+        ("", "/s/deployments.jsonl on db", ["The run is recorded in /s/deployments.jsonl on db."]),
+        ("What it did stays.", "/s on db", ["What it did stays.", "The run is recorded in /s on db."]),
+    ],
+)
+def test_how_a_run_that_failed_ends(lasting: str, place: str, lines: list[str]) -> None:
+    first = "Deploy of shop/test failed in phase migrate, as told above."
+    assert failure(FAILED, lasting, place) == "\n".join([first, *lines])
