@@ -333,7 +333,9 @@ class CallbackModule(Default):
     def v2_playbook_on_stats(self, stats: AggregateStats) -> None:
         self.live.stop()
         self.show(self.story.close(time.monotonic()))
-        if self.story.failed:
+        totals = [stats.summarize(host) for host in stats.processed]
+        # Not of a failure that the run got over.
+        if sum(each["failures"] + each["unreachable"] for each in totals) > len(self.answered):
             self.show(paragraph(again(), "", self.story.width))
         for host in sorted(stats.processed):
             counts = stats.summarize(host)

@@ -296,3 +296,28 @@ def test_an_answer_that_is_no_is_no_failure_to_look_at(tmp_path: Path) -> None:
 
     yes = play(tmp_path, "-e", "holds=true", playbook=ASKING, code=0)
     assert words(tmp_path, yes) == "It holds.\nHello world!\nlocalhost: ok=2 changed=0 failed=0\n"
+
+
+RESCUED = """\
+- name: Get over it
+  hosts: localhost
+  gather_facts: false
+  tasks:
+    - name: Try
+      block:
+        - name: Something that fails
+          ansible.builtin.fail:
+            msg: It does not work.
+      rescue:
+        - name: Something else
+          ansible.builtin.command: "true"
+          changed_when: false
+"""
+
+
+def test_a_failure_that_a_run_got_over_is_no_reason_to_run_again(tmp_path: Path) -> None:
+    assert words(tmp_path, play(tmp_path, playbook=RESCUED, code=0)) == (
+        "Get over it      FAILED: Something that fails\n"
+        "    It does not work.\n"
+        "localhost: ok=1 changed=0 failed=0 rescued=1\n"
+    )
