@@ -113,7 +113,7 @@ def test_a_container_gets_its_environment_and_leaves_nothing(arguments: dict[str
     found = run_module("seed", {**arguments, "env": plain, "argv": ["python", "-c", see]})
     assert found["msg"].split(":\n")[1].splitlines() == ["********", " x ", "#1"]
     done = run_module("seed", {**arguments, "argv": ["python", "-c", "print(1)"]})
-    assert (done["changed"], done["actions"]) == (True, ["Ran python."])
+    assert (done["changed"], done["actions"]) == (True, ["Ran the seed command."])
     assert containers() == []
 
 
@@ -173,7 +173,7 @@ def test_a_container_is_bounded_and_what_a_killed_run_leaves_is_removed(argument
         assert (checked["changed"], checked["actions"]) == (True, [sentence])
         assert containers() == [f"{LABEL}-seed"]
         done = run_module("seed", {**arguments, "argv": ["true"]})
-        assert done["actions"] == [sentence, "Ran true."]
+        assert done["actions"] == [sentence, "Ran the seed command."]
         assert containers() == []
         assert not run_module("seed", absent)["changed"]
         assert containers(f"{LABEL}-other") == [f"{LABEL}-other-seed"]
