@@ -88,7 +88,7 @@ def read_once(path: str, shown: str, beside: str, linted: bool, kept: Path) -> M
 
     So that a run parses its migrations once, whatever it does with them. ``linted``: with what the linter says.
     """
-    key = hashlib.sha256(json.dumps([os.path.realpath(path), shown, beside]).encode()).hexdigest()
+    key = hashlib.sha256(json.dumps([os.path.abspath(path), shown, beside]).encode()).hexdigest()
     file = kept / f"slipway-migrations-{key}"
     known: MigrationFiles | None = None
     with contextlib.suppress(FileNotFoundError):
