@@ -31,7 +31,8 @@ LONGEST_RUN = 600  # seconds; many times what a run takes, for a busy machine
 
 # As the callback slipway.deploy.story tells it: a failure below its head, and what is told beside a label.
 FAILURE = re.compile(
-    r"^\S.*  FAILED\b.*\n(?P<below>(?:    (?!warning: ).*\n|\n)+)|^(?:STOPPED|[A-Z]+ +no:) +(?P<beside>.*\n(?: {17}.*\n)*)",
+    r"^\S.*  FAILED\b.*\n(?P<below>(?:    (?!warning: ).*\n|\n)+)"
+    r"|^(?:STOPPED|[A-Z]+ +no:) +(?P<beside>.*\n(?: {17}.*\n)*)",
     re.MULTILINE,
 )
 RECAP = re.compile(r"^(\S+): (ok=.*)$", re.MULTILINE)
