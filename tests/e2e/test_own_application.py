@@ -46,9 +46,6 @@ server.listen(process.env.PORT, process.env.HOST);
 """
 SEED = "require('fs').writeFileSync('../seeded-in', process.cwd());\n"  # outside of what is deployed
 
-MISSING = not shutil.which("node") and not os.environ.get("SLIPWAY_TEST_ALL")  # which CI does not pass over
-pytestmark = pytest.mark.skipif(MISSING, reason="the application is one of Node.js, and there is none")
-
 
 class Repository:
     """A user's own repository, with the collection installed beside it."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import glob
+import inspect
 import os
 import re
 import signal
@@ -127,9 +128,7 @@ def start(spec: Spec, port: int, log: str, record: Callable[[Process], None]) ->
 def start_door(host: str, port: int, state: str, log: str, record: Callable[[Process], None]) -> None:
     """Write the door's program beside ``state``, start and record it, and wait until its port answers."""
     program = os.path.join(os.path.dirname(state), "door.py")
-    # Ansible runs modules from a zip file, whose loader knows the source; typeshed has it as optional.
-    source = relay.__loader__.get_source(relay.__name__)  # type: ignore[union-attr]
-    replace_file(program, source or "")
+    replace_file(program, inspect.getsource(relay))  # also out of the zip file from which Ansible runs modules
     door = start(Spec([sys.executable, program, host, str(port), state], {}, "/"), port, log, record)
     if not wait_until(lambda: not alive(door) or answers(host, port), 10) or not alive(door):
         stop(door, 1)
