@@ -206,8 +206,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             if os.environ.get(name):
                 module.warn(f"The containers are those of {name}={os.environ[name]}, as the environment says.")
     if params["process_directory"]:
-        door = service.Service(params["process_directory"]).record.door
-        ours = ours or (door is not None and door.port == params["port"] and service.alive(door))
+        relay = service.Service(params["process_directory"]).record.relay
+        ours = ours or (relay is not None and relay.port == params["port"] and service.alive(relay))
     if not ours:
         try:
             service.claim(params["address"], params["port"])

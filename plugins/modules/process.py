@@ -12,12 +12,12 @@ author: The Slipway contributors
 description:
   - Runs a command as a background process of this user, without root and without a supervisor. After a reboot of the
     host the next run of this task starts it again.
-  - The public port is held by a small forwarder, the door. The command itself listens on a private port of the loopback
-    interface, which it is told by the placeholders C({host}) and C({port}) in O(argv) and O(env).
-  - A changed service is started beside the old one and must answer O(health_path) with a 2xx status. Only then the door
-    leads to it; the old one is stopped when its connections have ended. If it does not get healthy it is stopped, the
-    task fails with the end of its log, and the old one goes on serving.
-  - The door forwards bytes, so the service sees every client as 127.0.0.1.
+  - The public port is held by a small forwarder, the relay. The command itself listens on a private port of the
+    loopback interface, which it is told by the placeholders C({host}) and C({port}) in O(argv) and O(env).
+  - A changed service is started beside the old one and must answer O(health_path) with a 2xx status. Only then the
+    relay leads to it; the old one is stopped when its connections have ended. If it does not get healthy it is stopped,
+    the task fails with the end of its log, and the old one goes on serving.
+  - The relay forwards bytes, so the service sees every client as 127.0.0.1.
   - Needs Linux, for C(/proc).
 options:
   state:
@@ -152,7 +152,7 @@ def outcome(changed: bool, service: host.Service, actions: list[str], **more: An
 
 def absent(module: AnsibleModule, service: host.Service) -> dict[str, Any]:
     record = service.record
-    running = [item for item in (record.door, record.app, *record.spare) if item and host.alive(item)]
+    running = [item for item in (record.relay, record.app, *record.spare) if item and host.alive(item)]
     changed = bool(running) or os.path.exists(service.state)
     actions = [f"Stopped process {item.pid}." for item in running]
     if changed and not module.check_mode:
@@ -170,8 +170,8 @@ def present(module: AnsibleModule, service: host.Service) -> dict[str, Any]:
     spec = Spec(params["argv"], environment, params["cwd"])
     old = service.record
     address = address_of(params["host"], params["port"])
-    door = old.door if host.alive(old.door) and old.address == address else None
-    if door is None:
+    relay = old.relay if host.alive(old.relay) and old.address == address else None
+    if relay is None:
         host.claim(params["host"], params["port"])
     if not os.path.isdir(spec.cwd):
         raise SlipwayError(f"{spec.cwd}, where the service is to run, is not a directory: correct cwd.")
@@ -179,7 +179,7 @@ def present(module: AnsibleModule, service: host.Service) -> dict[str, Any]:
         raise SlipwayError(f"{spec.argv[0]} is not a program on this host: correct the first element of argv.")
 
     same = bool(old.salt) and old.digest == spec.digest(old.salt) and host.alive(old.app)
-    if same and door and not host.health(params["host"], params["port"], params["health_path"]):
+    if same and relay and not host.health(params["host"], params["port"], params["health_path"]):
         leftovers = [item for item in old.spare if host.alive(item)]
         if not module.check_mode:
             retire(service, params)
@@ -196,16 +196,16 @@ def present(module: AnsibleModule, service: host.Service) -> dict[str, Any]:
     candidate = start_candidate(service, spec, params, secret)
     healthy = time.monotonic()
     salt = secrets.token_hex(16)
-    spare = tuple(item for item in (old.app, None if door else old.door) if item)
+    spare = tuple(item for item in (old.app, None if relay else old.relay) if item)
     insist()
-    service.save(Record(salt, spec.digest(salt), address, candidate, door, spare))  # the switch
-    if door is None:
-        host.start_door(
+    service.save(Record(salt, spec.digest(salt), address, candidate, relay, spare))  # the switch
+    if relay is None:
+        host.start_relay(
             params["host"],
             params["port"],
             service.state,
-            f"{service.log}.door",
-            lambda opened: service.save(replace(service.record, door=opened)),
+            f"{service.log}.relay",
+            lambda opened: service.save(replace(service.record, relay=opened)),
         )
     retire(service, params)
     timings = {"start": round(healthy - begun, 2), "retire": round(time.monotonic() - healthy, 2)}

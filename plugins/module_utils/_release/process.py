@@ -52,7 +52,7 @@ class Process:
 
 @dataclass(frozen=True)
 class Record:
-    """What one service's state file holds. Replacing the file is the switch: the door reads ``app.port`` from it.
+    """What one service's state file holds. Replacing the file is the switch: the relay reads ``app.port`` from it.
 
     ``spare`` are processes that do not serve and have to go: a candidate that is being tried, a release being drained.
     """
@@ -61,7 +61,7 @@ class Record:
     digest: str = ""
     address: str = ""
     app: Process | None = None
-    door: Process | None = None
+    relay: Process | None = None
     spare: tuple[Process, ...] = ()
 
     def dump(self) -> str:
@@ -78,8 +78,11 @@ class Record:
             data = json.loads(text)
             if data.pop("version") != RECORD_VERSION:
                 raise ValueError("another version")
-            app, door = process(data.pop("app")), process(data.pop("door"))
-            return cls(**{**data, "app": app, "door": door, "spare": tuple(Process(**item) for item in data["spare"])})
+            # An earlier Slipway called the relay the door.
+            app, relay = process(data.pop("app")), process(data.pop("relay" if "relay" in data else "door"))
+            return cls(
+                **{**data, "app": app, "relay": relay, "spare": tuple(Process(**item) for item in data["spare"])}
+            )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SlipwayError(
                 f"{path} is not a record of a running service ({error}): stop what it started and remove the file."

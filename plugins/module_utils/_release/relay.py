@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The door: holds a public port and passes each connection on to the release that serves now.
+"""The relay: holds a public port and passes each connection on to the release that serves now.
 
-Run as ``python door.py ADDRESS PORT STATE``. It reads STATE at each new connection, so that replacing that file is the
+Run as ``python relay.py ADDRESS PORT STATE``. It reads STATE at each new connection, so that replacing that file is the
 switch: what connects before goes to the old release, what connects after to the new one, and the port is never closed.
 It needs nothing but Python's standard library, for it is copied to the host as one file.
 """

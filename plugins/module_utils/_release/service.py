@@ -125,13 +125,13 @@ def start(spec: Spec, port: int, log: str, record: Callable[[Process], None]) ->
     return process
 
 
-def start_door(host: str, port: int, state: str, log: str, record: Callable[[Process], None]) -> None:
-    """Write the door's program beside ``state``, start and record it, and wait until its port answers."""
-    program = os.path.join(os.path.dirname(state), "door.py")
+def start_relay(host: str, port: int, state: str, log: str, record: Callable[[Process], None]) -> None:
+    """Write the relay's program beside ``state``, start and record it, and wait until its port answers."""
+    program = os.path.join(os.path.dirname(state), "relay.py")
     replace_file(program, inspect.getsource(relay))  # also out of the zip file from which Ansible runs modules
-    door = start(Spec([sys.executable, program, host, str(port), state], {}, "/"), port, log, record)
-    if not wait_until(lambda: not alive(door) or answers(host, port), 10) or not alive(door):
-        stop(door, 1)
+    process = start(Spec([sys.executable, program, host, str(port), state], {}, "/"), port, log, record)
+    if not wait_until(lambda: not alive(process) or answers(host, port), 10) or not alive(process):
+        stop(process, 1)
         raise SlipwayError(f"Nothing can listen on {processes.address_of(host, port)}: {log} says why.")
 
 

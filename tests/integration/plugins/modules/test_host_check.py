@@ -66,13 +66,13 @@ def test_port_of_another_process(tmp_path: Path, port: int) -> None:
 def test_port_of_the_applications_own_process(tmp_path: Path, port: int) -> None:
     start = started(os.getpid())
     assert start is not None
-    for door, fit in (
+    for relay, fit in (
         (Process(os.getpid(), start, port), True),
         (Process(os.getpid(), start, port + 1), False),  # it holds the port that was set before
         (Process(os.getpid(), "of an earlier process", port), False),
         (None, False),
     ):
-        Service(str(tmp_path)).save(Record(door=door))
+        Service(str(tmp_path)).save(Record(relay=relay))
         assert ("msg" not in look(tmp_path, port, process_directory=str(tmp_path))) is fit
 
 

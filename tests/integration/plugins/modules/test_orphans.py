@@ -144,7 +144,7 @@ def test_a_release_that_is_swapped_in(runs: Runs, tmp_path: Path) -> None:
             runs.orphan("process", service(f"orphan-{number}"), moment)
             runs.run("process", service(f"next-{number}"))
             assert ask() == f"next-{number}"
-            assert len(processes(tmp_path)) == 2  # the release and the door
+            assert len(processes(tmp_path)) == 2  # the release and the relay
     finally:
         done.set()
         asking.join()

@@ -88,15 +88,25 @@ def test_a_second_run_changes_nothing(run: Run, home: Path) -> None:
     assert record(home) == before
 
 
-def test_a_release_is_swapped_in_without_a_failed_request(run: Run, home: Path, port: int) -> None:
-    old = record(home)["app"]["pid"]
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [("door", "one", "another"), ("relay", "another", "two")],
+    ids=["an earlier record", ""],
+)
+def test_a_release_is_swapped_in_without_a_failed_request(
+    run: Run, home: Path, port: int, name: str, before: str, after: str
+) -> None:
+    recorded = record(home)
+    old, relay = recorded["app"]["pid"], recorded.pop("relay")
+    (home / "state" / "state.json").write_text(json.dumps({**recorded, name: relay}))
     with load(port) as found:
-        result = run("two")
+        result = run(after)
     assert found.failures == []
-    assert found.answers["one"] > 20
-    assert found.answers["two"] > 0
+    assert found.answers[before] > 20
+    assert found.answers[after] > 0
     assert result["actions"][1] == "Stopped the process that served before."
-    assert get(port)[1] == "two"
+    assert get(port)[1] == after
+    assert record(home)["relay"] == relay
     assert not Path(f"/proc/{old}").exists() or "\nState:\tZ" in Path(f"/proc/{old}/status").read_text()
     assert record(home)["spare"] == []
 
@@ -204,7 +214,7 @@ def test_a_run_that_is_interrupted_leaves_nothing_that_is_not_recorded(
     command = [sys.executable, str(APP / "src" / "serve.py"), "{host}", "{port}", str(tmp_path)]
     service = {"directory": str(tmp_path / "state"), "argv": command, "cwd": str(tmp_path), "stop_timeout": 2,
                "drain_timeout": 0, "port": free_port(), "env": {"RELEASE": "one"}}  # fmt: skip
-    steps = [(Service, "save"), (services, "start"), (services, "start_door"), (process, "insist")]
+    steps = [(Service, "save"), (services, "start"), (services, "start_relay"), (process, "insist")]
 
     def interrupted(before: bool, chosen: int) -> bool:
         """Whether there is a step of this number, before or after which the signal then came."""

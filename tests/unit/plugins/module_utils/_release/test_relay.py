@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The door of a service on the loopback interface, between a client and a release that behaves badly."""
+"""The relay of a service on the loopback interface, between a client and a release that behaves badly."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @contextmanager
-def door(state: Path, serving: int) -> Iterator[int]:
-    """Run the door before the port ``serving``; gives its own."""
+def relaying(state: Path, serving: int) -> Iterator[int]:
+    """Run the relay before the port ``serving``; gives its own."""
     state.write_text(json.dumps({"app": {"port": serving}}))
     port = free_port()
     program = subprocess.Popen([sys.executable, relay.__file__, "127.0.0.1", str(port), str(state)])
@@ -59,7 +59,7 @@ def asked(port: int, release: socket.socket) -> tuple[socket.socket, socket.sock
 def test_a_client_is_told_at_once_that_the_release_has_gone(
     tmp_path: Path, release: socket.socket, breaks_off: bool
 ) -> None:
-    with door(tmp_path / "state.json", release.getsockname()[1]) as port:
+    with relaying(tmp_path / "state.json", release.getsockname()[1]) as port:
         client, inner = asked(port, release)
         if breaks_off:  # RST instead of FIN, as the kernel sends for a process that dies with bytes unread
             inner.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -68,7 +68,7 @@ def test_a_client_is_told_at_once_that_the_release_has_gone(
 
 
 def test_a_release_is_told_at_once_that_the_client_has_broken_off(tmp_path: Path, release: socket.socket) -> None:
-    with door(tmp_path / "state.json", release.getsockname()[1]) as port:
+    with relaying(tmp_path / "state.json", release.getsockname()[1]) as port:
         client, inner = asked(port, release)
         assert inner.recv(100) == REQUEST
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -77,7 +77,7 @@ def test_a_release_is_told_at_once_that_the_client_has_broken_off(tmp_path: Path
 
 
 def test_an_answer_reaches_a_client_that_has_said_all(tmp_path: Path, release: socket.socket) -> None:
-    with door(tmp_path / "state.json", release.getsockname()[1]) as port:
+    with relaying(tmp_path / "state.json", release.getsockname()[1]) as port:
         client, inner = asked(port, release)
         client.shutdown(socket.SHUT_WR)
         assert inner.recv(100) == REQUEST
@@ -87,8 +87,8 @@ def test_an_answer_reaches_a_client_that_has_said_all(tmp_path: Path, release: s
         assert client.recv(100).endswith(b"late")
 
 
-def test_without_a_release_the_door_answers_503(tmp_path: Path) -> None:
-    with door(tmp_path / "state.json", free_port()) as port:
+def test_without_a_release_the_relay_answers_503(tmp_path: Path) -> None:
+    with relaying(tmp_path / "state.json", free_port()) as port:
         assert get(port)[0] == 503
         (tmp_path / "state.json").write_text(json.dumps({"app": None}))
         assert get(port)[0] == 503
