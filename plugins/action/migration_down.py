@@ -9,4 +9,4 @@ from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.action i
 class ActionModule(MigrationAction):
     """The action of ``migration_down``."""
 
-    beside = "down"
+    companion = "down"

@@ -116,7 +116,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.locks import WATCH_SPEC, watcher_from_params
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import DEFAULTS, Policy
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.proof import PROOF_SPEC, around_from_params
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.proof import PROOF_SPEC, context_from_params
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import Files
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.undo import undo
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
@@ -136,7 +136,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         given["last"] or 0,
         given["lock_wait"],
         module.check_mode,
-        around_from_params(given),
+        context_from_params(given),
         given["rehearsal"],
         given["row_values"],
         watcher_from_params(server, given),

@@ -191,7 +191,7 @@ migrations:
       type: list
       elements: str
     half_applied:
-      description: Names of the pending ones that a run was interrupted in, and that the next one goes on with.
+      description: Names of the pending ones of which some statements are done, and that the next run goes on with.
       type: list
       elements: str
     out_of_order:
@@ -237,7 +237,7 @@ migrations:
           description: How many of its statements were run.
           type: int
         rolled_back:
-          description: Whether it was undone at the end of a rehearsal.
+          description: Whether it was rolled back at the end of a rehearsal.
           type: bool
         attempts:
           description: How often it was tried; more than once because of locks held by others.
@@ -255,7 +255,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.apply import Patience
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.locks import WATCH_SPEC, watcher_from_params
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import POLICY_SPEC
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.proof import PROOF_SPEC, around_from_params
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.proof import PROOF_SPEC, context_from_params
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import Files, migrate, preview
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import CONNECTION_SPEC, Server
@@ -271,12 +271,12 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     else:
         settings = {name: given[name] for name in ("lock_timeout", "statement_timeout")}
         patience = Patience(given["lock_wait"], given["lock_retry"])
-        around = around_from_params(given)
+        context = context_from_params(given)
         outcome = migrate(
             server,
             files,
             patience,
-            around,
+            context,
             rehearsal=given["rehearsal"],
             row_values=given["row_values"],
             watcher=watcher_from_params(server, given),

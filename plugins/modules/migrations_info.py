@@ -78,7 +78,7 @@ status:
   returned: success
   type: str
 remarks:
-  description: What O(policy) says to warn of, which pending ones are applied in part, and the drift, a sentence each.
+  description: What O(policy) says to warn of, which pending ones are half-applied, and the drift, a sentence each.
   returned: success
   type: list
   elements: str

@@ -58,9 +58,9 @@ class Bed:
         file.write_bytes(sql.encode() if isinstance(sql, str) else sql)
         return file
 
-    def payload(self, beside: str = "verify") -> Payload:
-        files = read(str(self.directory), "migrations", beside)
-        return Payload.load((files.lint() if beside == "verify" else files).payload.dump())
+    def payload(self, companion: str = "verify") -> Payload:
+        files = read(str(self.directory), "migrations", companion)
+        return Payload.load((files.lint() if companion == "verify" else files).payload.dump())
 
     def files(self) -> Files:
         return Files("migrations", self.schema, self.payload(), self.policy)

@@ -116,9 +116,9 @@ def replayed(cursor: Cursor, server: Server, creator: Server, files: Files, plan
 
 def _only_applied(files: Files, plan: Plan) -> Files:
     """The files of what is applied, to be repeated whatever the policy says, and without their checks of the data."""
-    unfinished = [row.name for row in plan.failed] + list(plan.begun)
+    unfinished = [row.name for row in plan.failed] + list(plan.half_applied)
     if unfinished:
-        raise SlipwayError(f"The migrations can't be replayed: {unfinished[0]!r} is applied in part, finish it first.")
+        raise SlipwayError(f"The migrations can't be replayed: {unfinished[0]!r} is half-applied, finish it first.")
     if plan.missing:
         raise SlipwayError(f"The migrations can't be replayed: {plan.missing[0].name!r} is applied but has no file.")
     chosen = [file for file in files.payload.migrations if file.name in plan.applied]
@@ -132,10 +132,14 @@ def _only_applied(files: Files, plan: Plan) -> Files:
 
 def _for_the_database(script: Script) -> Script:
     """A script without the statements that change nothing in its database: the server has what they made."""
-    elsewhere = {reach.statement for reach in script.outside if reach.only}
+    elsewhere = {reach.statement for reach in script.effects_outside_database if reach.only}
     kept = [number for number in range(len(script.statements)) if number not in elsewhere]
-    outside = [replace(each, statement=kept.index(each.statement)) for each in script.outside if not each.only]
-    return replace(script, statements=tuple(script.statements[number] for number in kept), outside=tuple(outside))
+    effects = [
+        replace(each, statement=kept.index(each.statement)) for each in script.effects_outside_database if not each.only
+    ]
+    return replace(
+        script, statements=tuple(script.statements[number] for number in kept), effects_outside_database=tuple(effects)
+    )
 
 
 @contextlib.contextmanager

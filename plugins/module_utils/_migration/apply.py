@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import leftovers
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.history import (
-    BEGUN,
     NOW,
+    STARTED,
     Expression,
     HistoryTable,
     Row,
@@ -69,7 +69,7 @@ class Patience:
 class Applied:
     """A migration that this run has applied; ``attempts`` above 1 were for locks, held by ``blockers``.
 
-    ``rolled_back``: in a rehearsal, and undone at its end.
+    ``rolled_back``: in a rehearsal, and rolled back at its end.
     """
 
     name: str
@@ -85,17 +85,17 @@ def advance(session: Session, works: Sequence[Application]) -> list[Applied]:
 
     Raises StatementError about the first.
     """
-    inert = list(itertools.takewhile(lambda work: work.inert, works))
-    if len(inert) > 1 and not _event_triggers(session.cursor):
+    quick = list(itertools.takewhile(lambda work: work.leaves_session_clean, works))
+    if len(quick) > 1 and not _event_triggers(session.cursor):
         began = time.monotonic()
-        for number, work in enumerate(inert):
+        for number, work in enumerate(quick):
             # now() is the same in all transactions of one round trip, and the history is read in the order of starts.
             work.started = Expression(f"now() + interval '{number} microseconds'")
-        if session.together([(work.script, *work.record(1, final=True)) for work in inert]):
-            done = inert
+        if session.together([(work.script, *work.history_write(1, final=True)) for work in quick]):
+            done = quick
         else:
-            applied = inert[0].table.read(session.cursor).applied
-            done = [work for work in inert if work.migration.name in applied]
+            applied = quick[0].table.read(session.cursor).applied
+            done = [work for work in quick if work.migration.name in applied]
         if done:
             mean = (time.monotonic() - began) / len(done)
             return [Applied(work.migration.name, mean, statements=1) for work in done]
@@ -144,19 +144,19 @@ class Application:
         self.patience = patience
         self.progress = Progress.of(self.script, 0)
         self.row_id = str(uuid.uuid4())
-        self.started = BEGUN
+        self.started = STARTED
         self.written = False
         self.attempts = 1
 
     def resume(self, row: Row, progress: Progress) -> None:
-        """Go on from an unfinished row. Raises SlipwayError when that is not possible."""
+        """Resume from an unfinished row. Raises SlipwayError when that is not possible."""
         obstacle = leftovers.obstacle(self.migration.name, self.script, progress)
         if obstacle:
             raise SlipwayError(obstacle)
         self.row_id, self.written, self.progress = row.id, True, progress
 
     def run(self) -> Applied:
-        """Apply the migration from where it stands. Raises StatementError with the transaction undone."""
+        """Apply the migration from where it stands. Raises StatementError with the transaction rolled back."""
         began, at_start, total = time.monotonic(), self.progress.done, len(self.script.statements)
         todo = steps(self.script.statements, at_start)
         self.watch.forget()
@@ -166,7 +166,7 @@ class Application:
                 todo.append(Step(total, total))  # the row is finished in a transaction
             step, *rest = todo
             try:
-                self._patiently(step, not rest)
+                self._with_retries(step, not rest)
                 todo, finished = rest, not rest
             except StatementError as failed:
                 divided = self._divide(step, failed)
@@ -177,9 +177,9 @@ class Application:
         return Applied(self.migration.name, time.monotonic() - began, total - at_start, self.attempts, blockers)
 
     @property
-    def inert(self) -> bool:
+    def leaves_session_clean(self) -> bool:
         """Whether all of it is one statement that does nothing to the session."""
-        only = [part.about for part in self.script.statements] == [("inert",)]
+        only = [part.about for part in self.script.statements] == [("leaves session clean",)]
         return only and not self.verification and not self.written
 
     def failure(self, failed: StatementError) -> str:
@@ -196,14 +196,14 @@ class Application:
             return f"{message}\nThis is not in the history, which can't be written to: {' '.join(str(error).split())}"
         return message
 
-    def _patiently(self, step: Step, final: bool) -> None:
+    def _with_retries(self, step: Step, final: bool) -> None:
         """Do a step, repeatedly while others hold its locks: each attempt holds up others for lock_timeout only."""
         deadline = time.monotonic() + self.patience.lock_retry
         while True:
             try:
-                return self._outside(step) if step.alone else self._transaction(step, final)
+                return self._without_transaction(step) if step.alone else self._transaction(step, final)
             except StatementError as failed:
-                if not failed.busy or time.monotonic() >= deadline or self._in_part:
+                if not failed.busy or time.monotonic() >= deadline or self._half_applied_for_good:
                     raise
             self.attempts += 1
             time.sleep(random.uniform(0.5, 2.0))
@@ -212,17 +212,17 @@ class Application:
         """Run a step and write how far it leads in one transaction."""
         verification = self.verification if final else None
         parts = self.script.statements[step.first : step.last]
-        if len(parts) == 1 and not parts[0].kind and not verification:
-            self.session.transact(self.script, step.first, *self.record(step.last, final), last=final)
+        if len(parts) == 1 and not parts[0].transaction and not verification:
+            self.session.transact(self.script, step.first, *self.history_write(step.last, final), last=final)
         else:
             self.session.begin(self.script, step.first, step.last)
             if verification:
                 self.session.verify(verification)
-            self.session.commit(self.script, *self.record(step.last, final), last=final)
+            self.session.commit(self.script, *self.history_write(step.last, final), last=final)
         self.written = True
         self.progress = Progress.of(self.script, step.last)
 
-    def _outside(self, step: Step) -> None:
+    def _without_transaction(self, step: Step) -> None:
         """Run a statement that PostgreSQL refuses in a transaction, with a note of it before and after.
 
         While it runs, Prisma's lock is given up: Prisma waits for it in a way that would stop a concurrent index build
@@ -230,8 +230,8 @@ class Application:
         """
         number, cursor = step.first, self.session.cursor
         statement = self.script.statements[number]
-        interrupted = self.progress.running
-        if not interrupted:
+        repeated = self.progress.running
+        if not repeated:
             self._note(Progress.of(self.script, number, True, leftovers.known(cursor, statement)))
         if leftovers.unrepeatable(statement):
             self.session.renew(self.script, number)
@@ -240,7 +240,7 @@ class Application:
             release(cursor, PRISMA_KEY)
             try:
                 if not self._clear(number):
-                    self._send_outside(number, interrupted)
+                    self._send_without_transaction(number, repeated)
             except StatementError:
                 if not self.session.lost:
                     with contextlib.suppress(SlipwayError):  # what failed is worth more than who has the lock now
@@ -250,7 +250,7 @@ class Application:
         self._note(Progress.of(self.script, step.last))
         acquire(cursor, PRISMA_KEY, self.patience.lock_wait, self.watch.watcher)
 
-    def _send_outside(self, number: int, interrupted: bool) -> None:
+    def _send_without_transaction(self, number: int, repeated: bool) -> None:
         statement = self.script.statements[number]
         try:
             self.session.renew(self.script, number)
@@ -258,7 +258,7 @@ class Application:
         except StatementError as failed:
             if failed.lost:
                 raise
-            if interrupted and leftovers.says_done(statement, failed.code):
+            if repeated and leftovers.says_done(statement, failed.code):
                 return
             finalize = leftovers.completion(statement, failed.code)
             if finalize:
@@ -270,7 +270,7 @@ class Application:
             raise
 
     def _clear(self, number: int) -> bool:
-        """Remove what an attempt has left, with the patience for it and what follows; tell whether it had finished."""
+        """Remove what an attempt has left, waiting for locks as long as that may take; tell whether it had finished."""
         statement = self.script.statements[number]
         with self.session.failing(self.script, number):
             if leftovers.harmless_waiter(statement):
@@ -278,8 +278,8 @@ class Application:
             return leftovers.clear(self.session.cursor, statement, self.progress.known)
 
     @property
-    def _in_part(self) -> bool:
-        """Whether a statement was begun that can't be repeated, because it commits by itself."""
+    def _half_applied_for_good(self) -> bool:
+        """Whether a statement is half-applied that can't be repeated, because it commits by itself."""
         return self.progress.running and leftovers.unrepeatable(self.script.statements[self.progress.done])
 
     def _note(self, progress: Progress) -> None:
@@ -291,7 +291,7 @@ class Application:
         self.session.execute(*self._save(state))
         self.written = True
 
-    def record(self, done: int, final: bool) -> tuple[str, Mapping[str, Any]]:
+    def history_write(self, done: int, final: bool) -> tuple[str, Mapping[str, Any]]:
         """The statement that writes to the history that ``done`` statements are finished."""
         if final:
             return self._save({"finished_at": NOW, "applied_steps_count": 1, "logs": None})
@@ -313,9 +313,9 @@ class Application:
     def _divide(self, step: Step, failed: StatementError) -> list[Step]:
         """The same step in smaller ones, when the server says that a statement can't run in this transaction."""
         number = failed.number
-        if number is None or step.alone or failed.script is not self.script or self.session.undoing:
+        if number is None or step.alone or failed.script is not self.script or self.session.rolling_back:
             return []
-        if self.script.statements[step.first].kind == "begin":
+        if self.script.statements[step.first].transaction == "begin":
             return []
         before = [Step(step.first, number)] if number > step.first else []
         if failed.code in _NOT_IN_TRANSACTION:
@@ -334,8 +334,8 @@ class Application:
             advice = REHEARSED + ("Run again." if failed.lost or failed.busy else remedy[:1].upper() + remedy[1:])
         elif failed.lost:
             advice = "The connection is lost: run again, the history tells how far this migration came."
-        elif self._in_part:
-            advice = f"It commits by itself and may be done in part: {leftovers.RESOLVE}"
+        elif self._half_applied_for_good:
+            advice = f"It commits by itself, so that it may be half-applied: {leftovers.RESOLVE}"
         elif failed.busy:
             advice = END_THEM[:1].upper() + END_THEM[1:]
         elif self.progress.done:

@@ -46,7 +46,7 @@ class Decision:
     author: str
 
 
-def record(cursor: Cursor, migration: str, decision: Decision) -> None:
+def write_down(cursor: Cursor, migration: str, decision: Decision) -> None:
     """Write a decision down, once, in the caller's transaction."""
     try:
         cursor.execute("SELECT to_regclass('slipway.migration_decisions') IS NULL")

@@ -32,22 +32,22 @@ _COLUMN = """
 class Destruction:
     """What a statement would do, in words, at a place; to what the database knows by ``name``, which is SQL.
 
-    ``kind`` says what that is: ``table`` (also a view or sequence), ``column``, ``type``, ``function``, ``schema``,
-    ``extension``, ``database``. Without it, the thing is taken to exist. With ``type``, the statement gives the column
-    this type.
+    ``object_type`` says what that is: ``table`` (also a view or sequence), ``column``, ``type``, ``function``,
+    ``schema``, ``extension``, ``database``. Without it, the thing is taken to exist. With ``type``, the statement gives
+    the column this type.
     """
 
     place: str
     what: str
-    kind: str = ""
+    object_type: str = ""
     name: str = ""
     column: str = ""
     type: str = ""
 
 
-def real(cursor: Cursor, found: Destruction) -> bool:
+def destroys_data(cursor: Cursor, found: Destruction) -> bool:
     """Whether it does harm to this database: what it acts on exists, and a new type means rewriting the table."""
-    return not found.kind or (_exists(cursor, found) and _rewritten(cursor, found))
+    return not found.object_type or (_exists(cursor, found) and _rewritten(cursor, found))
 
 
 def rewrites(old: str, new: str) -> bool:
@@ -68,7 +68,7 @@ def _modifiers(type_: str) -> list[int]:
 
 
 def _exists(cursor: Cursor, found: Destruction) -> bool:
-    cursor.execute(_EXISTS[found.kind], {"name": found.name, "column": found.column})
+    cursor.execute(_EXISTS[found.object_type], {"name": found.name, "column": found.column})
     row = cursor.fetchone()
     return row is not None and row != (False,)
 

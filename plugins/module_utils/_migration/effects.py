@@ -66,7 +66,7 @@ class Rows:
 Reading = Mapping[int, Rows]  # by oid
 
 
-def read(cursor: Cursor) -> Reading:
+def read_rows(cursor: Cursor) -> Reading:
     """What the tables of the database hold, in an autocommit connection or an open transaction."""
     cursor.execute(_TABLES, {"history": TABLE})
     found = cursor.fetchall()
@@ -84,15 +84,15 @@ def read(cursor: Cursor) -> Reading:
 
 
 def _count(
-    cursor: Cursor, table: str, read_: Mapping[str, Values], columns: dict[str, Values]
+    cursor: Cursor, table: str, to_read: Mapping[str, Values], columns: dict[str, Values]
 ) -> tuple[int, dict[str, Values]]:
     parts = ["count(*)"]
-    for each in read_.values():
+    for each in to_read.values():
         text = '"' + each.name.replace('"', '""') + '"::text'
         parts += [f"count(nullif({text}, ''))", f"min(hashtext({text}))", f"max(hashtext({text}))"]
     cursor.execute(f"SELECT {', '.join(parts)} FROM ONLY {table}")
     rows, *values = one_row(cursor)
-    for at, (number, each) in enumerate(read_.items()):
+    for at, (number, each) in enumerate(to_read.items()):
         columns[number] = Values(each.name, *values[3 * at : 3 * at + 3])
     return rows, columns
 

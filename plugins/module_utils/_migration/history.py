@@ -70,7 +70,7 @@ class Row:
 
     @property
     def failed(self) -> bool:
-        """Begun, and neither finished nor marked as rolled back."""
+        """Started, and neither finished nor marked as rolled back."""
         return self.finished_at is None and self.rolled_back_at is None
 
 
@@ -93,7 +93,7 @@ class Expression(str):
 
 
 NOW = Expression("clock_timestamp()")
-BEGUN = Expression("now()")
+STARTED = Expression("now()")
 
 
 class HistoryTable:

@@ -46,18 +46,18 @@ def unrepeatable(statement: Statement) -> bool:
 
 
 def obstacle(name: str, script: Script, progress: Progress) -> str:
-    """Why a migration that is applied in part can't be gone on with, as a sentence; empty when it can."""
+    """Why a half-applied migration can't be resumed, as a sentence; empty when it can."""
     if not progress.fits(script):
         return (
-            f"The migration {name!r} is half applied and the first {progress.done} statements of {script.path}, which "
+            f"The migration {name!r} is half-applied and the first {progress.done} statements of {script.path}, which "
             "are, were edited since: restore them; the rest may be changed."
         )
     if progress.running and unrepeatable(script.statements[progress.done]):
         line, column = locate(script.text, script.statements[progress.done].start)
         error = f" ({progress.error.splitlines()[0]})" if progress.error else ""
         return (
-            f"The migration {name!r} was interrupted in its statement at {script.path}:{line}:{column}, which commits "
-            f"by itself and may be done in part, so that it can't be repeated safely{error}: {RESOLVE}"
+            f"The migration {name!r} is half-applied: its statement at {script.path}:{line}:{column} commits by itself "
+            f"and was not finished, so that it can't be repeated safely{error}: {RESOLVE}"
         )
     return ""
 

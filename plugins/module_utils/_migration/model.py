@@ -38,28 +38,28 @@ class Migration:
 class Statement:
     """One SQL statement as the slice ``[start:end]`` of its file, in characters.
 
-    ``kind`` is empty, or ``alone`` (PostgreSQL refuses it within a transaction), ``begin``, ``commit``, ``rollback``.
+    ``transaction`` is empty, or ``alone`` (PostgreSQL refuses it within one), ``begin``, ``commit``, ``rollback``.
     ``about`` says of some what is to be known when they are repeated: what they do, and to what. ``set`` is what sets
-    something for the session, ``inert`` what does nothing to it at all.
+    something for the session, ``leaves session clean`` what does nothing to it at all.
     ``tables`` are the existing tables that it is to change, as SQL.
     """
 
     start: int
     end: int
-    kind: str = ""
+    transaction: str = ""
     about: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Reach:
-    """What a statement, the one with the number ``statement``, changes besides its database, as a phrase.
+    """What a statement, the one with the number ``statement``, changes outside its database, as a phrase.
 
-    ``undoable``: the end of a transaction that is rolled back undoes it. ``only``: it changes nothing in its database.
+    ``transactional``: a rollback takes it back. ``only``: it changes nothing in its database.
     """
 
     what: str
-    undoable: bool = False
+    transactional: bool = False
     only: bool = False
     statement: int = 0
 
@@ -76,14 +76,14 @@ class Need:
 class Script:
     """The text of a ``migration.sql`` with its statements, and the name to give the file in messages.
 
-    ``outside``: what it changes besides this database, each as a phrase with its place.
+    ``effects_outside_database``: what it changes outside this database, each as a phrase with its place.
     """
 
     path: str
     text: str
     statements: tuple[Statement, ...]
     destructive: tuple[Destruction, ...] = ()
-    outside: tuple[Reach, ...] = ()
+    effects_outside_database: tuple[Reach, ...] = ()
     lint: tuple[Lint, ...] = ()
     needs: tuple[Need, ...] = ()
 
@@ -133,13 +133,13 @@ def steps(statements: Sequence[Statement], begin_at: int = 0) -> list[Step]:
     result: list[Step] = []
     first, opened = begin_at, False
     for number, statement in enumerate(statements[begin_at:], begin_at):
-        starts = not opened and statement.kind in ("alone", "begin")
+        starts = not opened and statement.transaction in ("alone", "begin")
         if starts and first < number:
             result.append(Step(first, number))
             first = number
-        if statement.kind == "begin":
+        if statement.transaction == "begin":
             opened = True
-        elif statement.kind in ("commit", "rollback") or starts:
+        elif statement.transaction in ("commit", "rollback") or starts:
             result.append(Step(first, number + 1, alone=starts))
             first, opened = number + 1, False
     if first < len(statements):
@@ -207,9 +207,9 @@ def _fields(script: Script) -> dict[str, Any]:
     return {
         "path": script.path,
         "text": script.text,
-        "statements": [[part.start, part.end, part.kind, part.about] for part in script.statements],
+        "statements": [[part.start, part.end, part.transaction, part.about] for part in script.statements],
         "destructive": [asdict(each) for each in script.destructive],
-        "outside": [asdict(each) for each in script.outside],
+        "effects_outside_database": [asdict(each) for each in script.effects_outside_database],
         "lint": [asdict(each) for each in script.lint],
     }
 
@@ -219,10 +219,10 @@ def _script(
     text: str,
     statements: list[Any],
     destructive: list[dict[str, str]],
-    outside: list[dict[str, Any]],
+    effects_outside_database: list[dict[str, Any]],
     lint: list[dict[str, Any]],
 ) -> Script:
-    parts = tuple(Statement(start, end, kind, tuple(about)) for start, end, kind, about in statements)
+    parts = tuple(Statement(start, end, transaction, tuple(about)) for start, end, transaction, about in statements)
     found = tuple(Lint(**{**each, "tables": tuple(each["tables"])}) for each in lint)
-    reached = tuple(Reach(**each) for each in outside)
+    reached = tuple(Reach(**each) for each in effects_outside_database)
     return Script(path, text, parts, tuple(Destruction(**each) for each in destructive), reached, found)

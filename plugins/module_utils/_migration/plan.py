@@ -40,7 +40,7 @@ class Plan:
     running: Holder | None = None
     destructive: tuple[tuple[str, Destruction], ...] = ()
     lint: tuple[tuple[str, Lint], ...] = ()
-    begun: dict[str, tuple[Row, Progress]] = field(default_factory=dict)
+    half_applied: dict[str, tuple[Row, Progress]] = field(default_factory=dict)
     obstacles: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -125,10 +125,10 @@ class Plan:
 
     @property
     def notes(self) -> list[str]:
-        """What is to be known of the pending migrations that are applied in part, a sentence each."""
+        """What is to be known of the pending migrations that are half-applied, a sentence each."""
         notes = []
-        for name, (_, progress) in self.begun.items():
-            told = f"The migration {name!r} is applied in part (statements finished: {progress.done})"
+        for name, (_, progress) in self.half_applied.items():
+            told = f"The migration {name!r} is half-applied (statements finished: {progress.done})"
             if self.running:
                 notes.append(f"{told}, and a migration run is under way: {self.running}.")
             elif name not in dict(self.obstacles):
@@ -147,7 +147,7 @@ class Plan:
             "missing": [row.name for row in self.missing],
             "failed": [row.name for row in self.failed],
             "rolled_back": list(self.rolled_back),
-            "half_applied": list(self.begun),
+            "half_applied": list(self.half_applied),
             "out_of_order": list(self.out_of_order),
             "destructive": list(dict(self.destructive)),
             "lint": [each.result(name) for name, each in self.lint],
@@ -172,12 +172,12 @@ def make_plan(directory: str, payload: Payload, history: History) -> Plan:
             live.setdefault(row.name, []).append(row)
     finished = {name: row for name, own in live.items() for row in own if row.finished_at is not None}
     unfinished = [row for own in live.values() for row in own if row.finished_at is None]
-    begun: dict[str, tuple[Row, Progress]] = {}
+    half_applied: dict[str, tuple[Row, Progress]] = {}
     for row in unfinished:
         progress = Progress.load(row.logs) if row.name in by_name and len(live[row.name]) == 1 else None
         if progress:
-            begun[row.name] = (row, progress)
-    pending = tuple(file for file in files if file.name not in live or file.name in begun)
+            half_applied[row.name] = (row, progress)
+    pending = tuple(file for file in files if file.name not in live or file.name in half_applied)
     applied = sorted(finished, key=sort_key)
     edited = [
         row
@@ -200,20 +200,24 @@ def make_plan(directory: str, payload: Payload, history: History) -> Plan:
         edited=tuple(row for row in edited if row not in spaced),
         edited_whitespace=tuple(spaced),
         missing=tuple(missing),
-        failed=tuple(row for row in unfinished if row.name not in begun),
+        failed=tuple(row for row in unfinished if row.name not in half_applied),
         rolled_back=tuple(file.name for file in pending if file.name in rolled_back),
         out_of_order=tuple(file.name for file in pending if newest and sort_key(file.name) < newest),
         ahead=bool(missing) and all(not files or sort_key(row.name) > sort_key(files[-1].name) for row in missing),
         destructive=tuple((name, found) for name, script in scripts.items() for found in script.destructive),
         lint=tuple((name, found) for name, script in scripts.items() for found in script.lint),
-        begun=begun,
-        obstacles=tuple((name, each) for name, each in _obstacles(begun, payload) if each),
+        half_applied=half_applied,
+        obstacles=tuple((name, each) for name, each in _obstacles(half_applied, payload) if each),
     )
 
 
-def _obstacles(begun: dict[str, tuple[Row, Progress]], payload: Payload) -> list[tuple[str, str]]:
-    scripts = payload.scripts if begun else {}
-    return [(name, obstacle(name, scripts[name], progress)) for name, (_, progress) in begun.items() if name in scripts]
+def _obstacles(half_applied: dict[str, tuple[Row, Progress]], payload: Payload) -> list[tuple[str, str]]:
+    scripts = payload.scripts if half_applied else {}
+    return [
+        (name, obstacle(name, scripts[name], progress))
+        for name, (_, progress) in half_applied.items()
+        if name in scripts
+    ]
 
 
 def _in_whitespace_only(row: Row, payload: Payload) -> bool:
@@ -224,14 +228,14 @@ def _in_whitespace_only(row: Row, payload: Payload) -> bool:
 def _failed(row: Row, running: Holder | None) -> str:
     if running:
         return (
-            f"The migration {row.name!r} was begun at {_time(row.started_at)} and is not finished, and a migration run "
-            f"is under way: {running}; wait for it to end."
+            f"The migration {row.name!r} was started at {_time(row.started_at)} and is not finished, and a migration "
+            f"run is under way: {running}; wait for it to end."
         )
     reason = f": {row.logs.strip()}" if row.logs and row.logs.strip() else ""
     return (
-        f"The migration {row.name!r} was begun at {_time(row.started_at)} and never finished; its changes may be there "
-        f"in part{reason}. Look at the database, then use slipway.deploy.migration_resolve: state applied when all of "
-        "them are there, rolled_back when you have undone them."
+        f"The migration {row.name!r} was started at {_time(row.started_at)} and never finished; its changes may be "
+        f"there in part{reason}. Look at the database, then use slipway.deploy.migration_resolve: state applied when "
+        "all of them are there, rolled_back when you have undone them."
     )
 
 

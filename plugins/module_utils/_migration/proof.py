@@ -14,7 +14,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup import stor
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import Manifest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.history import TABLE, applied
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import Around, nothing_around
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import ApplyContext, no_context
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import one_row
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.identity import identify
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import own
@@ -99,8 +99,8 @@ def began() -> datetime.datetime | None:
     return datetime.datetime.fromtimestamp(fence.number / 1000, datetime.timezone.utc) if fence else None
 
 
-def proved(directory: str | None, since: datetime.datetime | None, around: Around) -> Around:
-    """An ``Around`` that insists on a backup before it is ``around`` anything, unless there is nothing to lose."""
+def proved(directory: str | None, since: datetime.datetime | None, context: ApplyContext) -> ApplyContext:
+    """An ``ApplyContext`` that insists on a backup before it enters ``context``, unless there is nothing to lose."""
 
     @contextlib.contextmanager
     def proving(cursor: Cursor, schema: str) -> Iterator[None]:
@@ -109,14 +109,14 @@ def proved(directory: str | None, since: datetime.datetime | None, around: Aroun
         holds, database = one_row(cursor)
         if holds or names:
             insist(directory, Subject(database, identify(cursor)["system_identifier"], frozenset(names)), since)
-        with around(cursor, schema):
+        with context(cursor, schema):
             yield
 
     return proving
 
 
 def keeping_snapshot(cursor: Cursor, schema: str) -> contextlib.AbstractContextManager[None]:
-    """An ``Around`` that keeps the schema that the migrations make."""
+    """An ``ApplyContext`` that keeps the schema that the migrations make."""
     return renewing(cursor, lambda: applied(cursor, schema))
 
 
@@ -126,7 +126,7 @@ PROOF_SPEC: dict[str, dict[str, Any]] = {
 }
 
 
-def around_from_params(params: Mapping[str, Any]) -> Around:
+def context_from_params(params: Mapping[str, Any]) -> ApplyContext:
     """What a module's parameters want to be done around the migrations: a proof before, a snapshot after them."""
-    around = keeping_snapshot if params["snapshot"] else nothing_around
-    return proved(params["backup_directory"], began(), around) if params["require_backup"] else around
+    context = keeping_snapshot if params["snapshot"] else no_context
+    return proved(params["backup_directory"], began(), context) if params["require_backup"] else context

@@ -57,7 +57,7 @@ def is_style(lint: Lint) -> bool:
     return RULES[lint.rule] < 0
 
 
-def matters(cursor: Cursor, lint: Lint) -> bool:
+def applies_here(cursor: Cursor, lint: Lint) -> bool:
     """Whether a finding is about this database: its rule's size is exceeded by a table that the statement is about."""
     limit = RULES[lint.rule]
     if limit < 0 or not lint.tables:

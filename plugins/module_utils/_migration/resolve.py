@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.decisions import Decision, record
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.history import BEGUN, HistoryTable, Row
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.decisions import Decision, write_down
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.history import STARTED, HistoryTable, Row
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.locks import held
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import Migration, Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server, working
@@ -37,7 +37,7 @@ def changes(name: str, state: str, rows: Sequence[Row], file: Migration | None) 
     failed = [row for row in rows if row.failed]
     finished = [row for row in rows if row.finished_at is not None and row.rolled_back_at is None]
     undo = [
-        Change(f"Marked the failed attempt of {name} as rolled back.", row.id, {"rolled_back_at": BEGUN})
+        Change(f"Marked the failed attempt of {name} as rolled back.", row.id, {"rolled_back_at": STARTED})
         for row in failed
     ]
     if state == "rolled_back":
@@ -66,8 +66,8 @@ def changes(name: str, state: str, rows: Sequence[Row], file: Migration | None) 
         "id": str(uuid.uuid4()),
         "checksum": file.checksums[0],
         "migration_name": name,
-        "started_at": BEGUN,
-        "finished_at": BEGUN,
+        "started_at": STARTED,
+        "finished_at": STARTED,
         "logs": "",
     }
     return [*undo, Change(f"Marked {name} as applied.", "", row)]
@@ -85,25 +85,25 @@ def resolve(
     table, names = HistoryTable(schema), list(dict.fromkeys(names))
     with working(server, schema) as cursor:
         if check:
-            return [each.action for each in _plan(cursor, table, payload, names, state)[0]]
+            return [each.action for each in _changes_of(cursor, table, payload, names, state)[0]]
         with held(cursor, lock_wait, watcher):
-            planned, exists = _plan(cursor, table, payload, names, state)
-            if planned:
+            intended, exists = _changes_of(cursor, table, payload, names, state)
+            if intended:
                 insist()
                 cursor.execute("BEGIN")
                 if not exists:
                     table.create(cursor)
-                for each in planned:
+                for each in intended:
                     sql, values = table.update(each.row_id, each.values) if each.row_id else table.insert(each.values)
                     cursor.execute(sql, values)
                 if decision.reason:
                     for name in names:
-                        record(cursor, name, decision)
+                        write_down(cursor, name, decision)
                 cursor.execute("COMMIT")
-    return [each.action for each in planned]
+    return [each.action for each in intended]
 
 
-def _plan(
+def _changes_of(
     cursor: Cursor, table: HistoryTable, payload: Payload, names: Sequence[str], state: str
 ) -> tuple[list[Change], bool]:
     history = table.read(cursor)
@@ -111,5 +111,5 @@ def _plan(
     for row in history.rows or ():
         rows.setdefault(row.name, []).append(row)
     files: dict[str, Any] = {each.name: each for each in payload.migrations}
-    planned = [change for name in names for change in changes(name, state, rows.get(name, []), files.get(name))]
-    return planned, history.rows is not None
+    intended = [change for name in names for change in changes(name, state, rows.get(name, []), files.get(name))]
+    return intended, history.rows is not None

@@ -17,10 +17,9 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration.apply im
     Patience,
     advance,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.decisions import record
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.destructive import real
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.effects import Reading, effects
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.effects import read as read_rows
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.decisions import write_down
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.destructive import destroys_data
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.effects import Reading, effects, read_rows
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.history import COLUMNS, HistoryTable
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.locks import (
     PRISMA_KEY,
@@ -34,7 +33,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration.model im
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.plan import Plan, make_plan
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import Finding, Policy, Verdict
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.rehearsal import Extent, extent, not_rehearsed
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.relevance import matters
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.relevance import applies_here
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.session import Session, StatementError
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
     Server,
@@ -51,7 +50,7 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
 # What surrounds the applying of migrations, given the session and the history's schema.
-Around = Callable[["Cursor", str], contextlib.AbstractContextManager[None]]
+ApplyContext = Callable[["Cursor", str], contextlib.AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -81,9 +80,9 @@ class Files:
         plan = make_plan(self.directory, self.payload, HistoryTable(self.schema).read(cursor))
         plan = replace(
             plan,
-            running=_runs(cursor) if plan.failed or plan.begun else None,
-            destructive=tuple((name, found) for name, found in plan.destructive if real(cursor, found)),
-            lint=tuple((name, found) for name, found in plan.lint if matters(cursor, found)),
+            running=_runs(cursor) if plan.failed or plan.half_applied else None,
+            destructive=tuple((name, found) for name, found in plan.destructive if destroys_data(cursor, found)),
+            lint=tuple((name, found) for name, found in plan.lint if applies_here(cursor, found)),
         )
         return plan, self.policy.judge(plan.findings)
 
@@ -121,8 +120,8 @@ def preview(server: Server, files: Files) -> Outcome:
 
 
 @contextlib.contextmanager
-def nothing_around(cursor: Cursor, schema: str) -> Iterator[None]:
-    """The ``Around`` that does nothing."""
+def no_context(cursor: Cursor, schema: str) -> Iterator[None]:
+    """The ``ApplyContext`` that does nothing."""
     yield
 
 
@@ -130,7 +129,7 @@ def migrate(
     server: Server,
     files: Files,
     patience: Patience,
-    around: Around = nothing_around,
+    context: ApplyContext = no_context,
     rehearsal: bool = False,
     at_end: Callable[[Cursor], None] | None = None,
     row_values: bool = False,
@@ -140,7 +139,7 @@ def migrate(
     """Apply what is pending; ``settings`` are the server's, such as ``lock_timeout``.
 
     In a ``rehearsal``, the first migration that changes more than its database, and all after it, run in a transaction
-    that is rolled back, in which ``at_end`` is called. It stops, with a warning, before one that can't be undone so.
+    that is rolled back, in which ``at_end`` is called. It stops, with a warning, before one that lasts.
     Nothing is locked or written when nothing is pending. Raises SlipwayError when the state forbids to go on, another
     run holds the lock for too long, or a migration fails; the state then is in the error's details. ``watcher`` may see
     the sessions of all roles, to name those that are in the way.
@@ -158,8 +157,8 @@ def migrate(
                 _check(plan, verdict)
                 scripts = [files.payload.scripts.get(each.name) for each in plan.pending]
                 course = extent(scripts) if rehearsal else Extent(len(scripts))
-                if course.kept or course.undone:
-                    with telling(cursor, files, plan.applied), around(cursor, files.schema):
+                if course.kept or course.rolled_back:
+                    with telling(cursor, files, plan.applied), context(cursor, files.schema):
                         applied = _apply(
                             server,
                             cursor,
@@ -245,7 +244,7 @@ def _outcome(before: Sequence[str], plan: Plan) -> str:
     ):
         if names:
             told.append(f"{', '.join(names)} {'was' if len(names) == 1 else 'were'} {verb}")
-    told += [f"{name} was begun and is applied in part" for name in plan.begun]
+    told += [f"{name} is half-applied" for name in plan.half_applied]
     return f"{', '.join([*told, 'nothing else was kept' if told else 'nothing was kept'])}; run again to go on"
 
 
@@ -290,22 +289,24 @@ def _apply(
         # What a rehearsal saw is not known here: a waiver for that is recorded when its migration is applied.
         seen = [each for each in files.policy.waivers if each.rule == "destructive" and each.migration in names]
         for waiver in dict.fromkeys((*verdict.waived, *seen)):
-            record(cursor, waiver.migration, waiver.decision)
+            write_down(cursor, waiver.migration, waiver.decision)
         try:
             works = [Application(session, table, each, files.payload.scripts, watch, patience) for each in plan.pending]
             observed.begin()
             while len(applied) < course.kept:
                 insist()
                 work, *others = works[len(applied) : min(len(applied) + AT_ONCE, course.kept)]
-                if work.migration.name in plan.begun:
-                    work.resume(*plan.begun[work.migration.name])
+                if work.migration.name in plan.half_applied:
+                    work.resume(*plan.half_applied[work.migration.name])
                 try:
                     applied += advance(session, [work, *others])
                 except StatementError as error:
                     raise SlipwayError(work.failure(error)) from error
                 observed.judge(applied[-1].name)
-            if course.undone:
-                applied += _undone(session, works[course.kept : course.kept + course.undone], at_end, observed)
+            if course.rolled_back:
+                applied += _apply_rolled_back(
+                    session, works[course.kept : course.kept + course.rolled_back], at_end, observed
+                )
         except SlipwayError as error:
             error.details["migrations"] = report(plan, applied)
             error.details["changed"] = not all(each.rolled_back for each in applied)
@@ -313,12 +314,12 @@ def _apply(
     return applied
 
 
-def _undone(
+def _apply_rolled_back(
     session: Session, works: list[Application], at_end: Callable[[Cursor], None] | None, observed: Effects
 ) -> list[Applied]:
     """Apply migrations in a transaction that is rolled back, up to one that turns out to want one of its own."""
     applied: list[Applied] = []
-    with session.undone():
+    with session.rolled_back():
         for work in works:
             try:
                 applied.append(replace(work.run(), rolled_back=True))

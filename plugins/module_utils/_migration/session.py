@@ -93,7 +93,7 @@ REHEARSED = "This was a rehearsal on a copy: the database was not touched, and w
 class Session:
     """An autocommit connection's cursor. Whatever a script sets, it is as at its start before anything else is sent.
 
-    As a context, whatever ends it: a transaction that is open then is undone, and all before it is on the disk.
+    As a context, whatever ends it: a transaction that is open then is rolled back, and all before it is on the disk.
     ``rehearsal``: the database is a copy. ``row_values``: messages may quote rows.
     """
 
@@ -104,7 +104,7 @@ class Session:
         self.rehearsal = rehearsal
         self.row_values = row_values
         self._watch = watch
-        self.undoing = False
+        self.rolling_back = False
         self._restore = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL"
         if cursor.connection.server_version >= 140000:  # so that a statement ends with the process that sent it
             self._restore += "; SET client_connection_check_interval = '1s'"
@@ -131,26 +131,26 @@ class Session:
         self.cursor.execute(sql, values)
 
     @contextlib.contextmanager
-    def undone(self) -> Iterator[None]:
+    def rolled_back(self) -> Iterator[None]:
         """A transaction for a ``with`` block, of which nothing is kept. In it, those of scripts are savepoints."""
         self.execute("BEGIN")
-        self.undoing = True
+        self.rolling_back = True
         try:
             yield
         finally:
-            self.undoing = False
+            self.rolling_back = False
             if not self.lost:
                 roll_back(self.cursor)
                 self.restore()
 
     @property
     def _begin(self) -> str:
-        return "SAVEPOINT slipway" if self.undoing else "BEGIN"
+        return "SAVEPOINT slipway" if self.rolling_back else "BEGIN"
 
     @property
     def _commit(self) -> str:
         # What was checked early may be late again: it is the same transaction for the next script.
-        return "SET CONSTRAINTS ALL DEFERRED; RELEASE SAVEPOINT slipway" if self.undoing else "COMMIT"
+        return "SET CONSTRAINTS ALL DEFERRED; RELEASE SAVEPOINT slipway" if self.rolling_back else "COMMIT"
 
     def restore(self) -> None:
         """Undo what a script set."""
@@ -176,7 +176,7 @@ class Session:
             yield
         except psycopg2.Error as error:
             if not self.lost:
-                if self.undoing:
+                if self.rolling_back:
                     self.execute("ROLLBACK TO SAVEPOINT slipway")
                 else:
                     roll_back(self.cursor)
@@ -191,15 +191,15 @@ class Session:
     def begin(self, script: Script, first: int, last: int) -> None:
         """Open a transaction and run the statements ``first`` to ``last`` (exclusive) of a script in it."""
         parts = script.statements[first:last]
-        own = parts and parts[0].kind == "begin" and not self.undoing
+        own = parts and parts[0].transaction == "begin" and not self.rolling_back
         opening = f"{script.sql(parts[0]) if own else self._begin}; "
         self.renew(script, first)
         if self._watch:
             self._watch.take_waited()  # that was for another attempt
         for number, part in enumerate(parts, first):
-            if part.kind not in ("begin", "commit"):
-                sql = "ROLLBACK; BEGIN" if part.kind == "rollback" else script.sql(part)
-                self._spend_patience(script, number)
+            if part.transaction not in ("begin", "commit"):
+                sql = "ROLLBACK; BEGIN" if part.transaction == "rollback" else script.sql(part)
+                self._shorten_lock_timeout(script, number)
                 self.send(script, number, opening + sql, shift=len(opening))
                 opening = ""  # it went with the first statement, which saves a round trip
         if opening:
@@ -229,7 +229,7 @@ class Session:
         self.send(script, number, whole, shift=len(opening))
 
     def together(self, parts: Sequence[tuple[Script, str, Mapping[str, Any]]]) -> bool:
-        """Run the only statement of each script, which is inert, with a row of ours, in a single round trip.
+        """Run the only statement of each script, which leaves the session clean, with a row of ours, in one round trip.
 
         Each is a transaction of its own. At an error, those before it are committed, and the result is false.
         """
@@ -252,7 +252,7 @@ class Session:
         """
         return f"SET CONSTRAINTS ALL IMMEDIATE; {self._restore}; {sql}; {_DISCARD + '; ' if last else ''}{self._commit}"
 
-    def _spend_patience(self, script: Script, number: int) -> None:
+    def _shorten_lock_timeout(self, script: Script, number: int) -> None:
         """Shorten ``lock_timeout`` by what was waited: others wait for the locks that the transaction has by now."""
         waited = self._watch.take_waited() if self._watch else 0.0
         if waited:

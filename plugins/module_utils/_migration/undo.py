@@ -7,16 +7,16 @@ import time
 from collections.abc import Sequence
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.history import BEGUN, HistoryTable, Row
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.history import STARTED, HistoryTable, Row
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.locks import END_THEM, Watch, held
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.plan import Plan
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.rehearsal import Extent, extent, not_rehearsed
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import (
-    Around,
+    ApplyContext,
     Files,
     Outcome,
-    nothing_around,
+    no_context,
     telling,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.session import (
@@ -38,8 +38,8 @@ def chosen(plan: Plan, applied: Sequence[str], payload: Payload, names: Sequence
     for name in names:
         if name not in known and name not in applied:
             raise SlipwayError(f"There is no migration {name!r} to undo: check its name.")
-        if name in plan.begun:
-            raise SlipwayError(f"The migration {name!r} is applied in part: apply the rest of it before undoing it.")
+        if name in plan.half_applied:
+            raise SlipwayError(f"The migration {name!r} is half-applied: apply the rest of it before undoing it.")
     if not names and not 0 < last <= len(applied):
         raise SlipwayError(f"The last {last} migrations can't be undone, {len(applied)} are applied: correct last.")
     wanted = [name for name in reversed(applied) if name in names] if names else list(reversed(applied))[:last]
@@ -63,7 +63,7 @@ def undo(
     last: int,
     lock_wait: float,
     check: bool,
-    around: Around = nothing_around,
+    context: ApplyContext = no_context,
     rehearsal: bool = False,
     row_values: bool = False,
     watcher: Server | None = None,
@@ -72,7 +72,7 @@ def undo(
     """Undo migrations, each in one transaction with its row, and return which. With ``check`` only say so.
 
     In a ``rehearsal``, the first way back that changes more than its database, and all after it, run in a transaction
-    that is rolled back. It stops, with a warning, before one that can't be undone so. ``watcher`` may see the sessions
+    that is rolled back. It stops, with a warning, before one that lasts. ``watcher`` may see the sessions
     of all roles, to name those that are in the way.
     """
     undone: list[str] = []
@@ -90,7 +90,7 @@ def undo(
             return found, Outcome(plan.result(), [f"Would undo {name}." for name in found], [])
         before = table.read(cursor).applied
         pid = cursor.connection.get_backend_pid()
-        with held(cursor, lock_wait, watcher), telling(cursor, files, before), around(cursor, files.schema):
+        with held(cursor, lock_wait, watcher), telling(cursor, files, before), context(cursor, files.schema):
             with Watch(server, pid, watcher) as watch, Session(cursor, watch, rehearsal, row_values) as session:
                 names = wanted()[1]
                 scripts = [files.payload.scripts[f"{name}/down"] for name in names]
@@ -108,9 +108,9 @@ def undo(
 
                 for name in names[: course.kept]:
                     undo_one(name)
-                if course.undone:
-                    with session.undone():
-                        for name in names[course.kept : course.kept + course.undone]:
+                if course.rolled_back:
+                    with session.rolled_back():
+                        for name in names[course.kept : course.kept + course.rolled_back]:
                             undo_one(name, f", and took that back since the server is to stay as it is ({course.why}),")
                 if len(undone) < len(names):
                     warnings.append(not_rehearsed(f"The way back from {names[len(undone)]!r}", course.stop))
@@ -126,7 +126,7 @@ def _undo(
     script = payload.scripts[f"{name}/down"]
     try:
         session.begin(script, 0, len(script.statements))
-        first, *others = (table.update(row.id, {"rolled_back_at": BEGUN, "finished_at": None}) for row in rows)
+        first, *others = (table.update(row.id, {"rolled_back_at": STARTED, "finished_at": None}) for row in rows)
         for other in others:
             session.execute(*other)
         session.commit(script, *first)

@@ -16,7 +16,7 @@ class MigrationAction(ActionBase):
     _supports_check_mode = True
     _supports_async = False
     # Which file beside migration.sql the module takes.
-    beside = "verify"
+    companion = "verify"
     # Whether the module has the policy "lint".
     linted = False
 
@@ -26,7 +26,7 @@ class MigrationAction(ActionBase):
         arguments = dict(self._task.args)
         policy = arguments.get("policy")
         linted = self.linted and not (isinstance(policy, dict) and policy.get("lint") == "allow")
-        files = from_task(self._loader, arguments.get("path"), self.beside, linted)
+        files = from_task(self._loader, arguments.get("path"), self.companion, linted)
         arguments["_payload"] = files.payload.dump()
         result.update(stopped_with(lambda: self._execute_module(module_args=arguments, task_vars=task_vars)))
         return self.complete(result, files)

@@ -100,17 +100,17 @@ class Destructions:
             of.OBJECT_TYPE: ("type", "type"),
             of.OBJECT_VIEW: ("view", "table"),
         }
-        word, kind = data.get(statement.removeType, ("", ""))
+        word, object_type = data.get(statement.removeType, ("", ""))
         what = f"drops the {word} " + "{}"
         if not word and statement.behavior == enums.DropBehavior.DROP_CASCADE:
-            word, kind = above.get(statement.removeType, ("", ""))
+            word, object_type = above.get(statement.removeType, ("", ""))
             what = f"drops the {word} " + "{} and what depends on it"
         if not word:
             return []
         found = []
         for dropped in statement.objects or ():
-            name = _of_object(dropped, kind)
-            found += self._found(place, kind, name, what)
+            name = _of_object(dropped, object_type)
+            found += self._found(place, object_type, name, what)
             if not self._before.get(name, name):  # what it has hidden comes forth
                 del self._before[name]
         return found
@@ -128,7 +128,7 @@ class Destructions:
     def _emptied(self, relation: Any, place: str) -> list[Destruction]:
         return self._found(place, "table", _of_relation(relation), "empties the table {}")
 
-    def _found(self, place: str, kind: str, name: _Name, what: str, type_: str = "") -> list[Destruction]:
+    def _found(self, place: str, object_type: str, name: _Name, what: str, type_: str = "") -> list[Destruction]:
         """The destruction of what has this name now, which is to be put into ``what``, if it was there before."""
         before = self._name_before(name)
         if before is None:
@@ -136,7 +136,7 @@ class Destructions:
         what = what.replace("{}", _sql(name).replace(f'"{HOLE}"', "…"))
         if before == _EXISTS or any(HOLE in part for part in name):
             return [Destruction(place, what)]
-        return [Destruction(place, what, kind, _sql((*before[:2], "")), before[2], type_)]
+        return [Destruction(place, what, object_type, _sql((*before[:2], "")), before[2], type_)]
 
     def _name_before(self, name: _Name) -> _Name | None:
         """What the database knows it by; None for what the file has made."""
@@ -266,10 +266,10 @@ def _of_relation(relation: Any) -> _Name:
     return relation.schemaname or "", relation.relname, ""
 
 
-def _of_object(found: Any, kind: str = "table") -> _Name:
+def _of_object(found: Any, object_type: str = "table") -> _Name:
     found = getattr(found, "names", None) or getattr(found, "objname", None) or found
     parts = [part.sval for part in (found if isinstance(found, tuple) else (found,))]
-    return (parts[-1], "", "") if kind == "schema" else ("".join(parts[-2:-1]), parts[-1], "")
+    return (parts[-1], "", "") if object_type == "schema" else ("".join(parts[-2:-1]), parts[-1], "")
 
 
 def _sql(name: _Name) -> str:

@@ -57,10 +57,10 @@ class MigrationFiles:
         return Payload.pack(self.migrations, self.scripts)
 
 
-def read(path: str, shown: str | None = None, beside: str = "verify") -> MigrationFiles:
-    """Read the migrations below ``path``, called ``shown`` in messages, each with ``<beside>.sql`` if there is one.
+def read(path: str, shown: str | None = None, companion: str = "verify") -> MigrationFiles:
+    """Read the migrations below ``path``, called ``shown`` in messages, each with ``<companion>.sql`` if there is one.
 
-    The script of that one has the name ``<migration>/<beside>``.
+    The script of that one has the name ``<migration>/<companion>``.
 
     Raises SlipwayError when the directory as a whole is unusable. What is wrong with one file is that migration's
     ``problem``: an applied migration may hold what could not be applied again.
@@ -78,22 +78,22 @@ def read(path: str, shown: str | None = None, beside: str = "verify") -> Migrati
             )
         scripts: dict[str, Script] = {}
         reaches = Reaches()
-        migrations = tuple(_migration(directory, name, beside, scripts, reaches) for name in names)
+        migrations = tuple(_migration(directory, name, companion, scripts, reaches) for name in names)
         moment = directory.insist_unchanged(path, names)
     return MigrationFiles(shown, migrations, scripts, moment)
 
 
-def read_once(path: str, shown: str, beside: str, linted: bool, kept: Path) -> MigrationFiles:
+def read_once(path: str, shown: str, companion: str, linted: bool, kept: Path) -> MigrationFiles:
     """``read``, but what an earlier call has read and ``kept`` in that directory is taken as long as it is the same.
 
     So that a run parses its migrations once, whatever it does with them. ``linted``: with what the linter says.
     """
-    key = hashlib.sha256(json.dumps([os.path.abspath(path), shown, beside]).encode()).hexdigest()
+    key = hashlib.sha256(json.dumps([os.path.abspath(path), shown, companion]).encode()).hexdigest()
     file = kept / f"slipway-migrations-{key}"
     known: MigrationFiles | None = None
     with contextlib.suppress(FileNotFoundError):
         known = pickle.loads(file.read_bytes())
-    found = known if known and known.moment.lasts(path) else read(path, shown, beside)
+    found = known if known and known.moment.lasts(path) else read(path, shown, companion)
     found = found.lint() if linted else found
     if found is not known:
         with tempfile.NamedTemporaryFile(dir=kept, delete=False) as partial:
@@ -102,7 +102,9 @@ def read_once(path: str, shown: str, beside: str, linted: bool, kept: Path) -> M
     return found
 
 
-def _migration(directory: Directory, name: str, beside: str, scripts: dict[str, Script], reaches: Reaches) -> Migration:
+def _migration(
+    directory: Directory, name: str, companion: str, scripts: dict[str, Script], reaches: Reaches
+) -> Migration:
     """Read one migration, and put what of it can be applied into ``scripts``."""
     raw = directory.content(f"{name}/migration.sql")
     if raw is None:
@@ -115,22 +117,22 @@ def _migration(directory: Directory, name: str, beside: str, scripts: dict[str, 
     problem = ""
     try:
         scripts[name] = parse(raw, f"{directory.shown}/{name}/migration.sql", reaches)
-        extra = directory.content(f"{name}/{beside}.sql")
+        extra = directory.content(f"{name}/{companion}.sql")
         if extra is not None:
-            script = parse(extra, f"{directory.shown}/{name}/{beside}.sql", reaches)
-            scripts[f"{name}/{beside}"] = in_one_transaction(script)
+            script = parse(extra, f"{directory.shown}/{name}/{companion}.sql", reaches)
+            scripts[f"{name}/{companion}"] = in_one_transaction(script)
     except NotApplicableError as error:
         problem = str(error)
     return Migration(name, checksums(raw.decode("utf-8", "replace")), problem)
 
 
-def from_task(loader: Any, path: object, beside: str = "verify", linted: bool = False) -> MigrationFiles:
+def from_task(loader: Any, path: object, companion: str = "verify", linted: bool = False) -> MigrationFiles:
     """Read the directory that a task's option ``path`` names, relative to where the run began; errors fail the task."""
     if not path or not isinstance(path, str):
         raise AnsibleActionFail("The option path is missing: name the directory of migrations on the controller.")
     try:
         # Ansible makes this directory for each run, for its user alone, and removes it at the end.
-        return read_once(loader.path_dwim(path), path, beside, linted, Path(C.DEFAULT_LOCAL_TMP))
+        return read_once(loader.path_dwim(path), path, companion, linted, Path(C.DEFAULT_LOCAL_TMP))
     except SlipwayError as error:
         raise AnsibleActionFail(str(error)) from None
 

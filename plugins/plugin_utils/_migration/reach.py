@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How far statements reach: what they change besides their database, judged by their parse trees."""
+"""How far statements reach: what they change outside their database, judged by their parse trees."""
 
 from __future__ import annotations
 
@@ -72,13 +72,15 @@ class Reaches:
         farthest: Reach | None = None
         for each in statements(statement):
             if each is None:
-                found: Reach | None = Reach("runs code that can't be judged", undoable=trusted)
+                found: Reach | None = Reach("runs code that can't be judged", transactional=trusted)
             elif is_code(each) and not is_a(each, node.DoStmt):
                 found = self._of_code(each)
             else:
                 found = self.of(each)
-                found = found and Reach(f"runs code that {found.what.removeprefix('runs code that ')}", found.undoable)
-            if found and (farthest is None or (farthest.undoable and not found.undoable)):
+                found = found and Reach(
+                    f"runs code that {found.what.removeprefix('runs code that ')}", found.transactional
+                )
+            if found and (farthest is None or (farthest.transactional and not found.transactional)):
                 farthest = found
         return farthest
 
@@ -102,8 +104,8 @@ class Reaches:
             if _FAR.fullmatch(name) or schema == [_JOBS]:
                 shown = ".".join([*schema, name]) if schema == [_JOBS] else name
                 return Reach(f"calls {shown}, which acts beyond the database")
-            if found and (farthest is None or (farthest.undoable and not found.undoable)):
-                farthest = Reach(f"calls {name}, which {found.what}", found.undoable)
+            if found and (farthest is None or (farthest.transactional and not found.transactional)):
+                farthest = Reach(f"calls {name}, which {found.what}", found.transactional)
         return farthest
 
 
@@ -116,8 +118,8 @@ def _by_kind(statement: Any) -> Reach | None:
     }
     if is_a(statement, node.RenameStmt):
         # A database's lock would keep everybody out of it for as long as the transaction lasts.
-        undoable = statement.renameType != enums.ObjectType.OBJECT_DATABASE
-        return _shared(shared.get(statement.renameType, ""), undoable)
+        transactional = statement.renameType != enums.ObjectType.OBJECT_DATABASE
+        return _shared(shared.get(statement.renameType, ""), transactional)
     if is_a(statement, node.AlterOwnerStmt):
         return _shared(shared.get(statement.objectType, ""))
     if is_a(statement, node.CommentStmt, node.GrantStmt, node.SecLabelStmt):
@@ -131,9 +133,9 @@ def _by_kind(statement: Any) -> Reach | None:
     if is_a(statement, node.CopyStmt) and statement.filename and not statement.is_from:
         return Reach("writes a file on the server")
     if is_a(statement, node.ReassignOwnedStmt):
-        return Reach("changes whose objects are whose", undoable=True)
+        return Reach("changes whose objects are whose", transactional=True)
     if is_a(statement, node.DropOwnedStmt):
-        return Reach("drops what a role owns", undoable=True)
+        return Reach("drops what a role owns", transactional=True)
     undone: dict[Any, str] = {
         node.CreateRoleStmt: "creates a role",
         node.AlterRoleStmt: "changes a role",
@@ -155,8 +157,8 @@ def _by_kind(statement: Any) -> Reach | None:
         node.AlterSubscriptionStmt: "changes a subscription to another server",
         node.DropSubscriptionStmt: "ends a subscription to another server",
     }
-    return _shared(undone.get(type(statement), "")) or _shared(lasting.get(type(statement), ""), undoable=False)
+    return _shared(undone.get(type(statement), "")) or _shared(lasting.get(type(statement), ""), transactional=False)
 
 
-def _shared(what: str, undoable: bool = True) -> Reach | None:
-    return Reach(what, undoable, only=True) if what else None
+def _shared(what: str, transactional: bool = True) -> Reach | None:
+    return Reach(what, transactional, only=True) if what else None

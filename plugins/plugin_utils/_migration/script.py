@@ -26,9 +26,9 @@ from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.statemen
     about,
     from_client,
     gives_up_locks,
-    kind,
     masked,
     tables,
+    transaction,
     trees,
 )
 
@@ -85,7 +85,7 @@ def parse(raw: bytes, file: str, reaches: Reaches | None = None) -> Script:
             raise NotApplicableError(_at(sql, file, start, message))
         if from_client(tree):
             raise NotApplicableError(_at(sql, file, start, _COPY))
-        statements.append(Statement(start, end, kind(tree), about(tree), tables(tree)))
+        statements.append(Statement(start, end, transaction(tree), about(tree), tables(tree)))
         if reach := reaches.of(tree, part):
             line, column = locate(sql, start)
             what = f"{reach.what} ({file}:{line}:{column})"
@@ -128,7 +128,7 @@ def _check_depth(sql: str, file: str) -> None:
 def in_one_transaction(script: Script) -> Script:
     """Refuse what can't run in a transaction that is not the script's own."""
     for statement in script.statements:
-        if statement.kind:
+        if statement.transaction:
             message = "this can't be part of the transaction that the file runs in"
             raise NotApplicableError(_at(script.text, script.path, statement.start, message))
     return script
@@ -139,19 +139,19 @@ def _check_transactions(text: str, file: str, statements: list[Statement]) -> No
     opened: Statement | None = None
     ended: Statement | None = None
     for statement in statements:
-        if statement.kind == "prepare":
+        if statement.transaction == "prepare":
             raise NotApplicableError(
                 _at(text, file, statement.start, "PREPARE TRANSACTION is left to be finished by hand")
             )
-        if statement.kind == "begin" and opened is None:
+        if statement.transaction == "begin" and opened is None:
             opened = statement
-        if statement.kind in ("commit", "rollback"):
+        if statement.transaction in ("commit", "rollback"):
             opened, ended = None, statement
     if opened:
         raise NotApplicableError(
             _at(text, file, opened.start, "this transaction is never committed, add COMMIT or delete BEGIN")
         )
-    if ended and ended.kind == "rollback" and ended is statements[-1]:
+    if ended and ended.transaction == "rollback" and ended is statements[-1]:
         raise NotApplicableError(
             _at(text, file, ended.start, "the file ends by undoing its own transaction, write COMMIT or delete it")
         )

@@ -61,8 +61,8 @@ def _with_names(sql: str, masked_: str) -> str:
     return "".join([*parts, masked_[at:]])
 
 
-def kind(statement: Any) -> str:
-    """The ``Statement.kind`` of a parsed statement."""
+def transaction(statement: Any) -> str:
+    """The ``Statement.transaction`` of a parsed statement."""
     if isinstance(statement, node.TransactionStmt):
         of = enums.TransactionStmtKind
         kinds: dict[Any, str] = {
@@ -97,8 +97,8 @@ def about(statement: Any) -> tuple[str, ...]:
         return ("reindex",)
     if sets_for_session(statement):
         return ("set",)
-    if inert(statement):
-        return ("inert",)
+    if leaves_session_clean(statement):
+        return ("leaves session clean",)
     if isinstance(statement, node.DropStmt) and statement.concurrent:
         return ("drop index",)
     if isinstance(statement, node.AlterTableStmt):
@@ -118,7 +118,7 @@ def about(statement: Any) -> tuple[str, ...]:
     return (word,) if word else ()
 
 
-def inert(statement: Any) -> bool:
+def leaves_session_clean(statement: Any) -> bool:
     """Whether the statement is quick and leaves nothing in the session: it runs no code but that of event triggers."""
     if isinstance(statement, (node.CreateStmt, node.CreateSeqStmt)):
         relation: Any = statement.relation if isinstance(statement, node.CreateStmt) else statement.sequence

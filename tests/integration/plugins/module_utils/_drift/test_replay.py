@@ -342,5 +342,5 @@ def test_without_its_file_a_migration_is_not_replayed(bed: Bed) -> None:
 def test_what_is_applied_in_part_is_not_replayed(bed: Bed) -> None:
     bed.write("1_t", "CREATE TABLE t (); VACUUM t; SELECT nope")
     bed.fails()
-    with pytest.raises(SlipwayError, match=r"^The migrations can't be replayed: '1_t' is applied in part, finish it"):
+    with pytest.raises(SlipwayError, match=r"^The migrations can't be replayed: '1_t' is half-applied, finish it"):
         by_replay(bed.server, bed.files())

@@ -147,7 +147,7 @@ def test_an_interrupted_procedure_is_not_repeated(bed: Bed) -> None:
     assert "division by zero" in bed.fails()
     message = bed.fails()
     assert message.startswith(
-        "The migration '1_p' was interrupted in its statement at migrations/1_p/migration.sql:2:1, "
+        "The migration '1_p' is half-applied: its statement at migrations/1_p/migration.sql:2:1 commits by itself and "
     )
     assert bed.sql("SELECT count(*) FROM t") == [(3,)]
 

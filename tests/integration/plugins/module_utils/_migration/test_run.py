@@ -166,7 +166,7 @@ def test_prismas_failed_row_stops(bed: Bed) -> None:
     bed.write("1_a", "CREATE TABLE a ()")
     bed.migrate()
     bed.sql("UPDATE _prisma_migrations SET finished_at = NULL, applied_steps_count = 0, logs = 'boom'")
-    assert "The migration '1_a' was begun at " in bed.fails()
+    assert "The migration '1_a' was started at " in bed.fails()
     assert bed.survey().status == "failed"
 
 
@@ -260,7 +260,7 @@ def test_an_edit_of_what_is_half_applied_stops(bed: Bed) -> None:
     bed.write("1_a", "CREATE TABLE a (id int); VACUUM a; SELECT 1/0;")
     bed.fails()
     bed.write("1_a", "CREATE TABLE a (id bigint); VACUUM a; SELECT 1;")
-    assert bed.fails().startswith("The migration '1_a' is half applied and the first 2 statements of migrations/1_a/")
+    assert bed.fails().startswith("The migration '1_a' is half-applied and the first 2 statements of migrations/1_a/")
 
 
 @pytest.mark.parametrize(

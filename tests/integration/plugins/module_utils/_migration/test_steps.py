@@ -245,11 +245,9 @@ def test_a_procedure_that_fails_after_a_commit_is_not_said_to_have_left_nothing(
     bed.write("1_p", PROCEDURE.format("INSERT INTO a DEFAULT VALUES; COMMIT; RAISE EXCEPTION ''no''; "))
     bed.write("2_c", "CALL p()")
     said = bed.fails()
-    assert "It commits by itself and may be done in part: look at the database" in said
+    assert "It commits by itself, so that it may be half-applied: look at the database" in said
     assert "Nothing of this migration was kept" not in said
-    assert (
-        "which commits by itself and may be done in part, so that it can't be repeated safely (Migration" in bed.fails()
-    )
+    assert "commits by itself and was not finished, so that it can't be repeated safely (Migration" in bed.fails()
 
 
 def test_a_procedure_that_meets_a_lock_is_not_repeated_and_says_so(bed: Bed) -> None:
@@ -260,7 +258,7 @@ def test_a_procedure_that_meets_a_lock_is_not_repeated_and_says_so(bed: Bed) -> 
     with session(bed, "LOCK a"):
         said = bed.fails()
     assert "canceling statement due to lock timeout (SQLSTATE 55P03)" in said
-    assert "It commits by itself and may be done in part" in said
+    assert "It commits by itself, so that it may be half-applied" in said
 
 
 def test_a_procedure_that_is_done_is_done_whoever_has_prismas_lock(bed: Bed) -> None:
@@ -283,14 +281,14 @@ def test_the_status_tells_what_is_applied_in_part_and_whether_it_can_be_gone_on_
     plan = bed.survey()
     assert (plan.status, plan.result()["half_applied"], plan.findings) == ("pending", ["1_a"], [])
     assert plan.notes[0].startswith(
-        "The migration '1_a' is applied in part (statements finished: 2), and the next run goes on from there; "
+        "The migration '1_a' is half-applied (statements finished: 2), and the next run goes on from there; "
         "the last attempt failed: Migration '1_a' failed at migrations/1_a/migration.sql:1:37"
     )
     with session(bed, f"SELECT pg_advisory_lock({locks.SLIPWAY_KEY})"):
         assert "finished: 2), and a migration run is under way: process" in bed.survey().notes[0]
     bed.write("0_z", "CREATE TABLE z ()")
     bed.write("1_a", "CREATE TABLE aa (); VACUUM aa; CREATE TABLE b ()")
-    edited = "is half applied and the first 2 statements of migrations/1_a/migration.sql, which are, were edited since"
+    edited = "is half-applied and the first 2 statements of migrations/1_a/migration.sql, which are, were edited since"
     assert edited in bed.fails()
     assert bed.tables() == ["a"]
     with pytest.raises(SlipwayError, match=edited):
@@ -431,7 +429,7 @@ def test_one_applied_in_part_is_not_undone(bed: Bed) -> None:
     bed.write("1_a", "CREATE TABLE a (); VACUUM a; SELECT nope").with_name("down.sql").write_text("DROP TABLE a")
     bed.fails()
     with pytest.raises(
-        SlipwayError, match=r"^The migration '1_a' is applied in part: apply the rest of it before undoing"
+        SlipwayError, match=r"^The migration '1_a' is half-applied: apply the rest of it before undoing"
     ):
         bed.undo("1_a")
 

@@ -18,16 +18,16 @@ UNDONE = (False, True, 1, False)
 def bed(postgres: Postgres, tmp_path: Path) -> Bed:
     bed = Bed(postgres, postgres.database(), tmp_path)
     bed.write("1_a", "CREATE TABLE a (id int PRIMARY KEY);")
-    beside(bed, "1_a", "down", "DROP TABLE a;")
+    companion(bed, "1_a", "down", "DROP TABLE a;")
     bed.write("2_b", "CREATE TYPE e AS ENUM ('x'); ALTER TABLE a ADD COLUMN b e;")
-    beside(bed, "2_b", "down", "ALTER TABLE a DROP COLUMN b; DROP TYPE e;")
+    companion(bed, "2_b", "down", "ALTER TABLE a DROP COLUMN b; DROP TYPE e;")
     bed.write("3_c", "CREATE INDEX CONCURRENTLY c ON a (id);")
-    beside(bed, "3_c", "down", "DROP INDEX c;")
+    companion(bed, "3_c", "down", "DROP INDEX c;")
     return bed
 
 
-def beside(bed: Bed, name: str, kind: str, sql: str) -> None:
-    (bed.directory / name / f"{kind}.sql").write_text(sql)
+def companion(bed: Bed, name: str, stem: str, sql: str) -> None:
+    (bed.directory / name / f"{stem}.sql").write_text(sql)
 
 
 def catalogue(bed: Bed, file: Path) -> str:
@@ -48,7 +48,7 @@ def refused(bed: Bed, *names: str) -> str:
 
 def test_what_was_undone_before_a_failure_counts_as_changed(bed: Bed) -> None:
     bed.migrate()
-    beside(bed, "2_b", "down", "SELECT 1 / 0;")
+    companion(bed, "2_b", "down", "SELECT 1 / 0;")
     with pytest.raises(SlipwayError) as caught:
         bed.undo("3_c", "2_b")
     assert caught.value.details["changed"] is True
@@ -80,7 +80,7 @@ def test_named_ones_are_undone_once(bed: Bed) -> None:
 
 
 def test_a_failing_way_back_leaves_the_migration_applied(bed: Bed) -> None:
-    beside(bed, "2_b", "down", "ALTER TABLE a DROP COLUMN b;\nDROP TYPE nope;")
+    companion(bed, "2_b", "down", "ALTER TABLE a DROP COLUMN b;\nDROP TYPE nope;")
     bed.migrate()
     message = refused(bed, "2_b")
     assert message.startswith("Undoing '2_b' failed at migrations/2_b/down.sql:2:1: type \"nope\" does not exist")
@@ -93,7 +93,7 @@ def test_what_can_not_be_undone(bed: Bed) -> None:
     assert refused(bed, "9_x") == "There is no migration '9_x' to undo: check its name."
     (bed.directory / "1_a" / "down.sql").unlink()
     assert refused(bed, "1_a", "3_c").startswith("The migration '1_a' has no down.sql in its directory")
-    beside(bed, "1_a", "down", "VACUUM")
+    companion(bed, "1_a", "down", "VACUUM")
     assert refused(bed, "1_a").startswith("migrations/1_a/down.sql:1:1: this can't be part of the transaction that")
     bed.write("3_c", "CREATE INDEX c ON a (id);")
     assert refused(bed, "3_c").startswith("The migration '3_c' was edited after it was applied")
@@ -102,24 +102,24 @@ def test_what_can_not_be_undone(bed: Bed) -> None:
 
 @pytest.mark.parametrize("sql", ["SELECT true;\nSELECT count(*) = 1 FROM a", "SELECT true;\nSELECT 1/0"])
 def test_a_failing_verification_undoes_the_migration(bed: Bed, sql: str) -> None:
-    beside(bed, "2_b", "verify", sql)
+    companion(bed, "2_b", "verify", sql)
     assert bed.fails().startswith("Migration '2_b' failed at migrations/2_b/verify.sql:2:1: ")
     assert [row[0] for row in states(bed)] == ["1_a", "2_b"]
     assert bed.sql("SELECT to_regtype('e')") == [(None,)]
-    beside(bed, "2_b", "verify", "SELECT count(*) = 0 FROM a; SELECT id FROM a; SELECT 'x'::e")
+    companion(bed, "2_b", "verify", "SELECT count(*) = 0 FROM a; SELECT id FROM a; SELECT 'x'::e")
     assert bed.migrate()["status"] == "up_to_date"
 
 
 def test_verification_after_a_statement_outside_a_transaction(bed: Bed) -> None:
-    beside(bed, "3_c", "verify", "SELECT false")
+    companion(bed, "3_c", "verify", "SELECT false")
     message = bed.fails()
     assert "migrations/3_c/verify.sql:1:1: the check says false" in message
     assert "Its first statement is kept" in message
-    beside(bed, "3_c", "verify", "SELECT true")
+    companion(bed, "3_c", "verify", "SELECT true")
     assert bed.migrate()["status"] == "up_to_date"
     assert states(bed)[2] == ("3_c", *FINISHED)
 
 
 def test_a_verification_that_is_not_sql(bed: Bed) -> None:
-    beside(bed, "1_a", "verify", "SELEC 1")
+    companion(bed, "1_a", "verify", "SELEC 1")
     assert bed.fails().startswith("migrations/1_a/verify.sql:1:1: syntax error")

@@ -156,5 +156,5 @@ def test_the_interruption_says_what_was_applied_before_it(bed: Bed) -> None:
     bed.write("1_m", "CREATE TABLE a ()")
     bed.write("2_m", "CREATE TABLE b (id int); CREATE INDEX CONCURRENTLY i ON b (id); SELECT pg_sleep(5)")
     output = strike(bed, start(bed, "migrations"), "module", "SIGTERM", 0)
-    said = "Interrupted by SIGTERM: 1_m was applied, 2_m was begun and is applied in part, nothing else was kept"
+    said = "Interrupted by SIGTERM: 1_m was applied, 2_m is half-applied, nothing else was kept"
     assert said in output, output

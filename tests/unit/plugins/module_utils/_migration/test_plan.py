@@ -149,9 +149,9 @@ STOPS = [
         [A],
         [row("1_a", **FAILED)],
         0,
-        "The migration '1_a' was begun at 2025-01-01 12:00:00+00:00 and never finished; its changes may be there in "
-        "part: ERROR: boom. Look at the database, then use slipway.deploy.migration_resolve: state applied when all of "
-        "them are there, rolled_back when you have undone them.",
+        "The migration '1_a' was started at 2025-01-01 12:00:00+00:00 and never finished; its changes may be "
+        "there in part: ERROR: boom. Look at the database, then use slipway.deploy.migration_resolve: state applied "
+        "when all of them are there, rolled_back when you have undone them.",
     ),
     (
         [A],
@@ -227,7 +227,7 @@ def test_every_name_is_in_exactly_one_place(files: list[Migration], rows: list[R
     as_they_were = {*found.applied} - {*chain(*places)}
     places.append(as_they_were)
     assert sorted(chain(*places)) == sorted(names | live)
-    assert places[0] >= {*found.begun, *found.rolled_back, *found.out_of_order}
+    assert places[0] >= {*found.half_applied, *found.rolled_back, *found.out_of_order}
     assert as_they_were <= names
     assert {*found.applied} >= {*chain(*places[2:])}
 
@@ -235,7 +235,7 @@ def test_every_name_is_in_exactly_one_place(files: list[Migration], rows: list[R
 @given(some_files(), some_rows())
 def test_no_row_is_lost(files: list[Migration], rows: list[Row]) -> None:
     found = plan_any(files, rows)
-    live = {each.name for each in rows if not each.rolled_back_at} - {*found.begun}
+    live = {each.name for each in rows if not each.rolled_back_at} - {*found.half_applied}
     for each in rows:
         if each.rolled_back_at:
             told = each.name in found.rolled_back
@@ -243,13 +243,13 @@ def test_no_row_is_lost(files: list[Migration], rows: list[Row]) -> None:
         elif each.finished_at:
             assert each.name in found.applied
         else:
-            assert each in found.failed or found.begun[each.name][0] is each
+            assert each in found.failed or found.half_applied[each.name][0] is each
 
 
 @given(some_files(), some_rows(), st.randoms(use_true_random=False))
 def test_what_is_pending_is_prismas_to_the_name(files: list[Migration], rows: list[Row], chance: Random) -> None:
     found = plan_any(files, rows)
-    live = {each.name for each in rows if not each.rolled_back_at} - {*found.begun}
+    live = {each.name for each in rows if not each.rolled_back_at} - {*found.half_applied}
     assert [each.name for each in found.pending] == sorted({each.name for each in files} - live)
     assert plan_any(files, chance.sample(rows, len(rows))).pending == found.pending
 
@@ -269,7 +269,7 @@ def test_up_to_date_is_what_both_tools_can_go_on_from(files: list[Migration], ro
 @given(some_files([SUMS]), some_rows())
 def test_after_applying_nothing_is_pending_and_the_findings_stay(files: list[Migration], rows: list[Row]) -> None:
     before = plan_any(files, rows)
-    resumed = [each for each, _ in before.begun.values()]
+    resumed = [each for each, _ in before.half_applied.values()]
     rest = [each for each in rows if not any(each is other for other in resumed)]
     after = plan_any(files, [*rest, *(row(each.name, SUMS[0], **FINISHED) for each in before.pending)])
     assert after.pending == after.rolled_back == after.out_of_order == ()

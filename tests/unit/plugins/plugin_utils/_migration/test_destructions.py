@@ -59,7 +59,7 @@ def test_the_words(sql: str, expected: list[str]) -> None:
     assert [each.what for each in found(sql)] == expected
 
 
-# What the database is asked about: kind, name, column, type. All empty: it is taken to exist.
+# What the database is asked about: type of object, name, column, type. All empty: it is taken to exist.
 TAKEN = ("", "", "", "")
 A, B = ("table", '"a"', "", ""), ("table", '"b"', "", "")
 ASKED = [
@@ -131,7 +131,7 @@ ASKED = [
 
 @pytest.mark.parametrize(("sql", "expected"), ASKED)
 def test_what_the_database_is_asked_about(sql: str, expected: list[tuple[str, str, str, str]]) -> None:
-    assert [(each.kind, each.name, each.column, each.type) for each in found(sql)] == expected
+    assert [(each.object_type, each.name, each.column, each.type) for each in found(sql)] == expected
 
 
 def test_what_is_known_only_when_it_runs_is_left_out() -> None:

@@ -57,9 +57,9 @@ FAR = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("sql", "what", "undoable", "only"), FAR)
-def test_what_a_statement_changes_besides_its_database(sql: str, what: str, undoable: bool, only: bool) -> None:
-    assert reach(sql) == Reach(what, undoable, only)
+@pytest.mark.parametrize(("sql", "what", "transactional", "only"), FAR)
+def test_what_a_statement_changes_besides_its_database(sql: str, what: str, transactional: bool, only: bool) -> None:
+    assert reach(sql) == Reach(what, transactional, only)
 
 
 NEAR = [
@@ -143,9 +143,9 @@ IN_CODE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("sql", "what", "undoable"), IN_CODE)
-def test_code_is_judged_where_it_runs(sql: str, what: str, undoable: bool) -> None:
-    assert reach(sql) == Reach(what, undoable)
+@pytest.mark.parametrize(("sql", "what", "transactional"), IN_CODE)
+def test_code_is_judged_where_it_runs(sql: str, what: str, transactional: bool) -> None:
+    assert reach(sql) == Reach(what, transactional)
 
 
 def test_a_large_file_takes_little_time() -> None:

@@ -11,8 +11,8 @@ from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.script i
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.statements import (
     about,
     gives_up_locks,
-    kind,
     tables,
+    transaction,
     trees,
 )
 
@@ -46,7 +46,7 @@ KINDS = [
 
 @pytest.mark.parametrize(("sql", "expected"), KINDS)
 def test_kinds(sql: str, expected: str) -> None:
-    assert kind(pglast.parse_sql(sql)[0].stmt) == expected
+    assert transaction(pglast.parse_sql(sql)[0].stmt) == expected
 
 
 ABOUT = [
