@@ -39,14 +39,14 @@ class Usage:
 
 def run(checkout: Path, environment: dict[str, str], *arguments: str) -> Usage:
     """Run a command of make in a checkout, which must succeed."""
-    before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     done = subprocess.run(
         ["make", *arguments], cwd=checkout, env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise SystemExit(f"make {' '.join(arguments)} failed in {checkout}:\n{done.stdout}{done.stderr}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return Usage(time.monotonic() - begun, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return Usage(time.monotonic() - began, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
 def megabytes(directory: Path) -> int:

@@ -207,7 +207,7 @@ class Uv:
 
 def install(requirements: str) -> None:
     """Make .venv, or renew it, so that it has just the packages of a requirements file, and the collections."""
-    begun = time.monotonic()
+    began = time.monotonic()
     python = VENV / "bin/python"
     with tempfile.TemporaryDirectory(prefix="slipway-setup-") as folder, ThreadPoolExecutor() as other:
         say("fetching uv")
@@ -225,7 +225,7 @@ def install(requirements: str) -> None:
         say("unpacking " + " and ".join(collection.replace("/", ".") for collection in COLLECTIONS))
         unpack_collections(bundle.result(), packages)
     remove_unneeded(packages)
-    say(f"{VENV.name} is ready: {size(VENV)} MB, {time.monotonic() - begun:.0f} s")
+    say(f"{VENV.name} is ready: {size(VENV)} MB, {time.monotonic() - began:.0f} s")
 
 
 def lock(arguments: list[str]) -> None:

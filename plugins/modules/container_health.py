@@ -84,21 +84,21 @@ def look(name: str) -> Health:
 
 def ensure(module: AnsibleModule) -> dict[str, Any]:
     name, timeout = module.params["name"], module.params["timeout"]
-    begun = time.monotonic()
+    began = time.monotonic()
     health = first = look(name)
 
     def decided() -> bool:
         nonlocal health
         health = look(name)
-        return health.healthy or bool(health.hopeless(first.restarts))
+        return health.healthy or bool(health.failure_reason(first.restarts))
 
     if not module.check_mode:
         wait_until(decided, timeout)
     if health.healthy or module.check_mode:
-        seconds = round(time.monotonic() - begun, 2)
+        seconds = round(time.monotonic() - began, 2)
         return {"changed": False, "healthy": health.healthy, "seconds": seconds}
 
-    why = health.hopeless(first.restarts) or f"after {timeout} s it is {health.health}"
+    why = health.failure_reason(first.restarts) or f"after {timeout} s it is {health.health}"
     said = f" (the health check said: {masked(health.said, docker.secrets(name))})" if health.said else ""
     log = docker.log_end(name)
     if module.params["remove"]:

@@ -139,6 +139,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
 from ansible_collections.slipway.deploy.plugins.module_utils._host.masking import masked, of_environment
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._release import image as images
+from ansible_collections.slipway.deploy.plugins.module_utils._release.prune import to_prune
 
 
 def ensure(module: AnsibleModule) -> dict[str, Any]:
@@ -177,18 +178,18 @@ def ensure(module: AnsibleModule) -> dict[str, Any]:
     return {
         "changed": True,
         "image": image,
-        "actions": [f"Built {build.ref}.", *remove_surplus(build, params["keep"])],
+        "actions": [f"Built {build.ref}.", *prune(build, params["keep"])],
         "seconds": round(time.monotonic() - started, 2),
     }
 
 
-def remove_surplus(build: images.Build, keep: int) -> list[str]:
+def prune(build: images.Build, keep: int) -> list[str]:
     listing = docker.must(
         "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"--filter=label={images.LABEL}={build.name}"
     )
     refs = [ref for ref in listing.split() if ref.startswith(f"{build.name}:")]
     # The engine itself refuses to remove an image that a container uses: that one stays.
-    return [f"Removed {ref}." for ref in images.surplus(refs, build.ref, keep) if not docker.run("image", "rm", ref)[0]]
+    return [f"Removed {ref}." for ref in to_prune(refs, build.ref, keep) if not docker.run("image", "rm", ref)[0]]
 
 
 def main() -> None:

@@ -108,7 +108,7 @@ actions:
   type: list
   elements: str
 timings:
-  description: Seconds that it took to get healthy (C(start)) and to end the old process (C(retire)).
+  description: Seconds that it took to get healthy (C(start)) and to end the old process (C(prune)).
   returned: when a process was started
   type: dict
 log:
@@ -182,7 +182,7 @@ def present(module: AnsibleModule, service: host.Service) -> dict[str, Any]:
     if same and relay and not host.health(params["host"], params["port"], params["health_path"]):
         leftovers = [item for item in old.spare if host.alive(item)]
         if not module.check_mode:
-            retire(service, params)
+            prune(service, params)
         return outcome(bool(leftovers), service, [f"Stopped process {item.pid}." for item in leftovers])
     actions = [f"Started {os.path.basename(spec.argv[0])} for {address}."]
     if host.alive(old.app):
@@ -191,8 +191,8 @@ def present(module: AnsibleModule, service: host.Service) -> dict[str, Any]:
         return outcome(True, service, actions)
 
     os.makedirs(params["directory"], mode=0o700, exist_ok=True)
-    retire(service, params)  # what an interrupted run left
-    begun = time.monotonic()
+    prune(service, params)  # what an interrupted run left
+    began = time.monotonic()
     candidate = start_candidate(service, spec, params, secret)
     healthy = time.monotonic()
     salt = secrets.token_hex(16)
@@ -207,8 +207,8 @@ def present(module: AnsibleModule, service: host.Service) -> dict[str, Any]:
             f"{service.log}.relay",
             lambda opened: service.save(replace(service.record, relay=opened)),
         )
-    retire(service, params)
-    timings = {"start": round(healthy - begun, 2), "retire": round(time.monotonic() - healthy, 2)}
+    prune(service, params)
+    timings = {"start": round(healthy - began, 2), "prune": round(time.monotonic() - healthy, 2)}
     return outcome(True, service, actions, timings=timings)
 
 
@@ -248,7 +248,7 @@ def start_candidate(service: host.Service, spec: Spec, params: dict[str, Any], s
     )
 
 
-def retire(service: host.Service, params: dict[str, Any]) -> None:
+def prune(service: host.Service, params: dict[str, Any]) -> None:
     """Drain and stop what does not serve any more."""
     for item in service.record.spare:
         host.drain(item, params["drain_timeout"])

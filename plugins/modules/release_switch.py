@@ -121,7 +121,7 @@ timings:
   description: Seconds that the test, the reload with verification (C(switch)), the drain and stopping took.
   returned: when nginx was reloaded
   type: dict
-  sample: {"test": 0.06, "switch": 0.11, "drain": 0.05, "retire": 0.3}
+  sample: {"test": 0.06, "switch": 0.11, "drain": 0.05, "prune": 0.3}
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -99,7 +99,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
-from ansible_collections.slipway.deploy.plugins.module_utils._release.image import TAG_LENGTH, surplus
+from ansible_collections.slipway.deploy.plugins.module_utils._release.image import TAG_LENGTH
+from ansible_collections.slipway.deploy.plugins.module_utils._release.prune import to_prune
 
 
 def ensure(module: AnsibleModule) -> dict[str, Any]:
@@ -120,7 +121,7 @@ def ensure(module: AnsibleModule) -> dict[str, Any]:
 
     try:
         unpack(params["archive"], path)
-        for old in surplus(by_last_use(params["dest"]), name, params["keep"]):
+        for old in to_prune(by_last_use(params["dest"]), name, params["keep"]):
             shutil.rmtree(os.path.join(params["dest"], old))
             actions.append(f"Removed {os.path.join(params['dest'], old)}.")
     except OSError as error:

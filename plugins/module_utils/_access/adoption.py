@@ -191,7 +191,7 @@ def may_be_member(cursor: Cursor, role: str, owner: str) -> bool:
     return not one_row(cursor)[0]
 
 
-def retire(cursor: Cursor, database: str, roles: Roles) -> tuple[list[Statement], list[str]]:
+def revoke_former_owners(cursor: Cursor, database: str, roles: Roles) -> tuple[list[Statement], list[str]]:
     """Statements that end what former owners kept, now that another release serves; a sentence for each still in use.
 
     The application's own role may have been the owner: what serves now does without that.
@@ -240,6 +240,6 @@ def settle(
     if is_new(cursor, roles):
         return True, *take_over(cursor, database, roles)
     if released:
-        statements, remarks = retire(cursor, database, roles)
+        statements, remarks = revoke_former_owners(cursor, database, roles)
         return False, statements, [], remarks
     return False, [], [], []

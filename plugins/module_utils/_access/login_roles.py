@@ -111,7 +111,7 @@ def plan_roles(cursor: Cursor, server: Server, passwords: Mapping[str, str]) -> 
             change = f"ALTER ROLE {quote(role)} {' '.join(wrong)}"
             statements.append(Statement(change, f"Made role {role} {', '.join(wrong)}."))
         known = verifier_of(cursor, role) if sees_verifiers else None
-        if not (lets_in(server, role, password) if known is None else is_password(password, known)):
+        if not (password_works(server, role, password) if known is None else is_password(password, known)):
             change = f"ALTER ROLE {quote(role)} PASSWORD {verifier}"
             statements.append(Statement(change, f"Changed the password of role {role}.", secret=True))
     return statements
@@ -123,7 +123,7 @@ def verifier_of(cursor: Cursor, role: str) -> str:
     return str(one_row(cursor)[0])
 
 
-def lets_in(server: Server, role: str, password: str) -> bool:
+def password_works(server: Server, role: str, password: str) -> bool:
     """Whether the server accepts the password: the way to know it where verifiers can't be read.
 
     Raises SlipwayError when it is not known, since the server said something else.

@@ -137,7 +137,7 @@ class Manifest:
         return self.name + unproved
 
     @property
-    def stood(self) -> dict[str, SequenceValue]:
+    def sequence_values(self) -> dict[str, SequenceValue]:
         """The sequences as the comparison takes them."""
         return {name: SequenceValue(**value) for name, value in self.sequences.items()}
 
@@ -229,7 +229,7 @@ def restored_differences(manifest: Manifest, found: Reading) -> list[str]:
     """How the data of a restored copy differ from what a backup's manifest says of them."""
     return [
         *row_differences(manifest.tables, found.tables),
-        *sequence_differences(manifest.stood, manifest.stood, found.sequences),
+        *sequence_differences(manifest.sequence_values, manifest.sequence_values, found.sequences),
     ]
 
 
@@ -265,39 +265,6 @@ def notes(manifest: Manifest) -> list[str]:
             "FUNCTION ... SET search_path = ...), and checks depend on nothing but their row."
         )
     return found
-
-
-def superfluous(
-    manifests: Iterable[Manifest], newest: Manifest, keep: int, keep_days: int = 0
-) -> list[tuple[Manifest, str]]:
-    """Backups that are no longer needed, each with the reason, newest first.
-
-    ``manifests`` are the whole ones, ``newest`` the one that was just proved, whose application, environment and
-    database are meant. An older one of the same content and release goes, so that retries of a failed deploy push
-    nothing out; then those beyond the ``keep`` newest that are older than ``keep_days`` days. With a ``keep`` of 0 all
-    stay.
-    """
-    if not keep:
-        return []
-    identity = (newest.application, newest.environment, newest.database)
-    same = [m for m in manifests if m.proved and (m.application, m.environment, m.database) == identity]
-    limit = _moment(newest) - datetime.timedelta(days=keep_days)
-    found: list[tuple[Manifest, str]] = []
-    holders: dict[tuple[str, str], str] = {}
-    kept = 0
-    for each in sorted({m.name: m for m in [*same, newest]}.values(), key=_moment, reverse=True):
-        holder = holders.setdefault((each.content, each.release), each.name) if each.content else each.name
-        if holder != each.name:
-            found.append((each, f"{holder} holds the same"))
-            continue
-        kept += 1
-        if kept > keep and _moment(each) <= limit and each is not newest:
-            found.append((each, f"the newest {keep} are kept" + (f", and {keep_days} days" if keep_days else "")))
-    return found
-
-
-def _moment(manifest: Manifest) -> datetime.datetime:
-    return datetime.datetime.fromisoformat(manifest.started)
 
 
 def choose(

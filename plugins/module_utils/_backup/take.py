@@ -29,8 +29,8 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest im
     object_differences,
     row_differences,
     sequence_differences,
-    superfluous,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.prune import to_prune
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import Client
@@ -203,7 +203,7 @@ class Backup:
             *notes(manifest),
         ]
         whole = [entry.manifest for entry in store.entries(self.directory) if entry.manifest and not entry.problem]
-        for old, why in superfluous(whole, manifest, self.params["keep"], self.params["keep_days"]):
+        for old, why in to_prune(whole, manifest, self.params["keep"], self.params["keep_days"]):
             store.remove(self.directory, old)
             actions.append(f"Removed backup {old.name}: {why}.")
         return {

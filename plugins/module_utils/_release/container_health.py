@@ -34,7 +34,7 @@ class Health:
     def healthy(self) -> bool:
         return self.status == "running" and self.health == "healthy"
 
-    def hopeless(self, restarts_before: int) -> str:
+    def failure_reason(self, restarts_before: int) -> str:
         """Why it can't get healthy any more, in a few words; nothing while it still can."""
         if self.health == "none":
             return "it has no health check"

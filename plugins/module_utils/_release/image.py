@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Images named by the digest of what they are built from: commands as data, and which old ones may go."""
+"""Images named by the digest of what they are built from: commands as data."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 TAG_LENGTH = 12
@@ -43,11 +43,6 @@ class Build:
             *(f"--build-arg={name}" for name in sorted(self.build_args)),
             "-",
         ]
-
-
-def surplus(refs: Sequence[str], current: str, keep: int) -> list[str]:
-    """Which of ``refs`` (newest first) to remove so that ``current`` and the ``keep`` newest others stay."""
-    return [ref for ref in refs if ref != current][keep:]
 
 
 def tail(log: str, lines: int = 30) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Points a running nginx at another release, makes sure that it answers, drains the old one and retires it."""
+"""Points a running nginx at another release, makes sure that it answers, drains the old one and prunes what is old."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._host.files import 
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._host.masking import masked
 from ansible_collections.slipway.deploy.plugins.module_utils._release import nginx
-from ansible_collections.slipway.deploy.plugins.module_utils._release.retirement import Retirement, containers, retire
+from ansible_collections.slipway.deploy.plugins.module_utils._release.prune import Pruning, containers, prune
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import insist
 
 
@@ -80,13 +80,13 @@ class Switch:
         actions = [*written, f"Reloaded {self.wish.container}."] if reload_needed else []
         if reload_needed and not self.check:
             self.switch(content)
-        retirement = self.retirement()
+        pruning = self.pruning()
         leftovers = self.leftovers()
         if not self.check:
-            self.retire(retirement)
+            self.prune(pruning)
             if leftovers:
                 docker.must("rm", "--force", "--volumes", *leftovers)
-        actions += [*retirement.actions, *(f"Removed container {name}, which a run left." for name in leftovers)]
+        actions += [*pruning.actions, *(f"Removed container {name}, which a run left." for name in leftovers)]
         return {
             "changed": bool(actions),
             "pending": False,
@@ -167,26 +167,26 @@ class Switch:
             return nginx.Fault(no_answer(url, error))
         return wanted.fault(url, status, {name.lower(): text for name, text in headers.items()})
 
-    def retirement(self) -> Retirement:
+    def pruning(self) -> Pruning:
         label = self.wish.upstream_label
         if not label or not self.wish.upstream:
-            return Retirement()
+            return Pruning()
         listing = docker.must("ps", "--all", "--no-trunc", f"--filter=label={label}", "--format={{json .}}")
-        return retire(containers(listing), self.wish.upstream, self.before, self.wish.keep)
+        return prune(containers(listing), self.wish.upstream, self.before, self.wish.keep)
 
     def leftovers(self) -> list[str]:
         """Containers that nobody waits for any more, since the run that started them is dead."""
         label = self.wish.leftover_label
         return docker.must("ps", "--all", f"--filter=label={label}", "--format={{.Names}}").split() if label else []
 
-    def retire(self, retirement: Retirement) -> None:
+    def prune(self, pruning: Pruning) -> None:
         insist()
-        if retirement.stop:
-            docker.must("stop", *retirement.stop, timeout=600)  # each by its own signal and within its own time
-        if retirement.remove:
+        if pruning.stop:
+            docker.must("stop", *pruning.stop, timeout=600)  # each by its own signal and within its own time
+        if pruning.remove:
             insist()  # stopping took its time
-            docker.must("rm", "--volumes", *retirement.remove)
-        self.took("retire")
+            docker.must("rm", "--volumes", *pruning.remove)
+        self.took("prune")
 
     def took(self, phase: str) -> None:
         now = time.monotonic()

@@ -96,10 +96,10 @@ class Fence:
 
     def _alone(self, descriptor: int) -> list[str]:
         """Get the flock for this process alone, and end whatever acts for an earlier run."""
-        begun, ended = time.monotonic(), dict[int, str]()
+        began, ended = time.monotonic(), dict[int, str]()
         while True:
             left = acting(self.directory, self.number)
-            waited = time.monotonic() - begun
+            waited = time.monotonic() - began
             for pid, name in left.items():
                 with contextlib.suppress(ProcessLookupError, PermissionError):  # not ours to end: it is waited for
                     if waited > GRACE:

@@ -46,7 +46,7 @@ def test_it_insists_on_a_copy_to_rehearse_on(tmp_path: Path, entry: str, copy: s
     ) in call(tmp_path, variables, {}, entry)
 
 
-@pytest.mark.parametrize(("find", "entry"), [("pending", "main"), ("undoable", "undo")])
+@pytest.mark.parametrize(("find", "entry"), [("pending", "main"), ("to_undo", "undo")])
 def test_it_insists_on_a_proved_backup(postgres: Postgres, tmp_path: Path, find: str, entry: str) -> None:
     """A copy that is there, and rehearsed on, is none."""
     bed = Bed(postgres, postgres.database(), tmp_path / "migrations")

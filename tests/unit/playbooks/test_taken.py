@@ -26,7 +26,7 @@ OPERATOR: dict[str, dict[str, Any]] = WIRED["preflight_variables"]
 SKIPS = {
     "migrations_rehearsal_database": "the rehearsal",
     "migrations_pending": "the migrations, with their backup",
-    "migrations_undoable": "the undoing",
+    "migrations_to_undo": "the undoing",
     "migrations_backup_directory": "the proof",
     "backup_needed": "the backup",
     "backup_due": "the backup",

@@ -160,16 +160,16 @@ def test_down_and_resolve(ansible: Ansible) -> None:
     ansible.write("1_a", "CREATE TABLE a ();")
     (ansible.directory / "1_a" / "down.sql").write_text("DROP TABLE a;")
     ansible.run("migrations")
-    check = ansible.run("migration_down", "--check", "--diff", last=1)
+    check = ansible.run("migration_undo", "--check", "--diff", last=1)
     assert (check["changed"], check["actions"]) == (True, ["Would undo 1_a."])
-    done = ansible.run("migration_down", "--diff", names=["1_a"])
+    done = ansible.run("migration_undo", "--diff", names=["1_a"])
     assert (done["changed"], done["migrations"]["rolled_back"]) == (True, ["1_a"])
     assert ansible.tables() == ["_prisma_migrations"]
-    assert not ansible.run("migration_down", names=["1_a"])["changed"]
-    changed = ansible.run("migration_down", names=["1_a"], digest="of other files")["msg"]
+    assert not ansible.run("migration_undo", names=["1_a"])["changed"]
+    changed = ansible.run("migration_undo", names=["1_a"], digest="of other files")["msg"]
     assert "were changed during this run, so that nothing was done" in changed
     assert (check["digest"], len(check["digest"])) == (done["digest"], 64)
-    assert "one of the following is required" in ansible.run("migration_down")["msg"]
+    assert "one of the following is required" in ansible.run("migration_undo")["msg"]
 
     baseline = {"names": ["1_a"], "state": "applied"}
     for flags, changed in ((["--check"], True), ([], True), (["--check"], False), ([], False)):
@@ -239,7 +239,7 @@ def test_who_blocks_an_undo_or_a_correction_is_named(ansible: Ansible) -> None:
             ({}, r"process \d+ \(a session of role undoing_app that this role may not look into\)"),
             (seen_by, r"process \d+ \(shop, role undoing_app, idle in transaction for \d+ s: BEGIN; SELECT FROM a\)"),
         ):
-            failed = ansible.run("migration_down", names=["1_a"], lock_timeout="700ms", **owner, **more)["msg"]
+            failed = ansible.run("migration_undo", names=["1_a"], lock_timeout="700ms", **owner, **more)["msg"]
             assert re.search(f"\nBLOCKED BY: {told}\n", failed)
             assert failed.endswith(
                 "\nNothing was undone of 1_a: run again when these sessions have ended, or end them, as their own role "
@@ -247,7 +247,7 @@ def test_who_blocks_an_undo_or_a_correction_is_named(ansible: Ansible) -> None:
             )
         cursor.execute(f"ROLLBACK; SELECT pg_advisory_lock({PRISMA_KEY})")
         corrected = {"names": ["1_a"], "state": "applied", "reason": "because", "author": "ada"}
-        for module, arguments in (("migration_resolve", corrected), ("migration_down", {"names": ["1_a"]})):
+        for module, arguments in (("migration_resolve", corrected), ("migration_undo", {"names": ["1_a"]})):
             failed = ansible.run(module, **owner, **arguments, **seen_by)["msg"]
             assert re.search(r"\(shop, role undoing_app, from .*, connected for \d+ s\); wait for it to end", failed)
-    assert ansible.run("migration_down", names=["1_a"], **owner, **seen_by)["changed"]
+    assert ansible.run("migration_undo", names=["1_a"], **owner, **seen_by)["changed"]

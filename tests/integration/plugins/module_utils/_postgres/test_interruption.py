@@ -141,7 +141,7 @@ def test_what_ends_an_undo_leaves_all_or_nothing(bed: Bed) -> None:
     for _ in range(TENTH):
         bed.migrate()
         bed.sql(f"UPDATE pause SET seconds = {SECONDS}")
-        run = start(bed, "migration_down", names=["2_m"])
+        run = start(bed, "migration_undo", names=["2_m"])
         output = strike(bed, run, "controller", "SIGINT", chance.uniform(0, 1.5 * SECONDS) if STOPS > 1 else 0.1)
         assert bed.sql(APPLIED) == [(int(counted(bed) == FACTOR),)], output
         assert counted(bed) in (1, FACTOR)

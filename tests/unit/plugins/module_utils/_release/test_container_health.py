@@ -28,7 +28,7 @@ def test_parse(given: str, health: Health) -> None:
 
 
 @pytest.mark.parametrize(
-    ("health", "healthy", "hopeless"),
+    ("health", "healthy", "failure_reason"),
     [
         (Health("running", "starting", 0), False, ""),
         (Health("running", "healthy", 0), True, ""),
@@ -39,5 +39,5 @@ def test_parse(given: str, health: Health) -> None:
         (Health("exited", "unhealthy", 2), False, "it is exited"),
     ],
 )
-def test_verdict(health: Health, healthy: bool, hopeless: str) -> None:
-    assert (health.healthy, health.hopeless(restarts_before=2)) == (healthy, hopeless)
+def test_verdict(health: Health, healthy: bool, failure_reason: str) -> None:
+    assert (health.healthy, health.failure_reason(restarts_before=2)) == (healthy, failure_reason)

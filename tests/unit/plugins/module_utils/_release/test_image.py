@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._release import image
 
 DIGEST = "0123456789abcdef" * 4
@@ -24,20 +23,6 @@ def test_command_names_build_arguments_without_their_values() -> None:
     assert [item for item in command if "build-arg" in item] == ["--build-arg=A", "--build-arg=BASE"]
     assert "--pull" in command
     assert "--label=who=me" in command
-
-
-@pytest.mark.parametrize(
-    ("refs", "current", "keep", "gone"),
-    [
-        (["s:3", "s:2", "s:1"], "s:3", 1, ["s:1"]),
-        (["s:3", "s:2", "s:1"], "s:3", 0, ["s:2", "s:1"]),
-        (["s:3", "s:2", "s:1"], "s:1", 1, ["s:2"]),
-        (["s:1"], "s:1", 0, []),
-        ([], "s:1", 3, []),
-    ],
-)
-def test_surplus(refs: list[str], current: str, keep: int, gone: list[str]) -> None:
-    assert image.surplus(refs, current, keep) == gone
 
 
 def test_tail_is_the_end_without_blank_lines() -> None:

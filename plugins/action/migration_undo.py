@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads the migrations with their ``down.sql`` on the controller for the module ``migration_down``."""
+"""Reads the migrations with their ``down.sql`` on the controller for the module ``migration_undo``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.action i
 
 
 class ActionModule(MigrationAction):
-    """The action of ``migration_down``."""
+    """The action of ``migration_undo``."""
 
     companion = "down"

@@ -1,12 +1,12 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The module ``migration_down``."""
+"""The module ``migration_undo``."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: migration_down
+module: migration_undo
 short_description: Undo applied SQL migrations
 version_added: 0.1.0
 description:
@@ -79,7 +79,7 @@ author: The Slipway contributors (@slipway)
 
 EXAMPLES = r"""
 - name: Undo the last migration
-  slipway.deploy.migration_down:
+  slipway.deploy.migration_undo:
     path: "{{ playbook_dir }}/migrations"
     last: 1
     login_unix_socket: /var/run/postgresql

@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils._release.retirement import (
+from ansible_collections.slipway.deploy.plugins.module_utils._release.prune import (
     Container,
-    Retirement,
+    Pruning,
     containers,
-    retire,
+    prune,
+    to_prune,
 )
 
 RUNS = True
@@ -34,10 +35,24 @@ def test_containers_from_docker_ps() -> None:
     ],
 )
 def test_retire(listed: list[tuple[str, bool]], before: str, keep: int, stop: list[str], remove: list[str]) -> None:
-    assert retire([Container(*item) for item in listed], "new", before, keep) == Retirement(stop, remove)
+    assert prune([Container(*item) for item in listed], "new", before, keep) == Pruning(stop, remove)
 
 
 def test_actions_name_each_container_once() -> None:
-    assert Retirement(["a", "b"], ["b", "c"]).actions == [
+    assert Pruning(["a", "b"], ["b", "c"]).actions == [
         "Stopped container a.", "Removed container b.", "Removed container c."
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("refs", "current", "keep", "gone"),
+    [
+        (["s:3", "s:2", "s:1"], "s:3", 1, ["s:1"]),
+        (["s:3", "s:2", "s:1"], "s:3", 0, ["s:2", "s:1"]),
+        (["s:3", "s:2", "s:1"], "s:1", 1, ["s:2"]),
+        (["s:1"], "s:1", 0, []),
+        ([], "s:1", 3, []),
+    ],
+)
+def test_the_newest_others_are_kept(refs: list[str], current: str, keep: int, gone: list[str]) -> None:
+    assert to_prune(refs, current, keep) == gone

@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which containers of earlier releases are stopped and removed once another serves, and which stay for a rollback."""
+"""What of earlier releases is stopped and removed once another serves, and how many of them stay for a rollback."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+
+def to_prune(names: Sequence[str], current: str, keep: int) -> list[str]:
+    """Which of ``names`` (newest first) to remove so that ``current`` and the ``keep`` newest others stay."""
+    return [name for name in names if name != current][keep:]
+
 
 RUNNING = frozenset({"running", "restarting", "paused"})
 
@@ -19,7 +25,7 @@ class Container:
 
 
 @dataclass(frozen=True)
-class Retirement:
+class Pruning:
     """Containers to stop, and those to remove after that."""
 
     stop: Sequence[str] = ()
@@ -39,11 +45,11 @@ def containers(listing: str) -> list[Container]:
     return [Container(row["Names"], row["State"] in RUNNING) for row in rows]
 
 
-def retire(listed: Iterable[Container], serving: str, before: str, keep: int) -> Retirement:
+def prune(listed: Iterable[Container], serving: str, before: str, keep: int) -> Pruning:
     """Stop every container but ``serving``; keep ``keep`` of them for a rollback.
 
     Those that the configuration ``before`` leads to are kept first, then those that still ran, then the newest.
     """
     others = [item for item in listed if item.name != serving]
     others.sort(key=lambda item: (item.name not in before, not item.running))
-    return Retirement(stop=[item.name for item in others if item.running], remove=[item.name for item in others[keep:]])
+    return Pruning(stop=[item.name for item in others if item.running], remove=[item.name for item in others[keep:]])
