@@ -53,7 +53,7 @@ options:
         choices: [allow, warn, deny]
       drift:
         description: >-
-          The database was changed besides its migrations. Only M(slipway.deploy.migrations_info) looks, where its
+          The database was changed outside its migrations. Only M(slipway.deploy.migrations_info) looks, where its
           option O(ignore:drift) says so. V(warn) unless told otherwise; V(allow) does not look.
         type: str
         choices: [allow, warn, deny]

@@ -147,7 +147,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         return keep(module)
     except OSError as error:
         raise SlipwayError(
-            f"The state directory {module.params['directory']} can't be used: {plain(error)}; mend that, or set "
+            f"The state directory {module.params['directory']} can't be used: {plain(error)}; fix that, or set "
             "state_dir."
         ) from error
 

@@ -123,7 +123,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         return manage(module)
     except OSError as error:
         raise SlipwayError(
-            f"The server in {module.params['directory']} can't be managed by uid {os.geteuid()}: {plain(error)}; mend "
+            f"The server in {module.params['directory']} can't be managed by uid {os.geteuid()}: {plain(error)}; fix "
             "that and run again."
         ) from error
 

@@ -179,7 +179,7 @@ def check_server(login: dict[str, Any]) -> None:
     except SlipwayError as error:
         reason = " ".join(str(error.__cause__ or error).split())
         raise SlipwayError(
-            f"The database server at {server.address} lets nobody in as {server.user} ({reason}): start it, or correct "
+            f"The database server at {server.address} rejects role {server.user} ({reason}): start it, or correct "
             "database_host, database_port and its password."
         ) from error
 

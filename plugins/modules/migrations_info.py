@@ -17,7 +17,7 @@ description:
 options:
   drift:
     description:
-      - Also tell what was changed besides the migrations, as M(slipway.deploy.schema_drift) does with the same word
+      - Also tell what was changed outside the migrations, as M(slipway.deploy.schema_drift) does with the same word
         for its option O(ignore:against). What is found is among RV(remarks) or, where O(policy.drift=deny), among
         RV(problems). That it can't be told is a remark, too.
     type: str
@@ -141,7 +141,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         try:
             against, drift = comparison.differences(files, module.params["drift"])
         except SlipwayError as unknown:
-            remarks.append(f"Whether anything was changed besides the migrations is not known: {unknown}")
+            remarks.append(f"Whether anything was changed outside the migrations is not known: {unknown}")
     denied = files.policy.rules["drift"] == "deny"
     (problems if denied else remarks).extend(str(each) for each in drift)
     problems += [files.policy.advice("drift")] if denied and drift else []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: schema_drift
-short_description: Tell what was changed in a database besides its migrations
+short_description: Tell what was changed in a database outside its migrations
 version_added: 0.1.0
 description:
   - Compares the database's catalogue with what its applied migrations make, replayed in a scratch database, or with a

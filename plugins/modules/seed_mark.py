@@ -11,7 +11,7 @@ short_description: Whether a database is to be seeded, and that it was
 description:
   - A database is to be seeded when no table holds a row, or when it is new and its rows are those that its migrations
     wrote. M(slipway.deploy.database) marks a new one; the mark is a line of the database's comment.
-  - With O(state=begun) this module decides, and notes in the mark what the tables hold, so that a later run can tell
+  - With O(state=started) this module decides, and notes in the mark what the tables hold, so that a later run can tell
     whether a seed command that was cut off has written. With O(state=done) it takes the mark away.
 extends_documentation_fragment:
   - slipway.deploy.attributes
@@ -29,16 +29,16 @@ attributes:
     details: Never reports a change, since bookkeeping is none.
 options:
   state:
-    description: V(begun) before the seed command, V(done) after it.
+    description: V(started) before the seed command, V(done) after it.
     type: str
-    choices: [begun, done]
+    choices: [started, done]
     required: true
   fresh:
     description: Whether nothing but migrations can have written to a database that carries the mark.
     type: bool
     default: true
   before:
-    description: The RV(seed.digest) that O(state=begun) gave, from which RV(seed.wrote) follows.
+    description: The RV(seed.digest) that O(state=started) gave, from which RV(seed.wrote) follows.
     type: str
     default: ""
 """
@@ -46,7 +46,7 @@ options:
 EXAMPLES = r"""
 - name: See whether the database is to be seeded
   slipway.deploy.seed_mark:
-    state: begun
+    state: started
     login_unix_socket: /run/postgresql
     login_user: autotest_owner
     login_password: "{{ postgres_owner_password }}"
@@ -110,7 +110,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **CONNECTION_SPEC,
-            "state": {"type": "str", "choices": ["begun", "done"], "required": True},
+            "state": {"type": "str", "choices": ["started", "done"], "required": True},
             "count_login": LOGIN_SPEC,
             "fresh": {"type": "bool", "default": True},
             "before": {"type": "str", "default": ""},

@@ -103,7 +103,7 @@ CASES = {
         variables={"app_port": "{port}"},
     ),
     "unreachable database": Bad(
-        ("The database server at 127.0.0.1:{closed} lets nobody in as postgres (", "): start it, or correct "),
+        ("The database server at 127.0.0.1:{closed} rejects role postgres (", "): start it, or correct "),
         variables={
             "database_runtime": "external",
             "database_host": "127.0.0.1",

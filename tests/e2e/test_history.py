@@ -22,7 +22,7 @@ def test_what_was_changed_by_hand_is_told(deployed: Deployed) -> None:
     finally:
         deployed.sql("DROP INDEX by_hand")
     sentence = "index public.by_hand was added by hand"
-    assert f"autotest-local was changed besides its migrations: {sentence}" in drift.output
+    assert f"autotest-local was changed outside its migrations: {sentence}" in drift.output
     assert sentence in status.output
     assert sentence in told.output
     assert told.recap["changed"] == 0

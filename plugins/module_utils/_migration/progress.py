@@ -23,8 +23,8 @@ _JSON = re.compile(_TEXT.replace(".", r"\.").format(done=r"\d+", total=r"\d+", j
 class Progress:
     """``done`` statements are finished; ``digest`` is the SHA-256 of the file up to their end.
 
-    ``running``: the next one, which no transaction can undo, was begun. ``known``: the indexes that were there before,
-    by name, because a restored database has other numbers.
+    ``running``: the next one, which no transaction can undo, was started. ``known``: the indexes that were there
+    before, by name, because a restored database has other numbers.
     ``error``: how the last attempt failed.
     """
 

@@ -204,6 +204,6 @@ class Cluster:
         if logged:
             said = f"{self.log} ends with: {' | '.join(logged[-3:])}"
         raise SlipwayError(
-            f"{program} of PostgreSQL {self.version} failed on {self.directory}: {said}; mend that and run again.",
+            f"{program} of PostgreSQL {self.version} failed on {self.directory}: {said}; fix that and run again.",
             log=logged,
         )

@@ -73,7 +73,7 @@ def check_identity(file: Path, identifier: str, environment: str) -> bool:
     if found and found != identifier:
         raise SlipwayError(
             f"The server has system identifier {identifier or 'unknown'} but this environment lives on {found}: "
-            f"its data may be missing (an empty or another volume); mend that, or delete {file} if the move is meant."
+            f"its data may be missing (an empty or another volume); fix that, or delete {file} if the move is meant."
         )
     return bool(found != identifier or not known)
 

@@ -189,7 +189,9 @@ def attribute_violations(cursor: Cursor, role: str) -> list[str]:
         """,
         [role],
     )
-    says = ("may create databases", "may create roles", "may replicate", "passes row security", "may not connect")
+    says = (
+        "may create databases", "may create roles", "may replicate", "bypasses row-level security", "may not connect",
+    )  # fmt: skip
     return [f"Role {role} {what}." for wrong, what in zip(one_row(cursor), says) if wrong]
 
 

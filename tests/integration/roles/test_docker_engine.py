@@ -45,7 +45,7 @@ def test_engine_that_does_not_answer_is_left_alone(tmp_path: Path) -> None:
         done = check(tmp_path, "localhost", install=install, **reach, run_docker_host="unix:///nowhere.sock")
         assert done.returncode, done.stdout
         assert "would be installed" not in done.stdout
-        assert "The Docker engine of localhost does not do what it is asked (Error" in done.stdout
+        assert "The Docker engine of localhost refused the request (Error" in done.stdout
 
 
 def test_host_without_docker(tmp_path: Path, host: str, container: dict[str, str]) -> None:

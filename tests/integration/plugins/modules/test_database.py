@@ -269,7 +269,7 @@ def test_another_server(site: Site) -> None:
     for text, message in {
         '{"system_identifier": "17"}': (
             f"The server has system identifier {identifier} but this environment lives on 17: its data may be missing "
-            f"(an empty or another volume); mend that, or delete {site.identity_file} if the move is meant."
+            f"(an empty or another volume); fix that, or delete {site.identity_file} if the move is meant."
         ),
         '{"system_': (
             f"{site.identity_file} can't be read (Unterminated string starting at: line 1 column 2 (char 1)): see that "

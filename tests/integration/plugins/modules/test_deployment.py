@@ -135,7 +135,7 @@ def test_corrupt_lock(host: Host) -> None:
 def test_state_directory_that_cannot_be(host: Host) -> None:
     host.state.write_text("a file")
     assert host.run("locked")["msg"] == (
-        f"The state directory {host.state} can't be used: File exists: '{host.state}'; mend that, or set state_dir."
+        f"The state directory {host.state} can't be used: File exists: '{host.state}'; fix that, or set state_dir."
     )
 
 

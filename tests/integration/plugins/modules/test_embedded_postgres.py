@@ -207,7 +207,7 @@ def test_directory_by_another_name(server: Server) -> None:
         (
             {"directory": "/proc/new"},
             f"The server in /proc/new can't be managed by uid {os.geteuid()}: No such file or directory: "
-            "'/proc/new'; mend that and run again.",
+            "'/proc/new'; fix that and run again.",
         ),
         (
             {"directory": "/tmp/new", "superuser_password": None},

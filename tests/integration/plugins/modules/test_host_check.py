@@ -204,7 +204,7 @@ def test_root_without_the_right_to_a_user_namespace(tmp_path: Path, monkeypatch:
 def test_an_external_server_that_lets_nobody_in(tmp_path: Path) -> None:
     login = {"login_host": "127.0.0.1", "login_port": str(free_port()), "login_user": "admin", "login_db": "postgres"}
     failed = look(tmp_path, free_port(), server={**login, "login_password": "of-nobody"})["msg"]
-    assert failed.startswith(f"The database server at 127.0.0.1:{login['login_port']} lets nobody in as admin (")
+    assert failed.startswith(f"The database server at 127.0.0.1:{login['login_port']} rejects role admin (")
     assert failed.endswith("): start it, or correct database_host, database_port and its password.")
 
 

@@ -201,7 +201,7 @@ def test_drift(ansible: Ansible) -> None:
     ansible.postgres.execute("DROP SCHEMA slipway CASCADE", ansible.database)
     unknown = ansible.run("migrations_info", drift="snapshot")
     assert unknown["remarks"] == [
-        "Whether anything was changed besides the migrations is not known: "
+        "Whether anything was changed outside the migrations is not known: "
         "No snapshot of the schema was recorded yet: record one (state: recorded), then compare."
     ]
 

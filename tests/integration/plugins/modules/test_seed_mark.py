@@ -46,33 +46,33 @@ def mark(site: Site, state: str, *, check: bool = False, **more: object) -> dict
 
 def test_a_new_database_with_rows_of_its_migrations_is_seeded_once(site: Site) -> None:
     before = comment(site)
-    assert mark(site, "begun", check=True)["due"]
+    assert mark(site, "started", check=True)["due"]
     assert comment(site) == before
-    assert mark(site, "begun")["due"]
+    assert mark(site, "started")["due"]
     assert not site.access(seedable=True)["changed"]
     # The command was cut off before its commit.
-    begun = mark(site, "begun")
-    assert (begun["due"], begun["why"]) == (True, "its rows are those that its migrations wrote")
-    assert not mark(site, "begun", fresh=False)["due"]
+    started = mark(site, "started")
+    assert (started["due"], started["why"]) == (True, "its rows are those that its migrations wrote")
+    assert not mark(site, "started", fresh=False)["due"]
     # The run was cut off after it.
     site.execute("INSERT INTO invoice VALUES (1)")
     why = "these tables hold rows: public.invoice (1), public.role (2)"
-    found = mark(site, "begun", before=begun["digest"])
+    found = mark(site, "started", before=started["digest"])
     assert (found["due"], found["wrote"]) == (False, True)
     assert found["why"] == f"an earlier run has seeded it: {why}"
-    assert mark(site, "begun")["why"] == why
+    assert mark(site, "started")["why"] == why
     assert site.access()["changed"] is False
 
 
 def test_once_it_is_seeded_it_is_new_no_more(site: Site) -> None:
-    digest = mark(site, "begun")["digest"]
+    digest = mark(site, "started")["digest"]
     assert not mark(site, "done", before=digest)["wrote"]
-    assert not mark(site, "begun")["due"]
+    assert not mark(site, "started")["due"]
     site.execute("TRUNCATE role")
-    assert mark(site, "begun")["due"]
+    assert mark(site, "started")["due"]
 
 
 def test_a_mark_in_a_copied_comment_says_nothing(site: Site) -> None:
     assert "slipway.seed=" in comment(site)
     site.execute(f"COMMENT ON DATABASE {quoted(site)} IS 'slipway.environment=test\nslipway.seed=1:new'")
-    assert not mark(site, "begun")["due"]
+    assert not mark(site, "started")["due"]

@@ -79,7 +79,7 @@ FAULTS = {
     "ALTER ROLE {app} CREATEDB CREATEROLE": ["Role {app} may create databases.", "Role {app} may create roles."],
     "ALTER ROLE {readonly} REPLICATION BYPASSRLS": [
         "Role {readonly} may replicate.",
-        "Role {readonly} passes row security.",
+        "Role {readonly} bypasses row-level security.",
     ],
     "REVOKE CONNECT ON DATABASE {database} FROM {app}": ["Role {app} may not connect."],
     "GRANT CREATE ON DATABASE {database} TO {app}": [

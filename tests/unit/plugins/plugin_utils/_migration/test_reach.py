@@ -58,7 +58,7 @@ FAR = [
 
 
 @pytest.mark.parametrize(("sql", "what", "transactional", "only"), FAR)
-def test_what_a_statement_changes_besides_its_database(sql: str, what: str, transactional: bool, only: bool) -> None:
+def test_what_a_statement_changes_outside_its_database(sql: str, what: str, transactional: bool, only: bool) -> None:
     assert reach(sql) == Reach(what, transactional, only)
 
 
