@@ -15,6 +15,29 @@ description:
   - Writes nothing to the database, and succeeds whatever the state is. Only a database that can't be reached or read
     is an error.
 options:
+  access:
+    description: Also read the tables and the rights, as M(slipway.deploy.schema_info) does; see RV(schema).
+    type: dict
+    suboptions:
+      owner:
+        description: Role that owns the database.
+        type: str
+        required: true
+      application:
+        description: Role of the application.
+        type: str
+        required: true
+      application_password:
+        description: Password of the application's role, to see that it is let in. Without it that is not tried.
+        type: str
+      readonly:
+        description: Role that only reads.
+        type: str
+        required: true
+      count_login:
+        description: C(login_user) and C(login_password) of another role, to count tables of which row-level security
+          hides rows.
+        type: dict
   drift:
     description:
       - Also tell what was changed outside the migrations, as M(slipway.deploy.schema_drift) does with the same word
@@ -91,6 +114,10 @@ drift_against:
   description: What the database was compared with, V(replay) or V(snapshot); empty when it was not.
   returned: success
   type: str
+schema:
+  description: The tables and the rights, as M(slipway.deploy.schema_info) returns them.
+  returned: where O(access) is given
+  type: dict
 problems:
   description: What keeps pending migrations from being applied, a sentence each. Pending ones are no problem.
   returned: success
@@ -116,6 +143,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
     LoginRefusedError,
     Server,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._schema.inspection import INSPECTION_SPEC, inspect
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
@@ -155,6 +183,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         "digest": files.payload.digest,
         "drift": [each.result() for each in drift],
         "drift_against": against,
+        **({"schema": inspect(comparison.server, access)} if (access := module.params["access"]) else {}),
     }
 
 
@@ -163,6 +192,7 @@ def main() -> None:
     options: dict[str, dict[str, Any]] = {
         "path": {"type": "path", "required": True},
         "schema": {"type": "str", "default": "public"},
+        "access": {"type": "dict", "options": INSPECTION_SPEC},
         "drift": {"type": "str", "default": "none", "choices": ["none", "auto", "quick", "replay", "snapshot"]},
         "_payload": {"type": "str", "no_log": True},
     }

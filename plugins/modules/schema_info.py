@@ -83,78 +83,21 @@ schema:
       elements: str
 """
 
-from dataclasses import asdict, replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import Roles, stamp
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres import collations
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
-    CONNECTION_SPEC,
-    LOGIN_SPEC,
-    Server,
-    connect,
-    connection,
-    sql_errors,
-)
-from ansible_collections.slipway.deploy.plugins.module_utils._schema import snapshot
-from ansible_collections.slipway.deploy.plugins.module_utils._schema import tables as schema
-
-
-def refused(server: Server, params: dict[str, Any]) -> list[str]:
-    """A sentence when the server does not let the application's role in."""
-    password = params["application_password"]
-    if password is None:
-        return []
-    try:
-        connect(replace(server, user=params["application"], password=password)).close()
-    except SlipwayError as error:
-        return [str(error)]
-    return []
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import CONNECTION_SPEC, Server
+from ansible_collections.slipway.deploy.plugins.module_utils._schema.inspection import INSPECTION_SPEC, inspect
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
-    params = module.params
-    roles = Roles(params["owner"], params["application"], params["readonly"])
-    server = Server.from_params(params)
-    doing = f"Reading database {server.database!r} as role {server.user!r}"
-    with sql_errors(doing), connection(server, **schema.UNHIDDEN) as opened, opened.cursor() as cursor:
-        # On autocommit the locks of what is counted go with each statement, and a server has only so many.
-        opened.set_session(readonly=True, autocommit=True)
-        tables = schema.all_tables(cursor, server, params["count_login"])
-        rights = schema.Rights(snapshot.rights(cursor))
-        violations, remarks = schema.violations(cursor, roles, rights)
-        return {
-            "changed": False,
-            "schema": {
-                "collations": collations.changed(cursor),
-                "empty": all(table.rows == 0 for table in tables),
-                "environment": stamp(cursor),
-                "remarks": remarks,
-                "rows": sum(table.rows or 0 for table in tables),
-                "tables": [asdict(table) for table in tables],
-                "uncounted": [
-                    f"Table {table.schema}.{table.name} can't be counted, because {table.hidden}."
-                    for table in tables
-                    if table.hidden
-                ],
-                "violations": violations + refused(server, params),
-            },
-        }
+    return {"changed": False, "schema": inspect(Server.from_params(module.params), module.params)}
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            **CONNECTION_SPEC,
-            "owner": {"type": "str", "required": True},
-            "application": {"type": "str", "required": True},
-            "application_password": {"type": "str", "no_log": True},
-            "readonly": {"type": "str", "required": True},
-            "count_login": LOGIN_SPEC,
-        },
+        argument_spec={**CONNECTION_SPEC, **INSPECTION_SPEC},
         supports_check_mode=True,
     )
     run(module, work)
