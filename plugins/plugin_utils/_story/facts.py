@@ -108,12 +108,15 @@ def facts(result: Result) -> dict[str, str]:
 
 
 def parts(result: Result) -> Iterator[Result]:
-    """The results of a loop, or the one result of what is none."""
+    """The results of a loop, or the one result of what is none; and what a role leaves as its result, NAME_result."""
     results = result.get("results")
     if isinstance(results, list) and all(isinstance(each, Mapping) for each in results):
         yield from results
     else:
         yield result
+    left = result.get("ansible_facts")
+    if isinstance(left, Mapping):
+        yield from (value for name, value in left.items() if name.endswith("_result") and isinstance(value, Mapping))
 
 
 def changes(result: Result, task: str) -> list[str]:

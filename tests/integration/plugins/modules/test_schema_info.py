@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import quote
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.files import read
 from conftest import Postgres
 from support.access import PASSWORD, Site, make_site
+from support.modules import run_module
 
 
 @pytest.fixture
@@ -91,3 +93,21 @@ def test_whether_the_application_is_let_in(site: Site, monkeypatch: pytest.Monke
     [violation] = site.info(**owner, application_password="of-somebody-else")["schema"]["violations"]
     assert violation.startswith("Can't connect to database ")
     assert f"as role {site.roles.application!r}: " in violation
+
+
+def test_the_history_is_told_with_it_in_one_call(site: Site, tmp_path: Path) -> None:
+    site.access()
+    owner = {"login_user": site.roles.owner, "login_password": PASSWORD}
+    access = {"owner": site.roles.owner, "application": site.roles.application, "readonly": site.roles.readonly}
+    migrations = tmp_path / "migrations" / "20250101000000_one"
+    migrations.mkdir(parents=True)
+    (migrations / "migration.sql").write_text("CREATE TABLE one (id int)")
+    payload = read(str(migrations.parent)).payload.dump()
+    files = {"path": str(migrations.parent), "_payload": payload, **site.postgres.login(site.database)}
+    alone = run_module("migrations_info", {**files, **owner})
+    both = run_module("migrations_info", {**files, **owner, "access": {**access, "application_password": "wrong"}})
+    assert "schema" not in alone
+    assert {name: value for name, value in both.items() if name != "schema"} == alone
+    apart = site.info(**owner, application_password="wrong")["schema"]
+    assert both["schema"] == apart
+    assert site.roles.application in apart["violations"][0]

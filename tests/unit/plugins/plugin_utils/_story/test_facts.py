@@ -75,6 +75,12 @@ def test_what_is_not_as_expected_has_no_facts_and_breaks_nothing(noun: str, valu
     assert all(isinstance(text, str) for text in found.values())
 
 
+def test_what_a_role_leaves_as_its_result_is_told_too() -> None:
+    left = {"schema": {"tables": [1, 2], "rows": 3}}
+    told = [facts(part) for part in parts({"ansible_facts": {"verify_result": left, "verify_other": left, "x": 1}})]
+    assert told == [{}, {"schema": "2 tables, 3 rows"}]
+
+
 def test_a_loop_has_the_results_of_its_items() -> None:
     assert list(parts({"results": [{"a": 1}, {"b": 2}]})) == [{"a": 1}, {"b": 2}]
     assert list(parts({"results": ["of a package manager"]})) == [{"results": ["of a package manager"]}]
