@@ -18,7 +18,12 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.deploy.plugins.module_utils._host.masking import masked, of_environment
 from ansible_collections.slipway.deploy.plugins.module_utils._run.ledger import Run
-from ansible_collections.slipway.deploy.plugins.plugin_utils._run.record import Record, error, phases, stopped
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.deployment_record import (
+    Record,
+    error,
+    phases,
+    stopped,
+)
 from ansible_collections.slipway.deploy.plugins.plugin_utils._run.report import failure, report
 
 

@@ -114,10 +114,13 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.locks import WATCH_SPEC, watcher_from_params
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import Files
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import DEFAULTS, Policy
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.proof import PROOF_SPEC, context_from_params
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import Files
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.require_backup import (
+    PROOF_SPEC,
+    context_from_params,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.undo import undo
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import CONNECTION_SPEC, Server

@@ -254,9 +254,13 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.apply import Patience
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.locks import WATCH_SPEC, watcher_from_params
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import Files, migrate
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import POLICY_SPEC
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.proof import PROOF_SPEC, context_from_params
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import Files, migrate, preview
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.preview import difference, preview
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.require_backup import (
+    PROOF_SPEC,
+    context_from_params,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import CONNECTION_SPEC, Server
 
@@ -290,6 +294,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         "migrations": outcome.migrations,
         "effects": [] if module.check_mode else outcome.effects,
         "release": given["release"],
+        **({"diff": difference(files, outcome)} if module._diff and outcome.actions else {}),
     }
 
 

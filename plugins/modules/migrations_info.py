@@ -135,8 +135,9 @@ from ansible_collections.slipway.deploy.plugins.module_utils._drift.comparison i
     Difference,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import Files
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import POLICY_SPEC
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import Files, survey
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.preview import survey
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
     CONNECTION_SPEC,

@@ -108,9 +108,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._drift.comparison import REPLAY_SPEC, Comparison, record
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import Files
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import DEFAULTS, Policy
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import Files
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import CONNECTION_SPEC, Server
 

@@ -24,9 +24,9 @@ import psycopg2
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.apply import Patience
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import Files, migrate
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import DEFAULTS, Policy
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import Files, migrate
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.undo import undo
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.interruption import Interrupted, interruptible

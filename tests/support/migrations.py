@@ -11,11 +11,12 @@ import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.apply import Patience
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.decisions import Decision
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import Files, Outcome, migrate
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.plan import Plan
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import DEFAULTS, Policy
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.preview import survey
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.resolve import resolve
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import Files, Outcome, migrate, survey
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.undo import undo
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.files import read

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ansible_collections.slipway.deploy.plugins.plugin_utils._run.record import Phase, Record
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.deployment_record import Phase, Record
 
 RECORD = Record(
     application="shop", environment="test", verb="deploy", release="3f1d", started="2026-01-02T03:04:05+00:00",

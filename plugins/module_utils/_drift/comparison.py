@@ -10,7 +10,7 @@ from typing import Any
 from ansible_collections.slipway.deploy.plugins.module_utils._drift.replay import replayed
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.history import applied
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import Files
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import Files
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
     LOGIN_SPEC,
     Server,

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.apply import Patience
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.locks import acquire
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import Files, migrate
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import Payload, Script
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.plan import Plan
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import DEFAULTS, Policy
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import Files, migrate
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server, one_row, working
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.names import REPLAY, derived_name

@@ -14,8 +14,8 @@ from functools import cached_property
 from typing import Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.destructive import Destruction
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.relevance import Lint
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.data_at_risk import Destruction
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.lint_relevance import Lint
 
 # Space, punctuation and digits in the order of ICU's root collation, which is that of Prisma (localeCompare).
 _COLLATION = {character: weight for weight, character in enumerate(" _-,;:!?.'\"()[]{}@*/\\&#%`^+<=>|~$0123456789")}

@@ -6,9 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.destructive import Destruction
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.data_at_risk import Destruction
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.history import History, Row
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.leftovers import obstacle
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.lint_relevance import Lint, is_style
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.locks import Holder
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import (
     Migration,
@@ -18,7 +19,6 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration.model im
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import Finding
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.progress import Progress
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.relevance import Lint, is_style
 
 
 @dataclass(frozen=True)

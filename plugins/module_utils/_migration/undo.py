@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.history import STARTED, HistoryTable, Row
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.locks import END_THEM, Watch, held
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import Payload
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.plan import Plan
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.rehearsal import Extent, extent, not_rehearsed
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import (
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import (
     ApplyContext,
     Files,
     Outcome,
     no_context,
     telling,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import Payload
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.plan import Plan
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.rehearsal import Extent, extent, not_rehearsed
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.session import (
     REHEARSED,
     Session,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.files import MigrationFiles, from_task
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.files import from_task
 from ansible_collections.slipway.deploy.plugins.plugin_utils._run.stopping import stopped_with
 
 
@@ -29,8 +29,4 @@ class MigrationAction(ActionBase):
         files = from_task(self._loader, arguments.get("path"), self.companion, linted)
         arguments["_payload"] = files.payload.dump()
         result.update(stopped_with(lambda: self._execute_module(module_args=arguments, task_vars=task_vars)))
-        return self.complete(result, files)
-
-    def complete(self, result: dict[str, Any], files: MigrationFiles) -> dict[str, Any]:
-        """Add to the module's result what only the controller knows."""
         return result

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads a directory of migrations on the controller: which entries count, what they hold, what is wrong with them."""
+"""The migrations of a directory on the controller, read and parsed once a run."""
 
 from __future__ import annotations
 
@@ -17,23 +17,10 @@ from typing import Any
 from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import (
-    Migration,
-    Payload,
-    Script,
-    checksums,
-    sort_key,
-)
-from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.directory import Directory, Moment, opened
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import Migration, Payload, Script
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.directory import Moment, opened
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.lint import lint
-from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.reach import Reaches
-from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.script import (
-    NotApplicableError,
-    in_one_transaction,
-    parse,
-)
-
-LOCK_FILE = "migration_lock.toml"
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.prisma_layout import migrations_in
 
 
 @dataclass(frozen=True)
@@ -69,17 +56,8 @@ def read(path: str, shown: str | None = None, companion: str = "verify") -> Migr
     if find_spec("pglast") is None:
         raise SlipwayError("Python's pglast is missing on the controller: install it there (pip install pglast).")
     with opened(path, shown) as directory:
-        _check_provider(directory)
-        names = sorted(directory.names(), key=sort_key)
-        if not names:
-            raise SlipwayError(
-                f"The directory of migrations {shown!r} holds no migration: put each in a directory of its own, "
-                f"such as {shown}/20250101120000_init/migration.sql."
-            )
-        scripts: dict[str, Script] = {}
-        reaches = Reaches()
-        migrations = tuple(_migration(directory, name, companion, scripts, reaches) for name in names)
-        moment = directory.insist_unchanged(path, names)
+        migrations, scripts = migrations_in(directory, companion)
+        moment = directory.insist_unchanged(path, [each.name for each in migrations])
     return MigrationFiles(shown, migrations, scripts, moment)
 
 
@@ -102,30 +80,6 @@ def read_once(path: str, shown: str, companion: str, linted: bool, kept: Path) -
     return found
 
 
-def _migration(
-    directory: Directory, name: str, companion: str, scripts: dict[str, Script], reaches: Reaches
-) -> Migration:
-    """Read one migration, and put what of it can be applied into ``scripts``."""
-    raw = directory.content(f"{name}/migration.sql")
-    if raw is None:
-        file = f"{directory.shown}/{name}/migration.sql"
-        return Migration(
-            name,
-            (),
-            f"The migration {name!r} has no file {file}: restore it from version control, or delete the directory.",
-        )
-    problem = ""
-    try:
-        scripts[name] = parse(raw, f"{directory.shown}/{name}/migration.sql", reaches)
-        extra = directory.content(f"{name}/{companion}.sql")
-        if extra is not None:
-            script = parse(extra, f"{directory.shown}/{name}/{companion}.sql", reaches)
-            scripts[f"{name}/{companion}"] = in_one_transaction(script)
-    except NotApplicableError as error:
-        problem = str(error)
-    return Migration(name, checksums(raw.decode("utf-8", "replace")), problem)
-
-
 def from_task(loader: Any, path: object, companion: str = "verify", linted: bool = False) -> MigrationFiles:
     """Read the directory that a task's option ``path`` names, relative to where the run began; errors fail the task."""
     if not path or not isinstance(path, str):
@@ -135,15 +89,3 @@ def from_task(loader: Any, path: object, companion: str = "verify", linted: bool
         return read_once(loader.path_dwim(path), path, companion, linted, Path(C.DEFAULT_LOCAL_TMP))
     except SlipwayError as error:
         raise AnsibleActionFail(str(error)) from None
-
-
-def _check_provider(directory: Directory) -> None:
-    """Refuse migrations written for another database. A missing lock file is fine."""
-    for line in (directory.content(LOCK_FILE) or b"").decode("utf-8", "replace").splitlines():
-        if line.startswith("provider"):
-            if line != 'provider = "postgresql"':
-                raise SlipwayError(
-                    f"{directory.shown}/{LOCK_FILE} says {line.strip()!r}: these migrations are for another database, "
-                    'Slipway applies those with provider = "postgresql".'
-                )
-            return

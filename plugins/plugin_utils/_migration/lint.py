@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.lint_relevance import RULES, Lint
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import Script, locate
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.relevance import RULES, Lint
 
 # On a line of its own before the statement, within it, or after it on its line:  -- slipway: allow <rule>: <reason>
 _WAIVER = re.compile(r"--\s*slipway:\s*allow\s+([a-z-]+)\s*:[ \t]*(\S[^\r\n]*)")

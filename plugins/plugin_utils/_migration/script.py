@@ -10,7 +10,7 @@ import re
 import resource
 from dataclasses import replace
 
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.destructive import Destruction
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.data_at_risk import Destruction
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import (
     Need,
     Reach,
@@ -19,7 +19,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration.model im
     excerpt,
     locate,
 )
-from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.destructions import Destructions
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.destructive_statements import Destructions
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.needs import needs
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.reach import Reaches
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.statements import (

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.slipway.deploy.plugins.plugin_utils._run.record import Record
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.deployment_record import Record
 
 
 def report(record: Record, place: str) -> list[str]:

@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import Script
-from ansible_collections.slipway.deploy.plugins.plugin_utils._migration import files
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration import files, prisma_layout
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.reach import Reaches
 from conftest import Postgres, start
 from support.modules import run_module
@@ -506,9 +506,9 @@ def test_a_change_while_it_is_read(bed: Bed, monkeypatch: pytest.MonkeyPatch, ch
     def parse(raw: bytes, file: str, reaches: Reaches) -> Script:
         monkeypatch.undo()
         change(bed.m)
-        return files.parse(raw, file, reaches)
+        return prisma_layout.parse(raw, file, reaches)
 
-    monkeypatch.setattr(files, "parse", parse)
+    monkeypatch.setattr(prisma_layout, "parse", parse)
     with pytest.raises(SlipwayError) as caught:
         files.read(str(bed.m), "m")
     assert str(caught.value) == CHANGED

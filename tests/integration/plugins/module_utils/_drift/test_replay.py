@@ -14,8 +14,8 @@ from ansible_collections.slipway.deploy.plugins.module_utils._drift.comparison i
     record,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.proof import keeping_snapshot
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import Outcome, migrate
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import Outcome, migrate
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.require_backup import keeping_snapshot
 from conftest import Postgres
 from support.migrations import Bed
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import migrate
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import DEFAULTS, Policy, Waiver
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import migrate
 from conftest import Postgres
 from support.migrations import Bed
 

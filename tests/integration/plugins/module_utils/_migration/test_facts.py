@@ -486,7 +486,7 @@ def test_another_schema_is_made_and_used(empty: Desk, schema: str) -> None:
 
 
 # Traps that Prisma falls into. Those of locks and concurrent statements are in test_apply.py, those of what
-# leaks from a file in test_run.py, a killed process in test_faults.py, drift in _drift/test_comparison.py.
+# leaks from a file in test_migrate.py, a killed process in test_faults.py, drift in _drift/test_comparison.py.
 
 TRAPS = {
     "BEGIN without COMMIT": ("BEGIN;\nCREATE TABLE b ();", "1:1: this transaction is never committed"),

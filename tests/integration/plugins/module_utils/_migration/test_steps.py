@@ -14,8 +14,9 @@ import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import locks
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.apply import Patience
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.proof import keeping_snapshot
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import migrate, preview
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import migrate
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.preview import preview
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.require_backup import keeping_snapshot
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import check_pooler, working
 from conftest import Postgres
 from support.migrations import Bed

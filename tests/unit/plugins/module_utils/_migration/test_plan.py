@@ -9,7 +9,7 @@ from itertools import chain
 from random import Random
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.destructive import Destruction
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.data_at_risk import Destruction
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.history import History, Row
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import (
     Migration,

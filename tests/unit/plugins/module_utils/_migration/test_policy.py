@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.destructive import rewrites
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.data_at_risk import rewrites
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import DEFAULTS, Finding, Policy, Waiver
 
 FINDING = Finding("missing", "1_a", "It is missing.")

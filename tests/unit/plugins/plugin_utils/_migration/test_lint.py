@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.relevance import Lint
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.lint_relevance import Lint
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration import lint as linter
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.files import read
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.lint import lint

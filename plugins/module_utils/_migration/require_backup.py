@@ -14,7 +14,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup import stor
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import Manifest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.history import TABLE, applied
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import ApplyContext, no_context
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import ApplyContext, no_context
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import one_row
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.identity import identify
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import own

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.proof import around_from_params
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import Files, migrate
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import Files, migrate
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.require_backup import around_from_params
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.undo import undo
 from conftest import Postgres
 from support.backup import Site

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Applies the pending migrations of a directory, or tells what they are."""
+"""Applies the pending migrations of a directory."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration.apply im
     Patience,
     advance,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.data_at_risk import destroys_data
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.decisions import write_down
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.destructive import destroys_data
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.effects import Reading, effects, read_rows
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.history import COLUMNS, HistoryTable
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.lint_relevance import applies_here
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.locks import (
     PRISMA_KEY,
     SLIPWAY_KEY,
@@ -33,7 +34,6 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration.model im
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.plan import Plan, make_plan
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import Finding, Policy, Verdict
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.rehearsal import Extent, extent, not_rehearsed
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.relevance import applies_here
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.session import Session, StatementError
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
     Server,
@@ -105,18 +105,10 @@ class Outcome:
     effects: list[dict[str, str]] = field(default_factory=list)
 
 
-def survey(server: Server, files: Files) -> tuple[Plan, Verdict]:
-    """Compare the database with the files, in a session that can't write."""
-    with working(server, files.schema, default_transaction_read_only="on") as cursor:
-        return files.compare(cursor)
-
-
-def preview(server: Server, files: Files) -> Outcome:
-    """What ``migrate`` would do. Raises SlipwayError where it would refuse."""
-    plan, verdict = survey(server, files)
-    _check(plan, verdict)
-    actions = [f"Would apply {each.name}." for each in plan.pending]
-    return Outcome(plan.result(), actions, [*(each.text for each in verdict.warned), *plan.notes])
+def check(plan: Plan, verdict: Verdict) -> None:
+    """Raise SlipwayError with all that stops a run, if anything does."""
+    if verdict.denied:
+        raise SlipwayError("\n".join(verdict.problems), migrations=plan.result())
 
 
 @contextlib.contextmanager
@@ -154,7 +146,7 @@ def migrate(
         if plan.pending or verdict.denied:
             with held(cursor, patience.lock_wait, watcher):
                 plan, verdict = files.compare(cursor)
-                _check(plan, verdict)
+                check(plan, verdict)
                 scripts = [files.payload.scripts.get(each.name) for each in plan.pending]
                 course = extent(scripts) if rehearsal else Extent(len(scripts))
                 if course.kept or course.rolled_back:
@@ -246,11 +238,6 @@ def _outcome(before: Sequence[str], plan: Plan) -> str:
             told.append(f"{', '.join(names)} {'was' if len(names) == 1 else 'were'} {verb}")
     told += [f"{name} is half-applied" for name in plan.half_applied]
     return f"{', '.join([*told, 'nothing else was kept' if told else 'nothing was kept'])}; run again to go on"
-
-
-def _check(plan: Plan, verdict: Verdict) -> None:
-    if verdict.denied:
-        raise SlipwayError("\n".join(verdict.problems), migrations=plan.result())
 
 
 def report(plan: Plan, applied: list[Applied]) -> dict[str, Any]:

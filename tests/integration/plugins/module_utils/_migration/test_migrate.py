@@ -15,8 +15,9 @@ from ansible_collections.slipway.deploy.plugins.module_utils._drift.comparison i
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.apply import Patience
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.locks import PRISMA_KEY
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import migrate
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import DEFAULTS, Policy, Waiver
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.run import migrate, preview
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.preview import preview
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server
 from conftest import Postgres
 from support.migrations import Bed

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import Manifest
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.proof import Subject, flaw
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.require_backup import Subject, flaw
 
 MANIFEST = Manifest(
     name="a", application="shop", environment="test", database="shop", release="1", server_version="17.1",

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.destructive import Destruction
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.data_at_risk import Destruction
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import quote
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.code import HOLE, statements
 

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.destructive import Destruction
-from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.destructions import Destructions
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.data_at_risk import Destruction
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.destructive_statements import Destructions
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.statements import trees
 
 

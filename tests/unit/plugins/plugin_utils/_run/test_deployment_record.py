@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.plugin_utils._run.record import (
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.deployment_record import (
     UNREACHABLE,
     Phase,
     error,
