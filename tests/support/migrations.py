@@ -3,6 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +19,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration.decision
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import Files, Outcome, migrate
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.plan import Plan
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import DEFAULTS, Policy
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import DEFAULTS, Policy, Waiver
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.preview import survey
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.resolve import resolve
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.undo import undo
@@ -22,6 +27,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.files import read
 from conftest import Postgres
 
+ROOT = Path(__file__).parents[2]
 ROWS = """
     SELECT migration_name, checksum, finished_at IS NOT NULL, rolled_back_at IS NOT NULL, applied_steps_count,
            logs IS NOT NULL
@@ -101,3 +107,75 @@ class Bed:
     def resolve(self, state: str, *names: str, reason: str = "", check: bool = False) -> list[str]:
         decision = Decision(state, reason, "tester")
         return resolve(self.server, self.schema, self.payload(), names, state, decision, 5, check)
+
+
+@dataclass
+class Ansible:
+    """Runs one task on the local host against one database, with its directory of migrations."""
+
+    postgres: Postgres
+    database: str
+    home: Path
+
+    @property
+    def directory(self) -> Path:
+        return self.home / "migrations"
+
+    def write(self, name: str, sql: str) -> None:
+        file = self.directory / name / "migration.sql"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(sql)
+
+    def run(self, module: str, *flags: str, **more: object) -> dict[str, Any]:
+        login = {} if module == "migration_files" else self.postgres.login(self.database)
+        arguments = {**login, "path": str(self.directory), **more}
+        done = subprocess.run(
+            [
+                str(Path(sys.executable).with_name("ansible")), "localhost", "--connection", "local",
+                "--module-name", f"slipway.deploy.{module}", "--args", json.dumps(arguments),
+                "--extra-vars", json.dumps({"ansible_python_interpreter": sys.executable}), *flags,
+            ],
+            cwd=ROOT,
+            env={"PATH": "/usr/bin:/bin", "HOME": str(self.home), "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert " => {" in done.stdout, done.stdout + done.stderr
+        diff, _, result = done.stdout.partition(" => {")
+        found: dict[str, Any] = json.loads("{" + result[: result.rindex("}") + 1])
+        return {**found, "shown": diff + done.stderr}
+
+    def tables(self) -> list[object]:
+        found = self.postgres.execute(
+            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1",
+            self.database,
+        )
+        return [row[0] for row in found]
+
+
+def denied(bed: Bed, rule: str, *waivers: Waiver, choice: str = "deny") -> None:
+    """Have a rule of the policy say ``choice``."""
+    bed.policy = Policy({**DEFAULTS, rule: choice}, waivers)
+
+
+@contextlib.contextmanager
+def session(bed: Bed, *statements: str) -> Iterator[None]:
+    """Another session, in a transaction that has run some statements."""
+    with contextlib.closing(bed.postgres.connect(bed.database)) as other, other.cursor() as cursor:
+        other.autocommit = False
+        for statement in statements:
+            cursor.execute(statement)
+        yield
+
+
+def invalid(bed: Bed, name: str, column: str = "n") -> None:
+    """Make an invalid index, as a unique build that meets duplicates does."""
+    bed.sql(f"CREATE INDEX {name} ON t ({column}); UPDATE pg_index SET indisvalid = false "
+            f"WHERE indexrelid = '{name}'::regclass")  # fmt: skip
+
+
+def indexes(bed: Bed) -> list[tuple[object, ...]]:
+    """Name, validity and uniqueness of each index of ``t``."""
+    return bed.sql(
+        "SELECT relname, indisvalid, indisunique FROM pg_index JOIN pg_class ON oid = indexrelid "
+        "WHERE indrelid = 't'::regclass ORDER BY 1"
+    )

@@ -14,7 +14,7 @@ from support.release import ROOT
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("roles/*/README.md")])
 # How docs/prisma-facts.md shortens the paths of tests.
 SHORT = {
-    "facts": "tests/integration/plugins/module_utils/_migration/test_facts.py",
+    "facts": "tests/integration/prisma/test_facts.py",
     "both": "tests/integration/prisma/test_interoperability.py",
 }
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

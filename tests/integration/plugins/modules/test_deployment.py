@@ -3,60 +3,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.action.deployment import started_ticks, this_run
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import in_charge
-from ansible_collections.slipway.deploy.plugins.module_utils._run.ledger import Run
-from support.modules import run_ansible, run_module
+from support.deployment import LIVE, Host
 
 pytestmark = pytest.mark.once
 
-# This very process, which lives, and one that has died.
-LIVE = replace(this_run("autotest", "test", "deploy"), pid=os.getpid(), started_ticks=started_ticks(os.getpid()))
+# One that has died.
 DEAD = replace(LIVE, user="zoe", pid=4194305)
 REMOTE = replace(DEAD, controller="runner-7", machine="another", boot="another")
-
-
-class Host:
-    """A state directory, and runs that work in it."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.state = home / "state"
-
-    @property
-    def arguments(self) -> dict[str, object]:
-        return {"directory": str(self.state), "application": "autotest", "environment_name": "test"}
-
-    def run(self, state: str, run: Run = LIVE, *, check: bool = False, **more: object) -> dict[str, Any]:
-        own = {"state": state, "run": asdict(run), "verb": run.verb}
-        found = run_module("deployment", {**self.arguments, **own, **more}, check=check)
-        assert not found.get("changed")
-        return found
-
-    def ansible(self, state: str, *flags: str) -> dict[str, Any]:
-        return run_ansible("slipway.deploy.deployment", {**self.arguments, "state": state}, self.home, *flags)
-
-    def lock(self, run: Run) -> None:
-        self.state.mkdir(exist_ok=True)
-        (self.state / "lock.json").write_text(json.dumps(asdict(run)))
-
-    def holder(self) -> dict[str, Any] | None:
-        file = self.state / "lock.json"
-        return json.loads(file.read_text()) if file.exists() else None
-
-    def ledger(self) -> list[dict[str, Any]]:
-        file = self.state / "deployments.jsonl"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 @pytest.fixture
@@ -208,21 +170,3 @@ def test_lock_is_broken_when_its_run_is_dead(host: Host) -> None:
     host.lock(DEAD)
     assert host.ansible("broken")["actions"] == [f"Broke the lock: {DEAD.describe()}."]
     assert host.holder() is None
-
-
-def test_what_is_known_of_the_last_runs(tmp_path: Path) -> None:
-    host, asked = Host(tmp_path), {"directory": str(tmp_path / "state")}
-    nothing = {"release": "", "deployed": "", "last": {}, "holder": "", "health": ""}
-    assert run_module("deployment_info", asked)["deployment"] == nothing
-
-    host.run("locked")
-    succeeded = {"verb": "deploy", "status": "succeeded", "release": "one", "finished": "2026-01-02T03:04:05+00:00"}
-    host.run("unlocked", record=succeeded)
-    host.run("locked")
-    host.run("unlocked", record={"verb": "seed", "status": "failed", "finished": "2026-01-03T03:04:05+00:00"})
-    host.run("locked")
-    found = run_module("deployment_info", {**asked, "url": "http://127.0.0.1:9/readyz"})["deployment"]
-    assert (found["release"], found["deployed"]) == ("one", succeeded["finished"])
-    assert (found["last"]["verb"], found["last"]["status"]) == ("seed", "failed")
-    assert found["holder"].startswith("deploy by ")
-    assert found["health"].startswith("http://127.0.0.1:9/readyz gives no answer (")

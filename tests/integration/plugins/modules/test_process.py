@@ -19,7 +19,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._host.files import 
 from ansible_collections.slipway.deploy.plugins.module_utils._release import service as services
 from ansible_collections.slipway.deploy.plugins.module_utils._release.service import Service, answers
 from ansible_collections.slipway.deploy.plugins.modules import process
-from support.modules import ROOT, run_module
+from support.modules import run_module
 from support.release import APP, Module, free_port, get, load
 
 pytestmark = pytest.mark.once
@@ -252,21 +252,3 @@ def running(word: str) -> list[str]:
     """The commands of all processes that have a word in one of their arguments."""
     commands = [services.read(str(path)) for path in Path("/proc").glob("[0-9]*/cmdline")]
     return [command for command in commands if word in command]
-
-
-def test_a_process_that_nobody_could_record_never_begins(tmp_path: Path) -> None:
-    """SIGKILL, too, between its start and its record."""
-    left = tmp_path / "left"
-    program = f"""
-import os, signal
-from ansible_collections.slipway.deploy.plugins.module_utils._release import service as host
-def record(process):
-    print(process.pid, flush=True)
-    os.kill(os.getpid(), signal.SIGKILL)
-host.start(host.Spec(["touch", {str(left)!r}], {{}}, "/"), 0, {str(tmp_path / "log")!r}, record)
-"""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "collections")}
-    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment, check=False)
-    assert done.returncode == -signal.SIGKILL
-    assert wait_until(lambda: not services.started(int(done.stdout)), 10)
-    assert not left.exists()

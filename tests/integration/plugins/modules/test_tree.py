@@ -71,10 +71,3 @@ def test_old_ones_go_and_what_was_used_last_stays(tree: Module) -> None:
     static = tree.home / "host" / "static"
     assert result["actions"][1:] == [f"Removed {static / names[1]}."]  # type: ignore[index]
     assert names[0] in {path.name for path in static.iterdir()}
-
-
-def test_a_missing_directory(tree: Module) -> None:
-    missing = tree.home / "none"
-    assert tree(src=str(missing), dest="/nowhere")["msg"] == (
-        f"{missing} is not a directory on the controller: name the directory that holds the release."
-    )

@@ -200,16 +200,6 @@ def test_what_the_server_shares_is_rehearsed_and_replayed_without_an_effect_on_i
     assert [each.object for each in by_replay(bed.server, bed.files())][:1] == ["owner of public.by_hand"]
 
 
-def test_a_failure_after_a_role_is_found_by_the_rehearsal(bed: Bed) -> None:
-    bed.user = "postgres"
-    bed.write("1_x", f"CREATE ROLE {bed.database}_more")
-    bed.write("2_y", "CREATE TABLE y (); SELECT nope")
-    with pytest.raises(SlipwayError, match='column "nope" does not exist'):
-        migrate(bed.server, bed.files(), bed.patience, rehearsal=True)
-    assert bed.tables() == []
-    assert bed.sql(f"SELECT FROM pg_roles WHERE rolname = '{bed.database}_more'") == []
-
-
 def test_a_table_that_is_called_role_is_no_role(bed: Bed) -> None:
     bed.write("1_init", "CREATE TABLE role (id int, name text); CREATE TABLE person (role_id int, label text)")
     bed.write(
@@ -221,31 +211,6 @@ def test_a_table_that_is_called_role_is_no_role(bed: Bed) -> None:
     rehearsed = migrate(bed.server, bed.files(), bed.patience, rehearsal=True)
     assert [each["rolled_back"] for each in rehearsed.migrations["applied_now"]] == [False, False]
     assert administrator(bed).differences(bed.files(), "replay") == ("replay", [])
-
-
-SHARES_NOT = "can't share the transaction in which it would be rolled back"
-NOT_REHEARSED = [
-    (
-        "ALTER SYSTEM SET work_mem = '5MB'",
-        "changes the server's settings (migrations/2_x/migration.sql:1:1), for the",
-    ),
-    ("DO $$ BEGIN PERFORM pg_reload_conf(); END $$", "runs code that calls pg_reload_conf, which acts beyond the"),
-    ("CREATE ROLE {database}_more; VACUUM t", SHARES_NOT),
-    ("CREATE ROLE {database}_more; ALTER TYPE e ADD VALUE 'b'; INSERT INTO u VALUES ('b')", SHARES_NOT),
-]
-
-
-@pytest.mark.parametrize(("sql", "why"), NOT_REHEARSED)
-def test_what_no_rollback_undoes_is_not_rehearsed(bed: Bed, sql: str, why: str) -> None:
-    bed.user = "postgres"
-    bed.write("1_t", f"{TABLES}; CREATE TYPE e AS ENUM ('a'); CREATE TABLE u (e e)")
-    bed.write("2_x", sql.format(database=bed.database))
-    bed.write("3_y", "CREATE TABLE y ()")
-    rehearsed = migrate(bed.server, bed.files(), bed.patience, rehearsal=True)
-    assert rehearsed.migrations["pending"] == ["2_x", "3_y"]
-    assert rehearsed.warnings[-1].startswith(f"The migration '2_x' {why}")
-    assert rehearsed.warnings[-1].endswith(": it was not rehearsed, nor was what comes after it.")
-    assert bed.sql(f"SELECT FROM pg_roles WHERE rolname = '{bed.database}_more'") == []
 
 
 def test_what_code_does_beyond_the_server_is_not_repeated(bed: Bed) -> None:
@@ -264,24 +229,6 @@ def test_statements_for_the_server_alone_are_left_out_of_a_replay(bed: Bed) -> N
     bed.write("2_x", f"CREATE ROLE {bed.database}_more; ALTER SYSTEM RESET work_mem; CREATE TABLE x (); VACUUM t")
     recorded(bed)
     assert by_replay(bed.server, bed.files()) == []
-
-
-def test_a_way_back_that_concerns_the_whole_server_is_rehearsed_without_an_effect_on_it(bed: Bed) -> None:
-    for name in ("1_t", "2_u", "3_v"):
-        bed.write(name, f"CREATE TABLE {name[2]} ()").with_name("down.sql").write_text(f"DROP TABLE {name[2]}")
-    (bed.directory / "2_u" / "down.sql").write_text(f"CREATE ROLE {bed.database}_more; DROP TABLE u")
-    bed.user = "postgres"
-    recorded(bed)
-    first, *others = bed.undo(last=3, rehearsal=True)
-    assert bed.tables() == ["t", "u"]
-    assert first.startswith("Undid 3_v in ")
-    assert others[0].startswith("Undid 2_u, and took that back since the server is to stay as it is (creates a role (m")
-    assert others[1].startswith("Undid 1_t, and took that back since")
-    (bed.directory / "2_u" / "down.sql").write_text("SELECT pg_reload_conf()")
-    assert bed.undo(last=2, rehearsal=True) == [
-        "The way back from '2_u' calls pg_reload_conf, which acts beyond the database (migrations/2_u/down.sql:1:1), "
-        "for the whole server and not only for a copy: it was not rehearsed, nor was what comes after it."
-    ]
 
 
 ARCHIVES = """

@@ -24,8 +24,6 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest im
     sequence_differences,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.names import AGAIN, SCRATCH, copies, derived_name
-from ansible_collections.slipway.deploy.plugins.module_utils._text import counted, human, listed
 from hypothesis import given
 from hypothesis import strategies as st
 from support.manifest import MOMENT, READING, manifest
@@ -52,25 +50,6 @@ def test_a_name_is_a_plain_file_name(release: str) -> None:
     assert "/" not in name
     assert name.isascii()
     assert len(name) < 100
-
-
-@given(st.text(min_size=1), st.sampled_from(["_scratch", "_before_restore_20250806_093012_345"]))
-def test_a_derived_name_fits_and_keeps_its_suffix(database: str, suffix: str) -> None:
-    name = derived_name(database, suffix)
-    assert name.endswith(suffix)
-    assert len(name.encode()) <= 63
-
-
-@pytest.mark.parametrize(
-    ("database", "names"),
-    [
-        ("shop", ("shop_scratch", "shop_scratch_again", "shop_restoring", "shop_replay")),
-        ("d" * 60, ("d" * 55 + "_scratch", "d" * 55 + "_s_again", "d" * 53 + "_restoring", "d" * 56 + "_replay")),
-    ],
-)
-def test_copies_have_the_names_that_are_made(database: str, names: tuple[str, ...]) -> None:
-    assert copies(database) == names
-    assert names[1] == derived_name(derived_name(database, SCRATCH), AGAIN)  # as module restore_test makes it
 
 
 @pytest.mark.parametrize(
@@ -248,16 +227,6 @@ def test_only_a_damaged_backup_is_not_none() -> None:
         choose([], {"n3": "It is cut off."}, "latest", "autotest", "test", "/b", explicit=False)
 
 
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [(0, "0 B"), (999, "999 B"), (7_453_719, "7.5 MB"), (312_000_000, "312 MB"), (1_500_000_000_000, "1.5 TB")],
-)
-def test_human(size: int, text: str) -> None:
-    assert human(size) == text
-
-
-def test_words() -> None:
-    assert (counted(1, "row"), counted(1234, "row")) == ("1 row", "1,234 rows")
-    assert listed(["a", "b", "c"], 2) == "a; b; and 1 more"
+def test_age_and_what_the_text_says() -> None:
     assert age(manifest(1), datetime.datetime(2025, 8, 6, 9, 31, 1, tzinfo=datetime.UTC)) == 60
     assert json.loads(manifest().text())["proved"] is True

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What of a run can be told without a server."""
+"""What is between a module and the server, as far as it can be told without one."""
 
 from __future__ import annotations
 

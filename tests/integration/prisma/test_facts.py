@@ -485,8 +485,9 @@ def test_another_schema_is_made_and_used(empty: Desk, schema: str) -> None:
     assert empty.survey().status == "up_to_date"
 
 
-# Traps that Prisma falls into. Those of locks and concurrent statements are in test_apply.py, those of what
-# leaks from a file in test_migrate.py, a killed process in test_faults.py, drift in _drift/test_comparison.py.
+# Traps that Prisma falls into. Those of locks and concurrent statements are in test_locks.py and test_leftovers.py,
+# those of what leaks from a file in test_session.py, a killed process in test_migrate_faults.py, drift in
+# _drift/test_comparison.py.
 
 TRAPS = {
     "BEGIN without COMMIT": ("BEGIN;\nCREATE TABLE b ();", "1:1: this transaction is never committed"),

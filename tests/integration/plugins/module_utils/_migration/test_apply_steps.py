@@ -8,35 +8,17 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration import locks
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.apply import Patience
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import migrate
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.preview import preview
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.require_backup import keeping_snapshot
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import check_pooler, working
 from conftest import Postgres
-from support.migrations import Bed
+from support.migrations import Bed, session
 
 APPLIED = (True, False, 1, False)
-
-
-@pytest.fixture
-def bed(postgres: Postgres, tmp_path: Path) -> Bed:
-    return Bed(postgres, postgres.database(), tmp_path)
-
-
-@contextlib.contextmanager
-def session(bed: Bed, *statements: str) -> Iterator[None]:
-    """Another session, in a transaction that has run some statements."""
-    with contextlib.closing(bed.postgres.connect(bed.database)) as other, other.cursor() as cursor:
-        other.autocommit = False
-        for statement in statements:
-            cursor.execute(statement)
-        yield
 
 
 @contextlib.contextmanager
@@ -60,39 +42,6 @@ def session_for(bed: Bed, seconds: float, *statements: str) -> Iterator[None]:
 
 def states(bed: Bed) -> list[tuple[object, ...]]:
     return [row[2:] for row in bed.rows()]
-
-
-SETTINGS = [
-    ("SET search_path = app; CREATE TABLE a (id int); CREATE INDEX CONCURRENTLY ON a (id); CREATE TABLE b ()", "app"),
-    ("SET search_path = app; BEGIN; CREATE TABLE a (); COMMIT; BEGIN; CREATE TABLE b (); COMMIT", "app"),
-    ("SELECT set_config('search_path', 'app', false); CREATE TABLE a (); VACUUM a; CREATE TABLE b ()", "app"),
-    ("SET search_path = app; CREATE TABLE a (); RESET search_path; VACUUM app.a; CREATE TABLE b ()", "public"),
-    ("CREATE TABLE app.a (); SET LOCAL search_path = app; VACUUM app.a; CREATE TABLE b ()", "public"),
-    ("CREATE TYPE e AS ENUM ('x'); SET search_path = app, public; COMMIT; ALTER TYPE e ADD VALUE 'y';"
-     " CREATE TABLE b (y e DEFAULT 'y')", "app"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("sql", "schema"), SETTINGS)
-def test_what_a_file_sets_holds_for_all_of_it(bed: Bed, sql: str, schema: str) -> None:
-    bed.sql("CREATE SCHEMA app")
-    bed.write("1_a", sql)
-    bed.write("2_c", "CREATE TABLE c ()")
-    assert bed.migrate()["status"] == "up_to_date"
-    where = bed.sql(
-        "SELECT relnamespace::regnamespace::text FROM pg_class WHERE relname IN ('b', 'c') ORDER BY relname"
-    )
-    assert where == [(schema,), ("public",)]
-
-
-def test_a_role_holds_for_all_of_a_file_also_when_it_is_gone_on_with(bed: Bed) -> None:
-    role = f"{bed.database}_other"
-    bed.sql(f"CREATE ROLE {role}; GRANT CREATE ON SCHEMA public TO {role}")
-    bed.write("1_a", f"SET ROLE {role}; CREATE TABLE a (); VACUUM a; SELECT nope")
-    assert "Its first 3 statements are kept" in bed.fails()
-    bed.write("1_a", f"SET ROLE {role}; CREATE TABLE a (); VACUUM a; CREATE TABLE b ()")
-    bed.migrate()
-    assert bed.sql("SELECT tableowner FROM pg_tables WHERE tablename IN ('a', 'b')") == [(role,), (role,)]
 
 
 INERT = {f"{number:02}_t": f"CREATE TABLE t{number} (id int PRIMARY KEY)" for number in range(5)}
@@ -149,13 +98,6 @@ def test_where_code_may_run_at_any_statement_each_is_sent_alone(bed: Bed) -> Non
     assert bed.tables() == ["t0", "t1", "t2", "t3", "t4"]
 
 
-def test_a_temporary_table_is_there_until_the_end_of_its_file(bed: Bed) -> None:
-    bed.write("1_a", "CREATE TEMP TABLE x AS SELECT 7 AS n; CREATE TABLE a (n int); VACUUM a; INSERT INTO a TABLE x")
-    bed.write("2_b", "CREATE TABLE b AS SELECT to_regclass('x') AS x")
-    bed.migrate()
-    assert (bed.sql("TABLE a"), bed.sql("TABLE b")) == ([(7,)], [(None,)])
-
-
 def test_locks_not_got_at_the_end_of_a_step(bed: Bed) -> None:
     bed.sql("CREATE TABLE p (i int PRIMARY KEY); INSERT INTO p VALUES (1)")
     bed.write("0_c", "CREATE TABLE c (i int REFERENCES p DEFERRABLE INITIALLY DEFERRED)")
@@ -183,21 +125,6 @@ def test_braces_in_a_failure_do_not_hide_the_progress(bed: Bed) -> None:
     assert bed.survey().status == "pending"
     file.write_text(file.read_text().replace("(0,", "(1,"))
     assert bed.migrate()["status"] == "up_to_date"
-
-
-HISTORY_CHANGED = [
-    "CREATE TABLE a (); VACUUM a; DELETE FROM _prisma_migrations",
-    "CREATE TABLE a (); VACUUM a; UPDATE _prisma_migrations SET rolled_back_at = now()",
-    "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
-    "CREATE TRIGGER t BEFORE INSERT ON _prisma_migrations FOR EACH ROW EXECUTE FUNCTION f()",
-]
-
-
-@pytest.mark.parametrize("sql", HISTORY_CHANGED)
-def test_nothing_is_kept_whose_row_can_not_be_written(bed: Bed, sql: str) -> None:
-    bed.write("1_a", sql + "; CREATE TABLE b ()")
-    assert "its row in _prisma_migrations can not be written: somebody else changed the history" in bed.fails()
-    assert "b" not in bed.tables()
 
 
 def test_the_interrupted_build_of_an_index_goes_on_in_a_restored_copy(bed: Bed, postgres: Postgres) -> None:
@@ -230,13 +157,6 @@ def test_the_interrupted_build_of_an_index_goes_on_in_a_restored_copy(bed: Bed, 
 def interrupted(bed: Bed) -> None:
     with contextlib.suppress(SlipwayError):
         bed.migrate()
-
-
-def test_the_name_is_recorded_whatever_encoding_a_file_sets(bed: Bed) -> None:
-    bed.write("1_über", "SET client_encoding = 'LATIN1'; CREATE TABLE a (); CREATE TABLE b ()")
-    bed.migrate()
-    assert bed.sql("SELECT migration_name FROM _prisma_migrations") == [("1_über",)]
-    assert bed.survey().status == "up_to_date"
 
 
 PROCEDURE = "CREATE TABLE a (); CREATE PROCEDURE p() LANGUAGE plpgsql AS 'BEGIN {} END'"
@@ -296,33 +216,6 @@ def test_the_status_tells_what_is_applied_in_part_and_whether_it_can_be_gone_on_
         preview(bed.server, bed.files())
 
 
-def test_a_plain_role_is_told_who_is_in_its_way(bed: Bed) -> None:
-    bed.sql(f"CREATE ROLE {bed.database}_own LOGIN PASSWORD '{bed.postgres.password}'")
-    bed.sql(
-        f"ALTER DATABASE {bed.database} OWNER TO {bed.database}_own; ALTER SCHEMA public OWNER TO {bed.database}_own"
-    )
-    bed.user = f"{bed.database}_own"
-    bed.write("1_a", "CREATE TABLE a (i int)")
-    bed.migrate()
-    bed.write("2_b", "ALTER TABLE a ADD n int; CREATE TABLE b ()")
-    bed.lock_timeout, bed.patience = "500ms", Patience(1, 0)
-    with session(bed, "LOCK a"):
-        assert "that this role may not look into)" in bed.fails()
-    assert states(bed)[1] == (False, True, 0, True)
-    with session(bed, f"SELECT pg_advisory_lock({locks.PRISMA_KEY})"):
-        assert "Another migration run holds the lock 72707369, waited for 1 s: process" in bed.fails()
-
-
-def test_a_lock_whose_holder_is_no_session_is_not_waited_for_without_end(
-    bed: Bed, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(locks, "holder", lambda cursor, key, watcher: None)
-    bed.write("1_a", "CREATE TABLE a ()")
-    bed.patience = Patience(0.2, 0.2)
-    with session(bed, f"SELECT pg_advisory_lock({locks.PRISMA_KEY})"):
-        assert "look into pg_prepared_xacts for a prepared transaction" in bed.fails()
-
-
 def longest_wait(bed: Bed, seconds: float) -> float:
     """The longest that a reader of the table ``a`` had to wait within so many seconds."""
     longest, end = 0.0, time.monotonic() + seconds
@@ -360,27 +253,6 @@ def test_a_rebuild_of_all_indexes_makes_nobody_wait_longer_than_the_timeout(bed:
         assert longest_wait_beside(bed, 2.5) < 1.2
 
 
-def test_settings_that_do_not_arrive_are_a_poolers(bed: Bed) -> None:
-    with (
-        working(bed.server, "public") as cursor,
-        pytest.raises(SlipwayError, match=r"^The settings of the connection do not reach the server at .*PgBouncer"),
-    ):
-        check_pooler(cursor, bed.server, "other")
-
-
-def test_row_security_on_the_history_is_no_empty_history(bed: Bed) -> None:
-    bed.write("1_a", "CREATE TABLE a ()")
-    bed.migrate()
-    bed.sql(f"CREATE ROLE {bed.database}_plain LOGIN PASSWORD '{bed.postgres.password}'")
-    bed.sql(f"GRANT ALL ON _prisma_migrations TO {bed.database}_plain")
-    bed.sql("ALTER TABLE _prisma_migrations ENABLE ROW LEVEL SECURITY")
-    bed.user = f"{bed.database}_plain"
-    assert (
-        bed.fails()
-        == "Row security on the history public._prisma_migrations hides rows from the role: run as its owner."
-    )
-
-
 def test_where_the_snapshot_can_not_be_kept_nothing_is_applied(bed: Bed) -> None:
     bed.sql(f"CREATE ROLE {bed.database}_plain LOGIN PASSWORD '{bed.postgres.password}'")
     bed.sql(f"GRANT ALL ON SCHEMA public TO {bed.database}_plain")
@@ -391,27 +263,6 @@ def test_where_the_snapshot_can_not_be_kept_nothing_is_applied(bed: Bed) -> None
     ):
         migrate(bed.server, bed.files(), bed.patience, keeping_snapshot)
     assert bed.tables() == []
-
-
-def test_one_more_column_of_the_history_is_nobodys_business(bed: Bed) -> None:
-    bed.write("1_a", "ALTER TABLE _prisma_migrations ADD shout text GENERATED ALWAYS AS (upper(migration_name)) STORED")
-    bed.write("2_b", "CREATE TABLE b ()")
-    bed.migrate()
-    bed.write("3_c", "CREATE TABLE c ()")
-    bed.migrate()
-    assert bed.sql("SELECT shout FROM _prisma_migrations ORDER BY 1") == [("1_A",), ("2_B",), ("3_C",)]
-
-
-def test_what_is_deferred_runs_under_the_files_settings(bed: Bed) -> None:
-    bed.sql(
-        "CREATE SCHEMA app; CREATE TABLE app.log (); CREATE TABLE app.t (); CREATE FUNCTION app.f() RETURNS trigger"
-        " LANGUAGE plpgsql AS 'BEGIN INSERT INTO log DEFAULT VALUES; RETURN NULL; END';"
-        "CREATE CONSTRAINT TRIGGER f AFTER INSERT ON app.t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW"
-        " EXECUTE FUNCTION app.f()"
-    )
-    bed.write("1_a", "SET search_path = app; INSERT INTO t DEFAULT VALUES")
-    bed.migrate()
-    assert bed.sql("SELECT count(*) FROM app.log") == [(1,)]
 
 
 def test_the_last_ones_to_undo_are_those_applied_last(bed: Bed) -> None:

@@ -25,11 +25,6 @@ ROWS = """
 
 
 @pytest.fixture
-def bed(postgres: Postgres, tmp_path: Path) -> Bed:
-    return Bed(postgres, postgres.database(), tmp_path)
-
-
-@pytest.fixture
 def proxy(postgres: Postgres) -> Iterator[Proxy]:
     directory = Path(tempfile.mkdtemp(prefix="slipway-", dir="/tmp"))
     proxy = Proxy(directory, postgres.socket_dir, postgres.port)

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Numbers, sizes and lists as a person reads them."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.slipway.deploy.plugins.module_utils._text import counted, human, listed
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 B"), (999, "999 B"), (7_453_719, "7.5 MB"), (312_000_000, "312 MB"), (1_500_000_000_000, "1.5 TB")],
+)
+def test_human(size: int, text: str) -> None:
+    assert human(size) == text
+
+
+def test_words() -> None:
+    assert (counted(1, "row"), counted(1234, "row")) == ("1 row", "1,234 rows")
+    assert listed(["a", "b", "c"], 2) == "a; b; and 1 more"
