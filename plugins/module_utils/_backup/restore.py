@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import store
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.contents import read
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.copy import Copy, Help
-from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import (
-    Extension,
-    Manifest,
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import Extension, Manifest
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.proof import (
     not_as_it_was,
     restored_differences,
     schema_differences,

@@ -24,8 +24,10 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest im
     Manifest,
     Reading,
     SequenceValue,
-    not_as_it_was,
     notes,
+)
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.proof import (
+    not_as_it_was,
     object_differences,
     row_differences,
     sequence_differences,
