@@ -30,8 +30,16 @@ options:
   application:
     description: List only backups of this application.
     type: str
+  choose:
+    description:
+      - Name of a backup, or V(latest), that M(slipway.deploy.restore) would restore; see RV(chosen).
+      - It is an error when there is none that is proved, whole, and of O(application) and O(environment_name).
+    type: str
   environment_name:
     description: List only backups of this environment.
+    type: str
+  from_environment:
+    description: Backups of this environment instead, as M(slipway.deploy.restore) would take over its data.
     type: str
   verify:
     description: Read every dump and compare its SHA-256 with the manifest's.
@@ -82,6 +90,10 @@ backups:
     rows: {description: Rows of all tables., type: int}
     migrations: {description: Migrations that were applied., type: list, elements: str}
     unproved: {description: What the restored copy did not have as the database did., type: list, elements: str}
+chosen:
+  description: The one of RV(backups) that O(choose) names.
+  type: dict
+  returned: where O(choose) is given
 without_manifest:
   description: Files in the directory that end in C(.dump) and that no manifest vouches for.
   type: list
@@ -144,11 +156,15 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         found = [summary(entry, now, admin) for entry in entries]
     for key, wanted in (
         ("application", module.params["application"]),
-        ("environment", module.params["environment_name"]),
+        ("environment", module.params["from_environment"] or module.params["environment_name"]),
     ):
         # What can't be read may be anyone's and is always shown.
         found = [backup for backup in found if wanted is None or backup.get(key, wanted) == wanted]
-    return {"changed": False, "backups": found, "without_manifest": store.without_manifest(directory)}
+    result = {"changed": False, "backups": found, "without_manifest": store.without_manifest(directory)}
+    if module.params["choose"]:
+        manifest = store.choose(directory, entries, module.params["choose"], module.params)
+        result["chosen"] = next(backup for backup in found if backup["name"] == manifest.name)
+    return result
 
 
 def main() -> None:
@@ -156,10 +172,13 @@ def main() -> None:
         "directory": {"type": "path", "required": True},
         "application": {"type": "str"},
         "environment_name": {"type": "str"},
+        "choose": {"type": "str"},
+        "from_environment": {"type": "str"},
         "verify": {"type": "bool", "default": False},
         "login": {"type": "dict", "no_log": True},
     }
-    run(AnsibleModule(argument_spec=spec, supports_check_mode=True), work)
+    needed = {"choose": ("application", "environment_name")}
+    run(AnsibleModule(argument_spec=spec, supports_check_mode=True, required_by=needed), work)
 
 
 if __name__ == "__main__":

@@ -119,7 +119,6 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import store
-from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import choose
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.restore import Restore
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
@@ -151,16 +150,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     directory = Path(params["directory"])
     server = Server.from_params(params)
     maintenance = server.on(params["maintenance_db"])
-    entries = store.entries(directory)
-    manifest = choose(
-        [entry.manifest for entry in entries if entry.manifest],
-        {entry.name: entry.problem for entry in entries if not entry.manifest},
-        params["backup"],
-        params["application"],
-        params["from_environment"] or params["environment_name"],
-        str(directory),
-        explicit=bool(params["from_environment"]),
-    )
+    manifest = store.choose(directory, store.entries(directory), params["backup"], params)
     now = datetime.datetime.now(datetime.timezone.utc)
     with sql_errors(f"The restore of database {server.database!r}"), contextlib.ExitStack() as stack:
         if not module.check_mode:

@@ -7,11 +7,12 @@ import contextlib
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+from ansible_collections.slipway.deploy.plugins.module_utils._backup import manifest
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import Manifest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, advice
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import insist
@@ -129,6 +130,23 @@ def _entry(path: Path, verify: bool) -> Entry:
     except (SlipwayError, UnicodeDecodeError) as error:
         return Entry(path.stem, None, str(error))
     return Entry(path.stem, manifest, damage(path.parent, manifest, verify))
+
+
+def choose(directory: Path, found: Iterable[Entry], wanted: str, params: Mapping[str, Any]) -> Manifest:
+    """The backup that ``wanted`` names, by the options ``application``, ``environment_name`` and ``from_environment``.
+
+    Raises SlipwayError where there is none that can be restored (see ``manifest.choose``).
+    """
+    found = list(found)
+    return manifest.choose(
+        [entry.manifest for entry in found if entry.manifest],
+        {entry.name: entry.problem for entry in found if not entry.manifest},
+        wanted,
+        params["application"],
+        params["from_environment"] or params["environment_name"],
+        str(directory),
+        explicit=bool(params["from_environment"]),
+    )
 
 
 def damage(directory: Path, manifest: Manifest, verify: bool) -> str:

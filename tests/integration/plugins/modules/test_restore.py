@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from pathlib import Path
@@ -144,6 +145,26 @@ def test_refusals(site: Site) -> None:
     )
     assert site.databases() == []
     assert site.restore(from_environment="prod")["restore"]["environment"] == "prod"
+
+
+def test_what_is_chosen_beforehand_is_what_is_restored(site: Site) -> None:
+    older = site.backup(release="1.0")["backup"]["name"]
+    site.execute("INSERT INTO t (x) VALUES ('second')")
+    newest = site.backup(release="2.0")["backup"]["name"]
+    # A newer one that no restore has proved, as an editor of manifests might leave it, is not chosen either.
+    name = "99991231T000000Z_3"
+    manifest = json.loads((site.directory / f"{newest}.json").read_text())
+    unproved = {**manifest, "name": name, "dump": f"{name}.dump", "proved": False}
+    (site.directory / f"{name}.json").write_text(json.dumps(unproved))
+    (site.directory / f"{name}.dump").write_bytes(b"")
+    own = {"application": "autotest", "environment_name": "test"}
+    for wanted, chosen in (("latest", newest), (older, older)):
+        found = site.info(**own, choose=wanted)["chosen"]
+        assert (found["name"], found["rows"]) == (chosen, 1001 if chosen == newest else 1000)
+        assert site.restore(check=True, backup=wanted)["restore"]["backup"] == chosen
+    for more in ({"choose": name}, {"choose": "latest", "from_environment": "prod"}):
+        asked = {"backup" if option == "choose" else option: value for option, value in more.items()}
+        assert site.info(**own, **more)["msg"] == site.restore(check=True, **asked)["msg"]
 
 
 def test_a_swap_that_fails_puts_the_old_one_back(site: Site) -> None:
