@@ -179,7 +179,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.identity 
     identify,
     remember,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import Statement, literal, quote
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import SqlAction, literal, quote
 from ansible_collections.slipway.deploy.plugins.module_utils._seed import decision
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     passwords = {role: params[f"{kind}_password"] for kind, role in asdict(roles).items()}
     file = Path(params["identity_file"])
 
-    def send(cursor: Cursor, statements: list[Statement]) -> None:
+    def send(cursor: Cursor, statements: list[SqlAction]) -> None:
         for statement in [] if module.check_mode else statements:
             cursor.execute(statement.sql)
 
@@ -228,7 +228,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             authentication, remarks = client_authentication.keep_off_the_network(cursor, server.user)
             made += authentication
         made += [
-            Statement(f"DROP DATABASE IF EXISTS {quote(name)}", databases.left_behind(name))
+            SqlAction(f"DROP DATABASE IF EXISTS {quote(name)}", databases.left_behind(name))
             for name in databases.leftovers(cursor, server.database)
         ]
         send(cursor, made)

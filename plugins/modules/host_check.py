@@ -206,7 +206,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             if os.environ.get(name):
                 module.warn(f"The containers are those of {name}={os.environ[name]}, as the environment says.")
     if params["process_directory"]:
-        relay = service.Service(params["process_directory"]).record.relay
+        relay = service.Service(params["process_directory"]).state.relay
         ours = ours or (relay is not None and relay.port == params["port"] and service.alive(relay))
     if not ours:
         try:

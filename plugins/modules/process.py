@@ -130,7 +130,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._host.files import 
 from ansible_collections.slipway.deploy.plugins.module_utils._host.masking import masked
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run, take_environment
 from ansible_collections.slipway.deploy.plugins.module_utils._release import service as host
-from ansible_collections.slipway.deploy.plugins.module_utils._release.process import Process, Record, Spec, address_of
+from ansible_collections.slipway.deploy.plugins.module_utils._release.process import Process, Spec, State, address_of
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import insist
 
 
@@ -141,7 +141,7 @@ def ensure(module: AnsibleModule) -> dict[str, Any]:
 
 
 def outcome(changed: bool, service: host.Service, actions: list[str], **more: Any) -> dict[str, Any]:
-    record = service.record
+    record = service.state
     process = {
         "url": f"http://{record.address}" if record.address else "",
         "pid": record.app.pid if record.app else None,
@@ -151,16 +151,16 @@ def outcome(changed: bool, service: host.Service, actions: list[str], **more: An
 
 
 def absent(module: AnsibleModule, service: host.Service) -> dict[str, Any]:
-    record = service.record
+    record = service.state
     running = [item for item in (record.relay, record.app, *record.spare) if item and host.alive(item)]
-    changed = bool(running) or os.path.exists(service.state)
+    changed = bool(running) or os.path.exists(service.file)
     actions = [f"Stopped process {item.pid}." for item in running]
     if changed and not module.check_mode:
         for item in running:
             insist()
             host.stop(item, module.params["stop_timeout"])
-        os.remove(service.state)
-        service.record = Record()
+        os.remove(service.file)
+        service.state = State()
     return outcome(changed, service, actions)
 
 
@@ -168,7 +168,7 @@ def present(module: AnsibleModule, service: host.Service) -> dict[str, Any]:
     params = module.params
     environment, secret = take_environment(module)
     spec = Spec(params["argv"], environment, params["cwd"])
-    old = service.record
+    old = service.state
     address = address_of(params["host"], params["port"])
     relay = old.relay if host.alive(old.relay) and old.address == address else None
     if relay is None:
@@ -198,14 +198,14 @@ def present(module: AnsibleModule, service: host.Service) -> dict[str, Any]:
     salt = secrets.token_hex(16)
     spare = tuple(item for item in (old.app, None if relay else old.relay) if item)
     insist()
-    service.save(Record(salt, spec.digest(salt), address, candidate, relay, spare))  # the switch
+    service.save(State(salt, spec.digest(salt), address, candidate, relay, spare))  # the switch
     if relay is None:
         host.start_relay(
             params["host"],
             params["port"],
-            service.state,
+            service.file,
             f"{service.log}.relay",
-            lambda opened: service.save(replace(service.record, relay=opened)),
+            lambda opened: service.save(replace(service.state, relay=opened)),
         )
     prune(service, params)
     timings = {"start": round(healthy - began, 2), "prune": round(time.monotonic() - healthy, 2)}
@@ -219,7 +219,7 @@ def start_candidate(service: host.Service, spec: Spec, params: dict[str, Any], s
     """
     port = host.free_port()
     offset = os.path.getsize(service.log) if os.path.exists(service.log) else 0
-    before = service.record
+    before = service.state
     process = host.start(
         spec.at(host.PRIVATE_HOST, port),
         port,
@@ -250,12 +250,12 @@ def start_candidate(service: host.Service, spec: Spec, params: dict[str, Any], s
 
 def prune(service: host.Service, params: dict[str, Any]) -> None:
     """Drain and stop what does not serve any more."""
-    for item in service.record.spare:
+    for item in service.state.spare:
         host.drain(item, params["drain_timeout"])
         insist()
         host.stop(item, params["stop_timeout"])
-    if service.record.spare:
-        service.save(replace(service.record, spare=()))
+    if service.state.spare:
+        service.save(replace(service.state, spare=()))
 
 
 def main() -> None:

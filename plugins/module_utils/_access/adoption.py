@@ -21,7 +21,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._access.rights impo
     without_former,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import one_row
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import Statement, literal, quote
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import SqlAction, literal, quote
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -125,22 +125,22 @@ _CONNECTING = """
 """
 
 
-def take_over(cursor: Cursor, database: str, roles: Roles) -> tuple[list[Statement], list[str], list[str]]:
+def take_over(cursor: Cursor, database: str, roles: Roles) -> tuple[list[SqlAction], list[str], list[str]]:
     """Statements that give the owner what another role owns, the former owners, and a sentence for each left alone."""
     cursor.execute(
         "SELECT pg_catalog.pg_get_userbyid(datdba), current_user FROM pg_catalog.pg_database"
         " WHERE datname = current_database()"
     )
-    holder, administrator = one_row(cursor)
+    former_owner, administrator = one_row(cursor)
     cursor.execute(OBJECTS, {"owner": roles.owner})
     found = cursor.fetchall()
     given = [(kind, identity, owner) for kind, identity, owner, can_be in found if can_be]
-    owners = sorted({owner for _kind, _identity, owner in given} | ({holder} - {roles.owner}))
+    owners = sorted({owner for _kind, _identity, owner in given} | ({former_owner} - {roles.owner}))
     statements = [statement for owner in owners for statement in membership(cursor, owner)]
     former = [owner for owner in owners if owner != administrator and may_be_member(cursor, owner, roles.owner)]
     cursor.execute(_CONNECTING, [[roles.owner, roles.application, roles.readonly, administrator, *former]])
     statements += [
-        Statement(
+        SqlAction(
             f"GRANT CONNECT ON DATABASE {quote(database)} TO {quote(role)}",
             f"Let {role}, which has rights or a session in database {database}, connect to it as before.",
         )
@@ -148,18 +148,18 @@ def take_over(cursor: Cursor, database: str, roles: Roles) -> tuple[list[Stateme
     ]
     inherit = " WITH INHERIT TRUE" if cursor.connection.server_version >= 160000 else ""
     statements += [
-        Statement(
+        SqlAction(
             f"GRANT {quote(roles.owner)} TO {quote(owner)}{inherit}",
             f"Let {owner}, which owned what is here, do all that it could, as a member of {roles.owner}, until a "
             "release serves that does without it.",
         )
         for owner in former
     ]
-    if holder != roles.owner:
+    if former_owner != roles.owner:
         give = f"ALTER DATABASE {quote(database)} OWNER TO {quote(roles.owner)}"
-        statements.append(Statement(give, f"Gave database {database} to {roles.owner}."))
+        statements.append(SqlAction(give, f"Gave database {database} to {roles.owner}."))
     statements += [
-        Statement(
+        SqlAction(
             f"ALTER {_WORDS.get(kind, kind.upper())} {identity} OWNER TO {quote(roles.owner)}",
             f"Gave {kind} {identity} to {roles.owner}.",
         )
@@ -169,7 +169,7 @@ def take_over(cursor: Cursor, database: str, roles: Roles) -> tuple[list[Stateme
     for owner, objects in cursor.fetchall():
         what = f"{len(objects)} large object{'s' if len(objects) > 1 else ''} of {owner}"
         grant = f"GRANT SELECT, UPDATE ON LARGE OBJECT {', '.join(objects)} TO {quote(roles.application)}"
-        statements.append(Statement(grant, f"Granted {roles.application} SELECT, UPDATE on {what}."))
+        statements.append(SqlAction(grant, f"Granted {roles.application} SELECT, UPDATE on {what}."))
     left = [
         f"{kind[0].upper()}{kind[1:]} {identity} stays {owner}'s."
         for kind, identity, owner, can_be in found
@@ -191,7 +191,7 @@ def may_be_member(cursor: Cursor, role: str, owner: str) -> bool:
     return not one_row(cursor)[0]
 
 
-def revoke_former_owners(cursor: Cursor, database: str, roles: Roles) -> tuple[list[Statement], list[str]]:
+def revoke_former_owners(cursor: Cursor, database: str, roles: Roles) -> tuple[list[SqlAction], list[str]]:
     """Statements that end what former owners kept, now that another release serves; a sentence for each still in use.
 
     The application's own role may have been the owner: what serves now does without that.
@@ -218,10 +218,10 @@ def revoke_former_owners(cursor: Cursor, database: str, roles: Roles) -> tuple[l
             done = (
                 f"Took from {role}, which owned database {database} before and has no session left, its membership in "
             )
-            statements.append(Statement(f"REVOKE {quote(roles.owner)} FROM {quote(role)}", f"{done}{roles.owner}."))
+            statements.append(SqlAction(f"REVOKE {quote(roles.owner)} FROM {quote(role)}", f"{done}{roles.owner}."))
         text = without_former(text, role)
         statements.append(
-            Statement(
+            SqlAction(
                 f"COMMENT ON DATABASE {quote(database)} IS {literal(text)}",
                 f"Noted that {role} is no former owner of database {database} any more.",
             )
@@ -231,7 +231,7 @@ def revoke_former_owners(cursor: Cursor, database: str, roles: Roles) -> tuple[l
 
 def settle(
     cursor: Cursor, database: str, roles: Roles, released: bool
-) -> tuple[bool, list[Statement], list[str], list[str]]:
+) -> tuple[bool, list[SqlAction], list[str], list[str]]:
     """What is to be done about other owners: take over a database that is new to Slipway, let go of former owners
     once the new release serves.
 

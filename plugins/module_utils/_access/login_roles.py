@@ -20,7 +20,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
     connect,
     one_row,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import Statement, literal, quote
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import SqlAction, literal, quote
 
 with contextlib.suppress(ImportError):  # where the target lacks it, connect() says so
     from psycopg2.extensions import encrypt_password
@@ -87,7 +87,7 @@ def is_password(password: str, verifier: str) -> bool:
     return hmac.compare_digest(hashlib.sha256(client_key).digest(), stored_key)
 
 
-def plan_roles(cursor: Cursor, server: Server, passwords: Mapping[str, str]) -> list[Statement]:
+def plan_roles(cursor: Cursor, server: Server, passwords: Mapping[str, str]) -> list[SqlAction]:
     """Statements for roles that are missing, can do too much, or have another password.
 
     A password is sent as its verifier, so that no log of the server ever holds it.
@@ -103,17 +103,17 @@ def plan_roles(cursor: Cursor, server: Server, passwords: Mapping[str, str]) -> 
         verifier = literal(str(encrypt_password(password, role, cursor.connection, "scram-sha-256")))
         if row is None:
             create = f"CREATE ROLE {quote(role)} LOGIN PASSWORD {verifier}"
-            statements.append(Statement(create, f"Created role {role}.", secret=True))
+            statements.append(SqlAction(create, f"Created role {role}.", secret=True))
             continue
         wrong = [] if row[0] else ["LOGIN"]
         wrong += [f"NO{attribute}" for has, attribute in zip(row[1:], FORBIDDEN.values()) if has]
         if wrong:
             change = f"ALTER ROLE {quote(role)} {' '.join(wrong)}"
-            statements.append(Statement(change, f"Made role {role} {', '.join(wrong)}."))
+            statements.append(SqlAction(change, f"Made role {role} {', '.join(wrong)}."))
         known = verifier_of(cursor, role) if sees_verifiers else None
         if not (password_works(server, role, password) if known is None else is_password(password, known)):
             change = f"ALTER ROLE {quote(role)} PASSWORD {verifier}"
-            statements.append(Statement(change, f"Changed the password of role {role}.", secret=True))
+            statements.append(SqlAction(change, f"Changed the password of role {role}.", secret=True))
     return statements
 
 
@@ -135,16 +135,16 @@ def password_works(server: Server, role: str, password: str) -> bool:
     return True
 
 
-def plan_database(cursor: Cursor, database: str, owner: str) -> list[Statement]:
+def plan_database(cursor: Cursor, database: str, owner: str) -> list[SqlAction]:
     """Statements for a database that is missing."""
     cursor.execute("SELECT FROM pg_catalog.pg_database WHERE datname = %s", [database])
     if cursor.rowcount:
         return membership(cursor, owner)
     create = f"CREATE DATABASE {quote(database)} OWNER {quote(owner)}"
-    return [*membership(cursor, owner), Statement(create, f"Created database {database}.")]
+    return [*membership(cursor, owner), SqlAction(create, f"Created database {database}.")]
 
 
-def close_system_databases(cursor: Cursor) -> list[Statement]:
+def close_system_databases(cursor: Cursor) -> list[SqlAction]:
     """On a server that is ours nobody has business in the databases that come with it, but for its administrator."""
     cursor.execute(
         """
@@ -156,12 +156,12 @@ def close_system_databases(cursor: Cursor) -> list[Statement]:
         """
     )
     return [
-        Statement(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC", f"Took CONNECT on database {name} from everyone.")
+        SqlAction(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC", f"Took CONNECT on database {name} from everyone.")
         for (name,) in cursor.fetchall()
     ]
 
 
-def membership(cursor: Cursor, owner: str) -> list[Statement]:
+def membership(cursor: Cursor, owner: str) -> list[SqlAction]:
     """An administrator who is no superuser acts for an owner, as a member of it (manual section 22.3).
 
     Since version 16 who creates a role is a member that may grant it, but may not act for it.
@@ -177,4 +177,4 @@ def membership(cursor: Cursor, owner: str) -> list[Statement]:
     )
     if one_row(cursor)[0]:
         return []
-    return [Statement(f"GRANT {quote(owner)} TO CURRENT_USER", f"Became a member of {owner}.")]
+    return [SqlAction(f"GRANT {quote(owner)} TO CURRENT_USER", f"Became a member of {owner}.")]

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import one_row
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import Statement, literal, quote
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import SqlAction, literal, quote
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -123,7 +123,7 @@ def is_new(cursor: Cursor, roles: Roles) -> bool:
     return not any(default_scopes(cursor, roles.owner, role) for _kind, role in roles.clients())
 
 
-def plan(cursor: Cursor, roles: Roles, environment: str, former: Sequence[str] = ()) -> list[Statement]:
+def plan(cursor: Cursor, roles: Roles, environment: str, former: Sequence[str] = ()) -> list[SqlAction]:
     """Compare the catalogue with the rules and return the statements that are missing, in order.
 
     The ``former`` owners are noted where the database is marked.
@@ -139,7 +139,7 @@ def plan(cursor: Cursor, roles: Roles, environment: str, former: Sequence[str] =
     marked = add_stamp(text, environment, former)
     if marked != text:
         done = f"Marked database {database} as {environment}." if not found else f"Noted {', '.join(former)} there."
-        statements.append(Statement(f"COMMENT ON DATABASE {quote(database)} IS {literal(marked)}", done))
+        statements.append(SqlAction(f"COMMENT ON DATABASE {quote(database)} IS {literal(marked)}", done))
     statements += database_rights(cursor, database, roles, new=not found)
     new = []
     for kind, role in roles.clients():
@@ -170,22 +170,22 @@ def rights_of(held: Held, role: str) -> set[str]:
     return {right for holder, right in held if holder == role}
 
 
-def grant(held: Held, role: str, wanted: str, target: str, shown: str) -> list[Statement]:
+def grant(held: Held, role: str, wanted: str, target: str, shown: str) -> list[SqlAction]:
     """A GRANT when the role lacks a right of ``wanted`` on ``target``, which is SQL; ``shown`` is it in words."""
     if set(wanted.split(", ")) <= rights_of(held, role):
         return []
-    return [Statement(f"GRANT {wanted} ON {target} TO {quote(role)}", f"Granted {role} {wanted} on {shown}.")]
+    return [SqlAction(f"GRANT {wanted} ON {target} TO {quote(role)}", f"Granted {role} {wanted} on {shown}.")]
 
 
-def revoke(held: Held, role: str, unwanted: Iterable[str], target: str, shown: str) -> list[Statement]:
+def revoke(held: Held, role: str, unwanted: Iterable[str], target: str, shown: str) -> list[SqlAction]:
     """A REVOKE of what the role, or everyone, has of ``unwanted``, with what the role passed on."""
     excess = ", ".join(sorted(rights_of(held, role).intersection(unwanted)))
     grantee = quote(role) if role else "PUBLIC"
     done = f"Took {excess} on {shown} from {role or 'everyone'}."
-    return [Statement(f"REVOKE {excess} ON {target} FROM {grantee} CASCADE", done)] if excess else []
+    return [SqlAction(f"REVOKE {excess} ON {target} FROM {grantee} CASCADE", done)] if excess else []
 
 
-def database_rights(cursor: Cursor, database: str, roles: Roles, new: bool) -> list[Statement]:
+def database_rights(cursor: Cursor, database: str, roles: Roles, new: bool) -> list[SqlAction]:
     """CONNECT for the three roles, and nothing for everyone else where the database is ``new`` to Slipway."""
     acl = entries("coalesce(datacl, pg_catalog.acldefault('d', datdba))", "datdba")
     cursor.execute(f"SELECT {acl} FROM pg_catalog.pg_database WHERE datname = current_database()")
@@ -211,7 +211,7 @@ def default_scopes(cursor: Cursor, owner: str, role: str) -> list[str]:
     return [row[0] for row in cursor.fetchall()]
 
 
-def default_rights(kind: str, role: str, owner: str, schemas: Sequence[str]) -> list[Statement]:
+def default_rights(kind: str, role: str, owner: str, schemas: Sequence[str]) -> list[SqlAction]:
     """What is granted on all that the owner makes later, instead of in those ``schemas``, as an earlier Slipway did.
 
     Default rights of all schemas replace PostgreSQL's own, those of one schema can only add to them: a REVOKE of a
@@ -219,14 +219,14 @@ def default_rights(kind: str, role: str, owner: str, schemas: Sequence[str]) -> 
     """
     prefix = f"ALTER DEFAULT PRIVILEGES FOR ROLE {quote(owner)}"
     statements = [
-        Statement(
+        SqlAction(
             f"{prefix} GRANT {rights[kind]} ON {word} TO {quote(role)}",
             f"Granted {role} {rights[kind]} on future {word.lower()}.",
         )
         for word, rights in DEFAULTS.items()
     ]
     return statements + [
-        Statement(
+        SqlAction(
             f"{prefix} IN SCHEMA {quote(schema)} REVOKE ALL ON {word} FROM {quote(role)}",
             f"Took from {role} what it had on future {word.lower()} of {schema} alone.",
         )
@@ -235,7 +235,7 @@ def default_rights(kind: str, role: str, owner: str, schemas: Sequence[str]) -> 
     ]
 
 
-def schema_rights(cursor: Cursor, clients: Clients) -> list[Statement]:
+def schema_rights(cursor: Cursor, clients: Clients) -> list[SqlAction]:
     """The clients use each schema that is there, and neither they nor everyone create anything in it."""
     if not clients:
         return []
@@ -254,7 +254,7 @@ def schema_rights(cursor: Cursor, clients: Clients) -> list[Statement]:
     return statements
 
 
-def relation_rights(cursor: Cursor, clients: Clients) -> list[Statement]:
+def relation_rights(cursor: Cursor, clients: Clients) -> list[SqlAction]:
     """What the clients lack on tables, views and sequences that are there already. An extension's are its business."""
     if not clients:
         return []
@@ -277,7 +277,7 @@ def relation_rights(cursor: Cursor, clients: Clients) -> list[Statement]:
     return statements
 
 
-def own_rights(cursor: Cursor, roles: Roles) -> list[Statement]:
+def own_rights(cursor: Cursor, roles: Roles) -> list[SqlAction]:
     """Migrations are not about their own history, which the clients only read, nor about Slipway's schema."""
     cursor.execute(
         f"""
@@ -303,7 +303,7 @@ def own_rights(cursor: Cursor, roles: Roles) -> list[Statement]:
     return statements
 
 
-def large_object_rights(cursor: Cursor, roles: Roles) -> list[Statement]:
+def large_object_rights(cursor: Cursor, roles: Roles) -> list[SqlAction]:
     """On a server that is ours the owner and the application make and write large objects; the read-only role doesn't.
 
     The functions are the system's, so that only its superuser can do that, and no migration is about it.
@@ -318,7 +318,7 @@ def large_object_rights(cursor: Cursor, roles: Roles) -> list[Statement]:
     found = cursor.fetchall()
     functions = ", ".join(name for name, _held in found)
     statements = [
-        Statement(
+        SqlAction(
             f"GRANT EXECUTE ON FUNCTION {functions} TO {quote(role)}",
             f"Granted {role} EXECUTE on the functions that write large objects.",
         )
@@ -327,7 +327,7 @@ def large_object_rights(cursor: Cursor, roles: Roles) -> list[Statement]:
     ]
     if any("EXECUTE" in rights_of(held, EVERYONE) for _name, held in found):
         statements.append(
-            Statement(
+            SqlAction(
                 f"REVOKE EXECUTE ON FUNCTION {functions} FROM PUBLIC",
                 "Took EXECUTE on the functions that write large objects from everyone.",
             )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import one_row
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import Statement, literal, quote
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import SqlAction, literal, quote
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -35,7 +35,7 @@ class Rule:
         return said == ("host", _DATABASES, [role], "all", "reject")
 
 
-def keep_off_the_network(cursor: Cursor, role: str) -> tuple[list[Statement], list[str]]:
+def keep_off_the_network(cursor: Cursor, role: str) -> tuple[list[SqlAction], list[str]]:
     """Statements after which the administrator is let in over the socket alone, and remarks.
 
     The rule counts for new sessions, without a restart. A file of the operator's own (setting ``hba_file``) is left as
@@ -59,7 +59,7 @@ def keep_off_the_network(cursor: Cursor, role: str) -> tuple[list[Statement], li
     return plan([Rule(*row) for row in cursor.fetchall()], role, file, own=own, unread=unread)
 
 
-def plan(rules: list[Rule], role: str, file: str, *, own: bool, unread: bool) -> tuple[list[Statement], list[str]]:
+def plan(rules: list[Rule], role: str, file: str, *, own: bool, unread: bool) -> tuple[list[SqlAction], list[str]]:
     """The same from what the server says of its ``file``: whether it is its ``own``, and still ``unread``."""
     broken = next((rule for rule in rules if rule.error), None)
     if broken:
@@ -67,14 +67,14 @@ def plan(rules: list[Rule], role: str, file: str, *, own: bool, unread: bool) ->
             f"The server can't read line {broken.line} of {file} ({broken.error}), and would not start again: correct "
             "the line and run again."
         )
-    reload = Statement("SELECT pg_catalog.pg_reload_conf()", f"Had the server read {file} again.")
+    reload = SqlAction("SELECT pg_catalog.pg_reload_conf()", f"Had the server read {file} again.")
     first = next((rule for rule in rules if rule.kind != "local"), None)
     if first is None or first.rejects(role):
         return [reload] if unread else [], []
     line = f"host {','.join(_DATABASES)} {quote(role)} all reject"
     if not own:
         return [], [f"{file} is not Slipway's: to keep {role} off the network, make this its first line: {line}"]
-    return [Statement(prepend(line, file), f"Made {file} let {role} in over the socket alone."), reload], []
+    return [SqlAction(prepend(line, file), f"Made {file} let {role} in over the socket alone."), reload], []
 
 
 def prepend(line: str, file: str) -> str:

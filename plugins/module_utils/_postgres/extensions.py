@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import Statement, quote
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import SqlAction, quote
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -19,7 +19,7 @@ _LACKING = """
 """
 
 
-def plan(cursor: Cursor, names: Sequence[str]) -> list[Statement]:
+def plan(cursor: Cursor, names: Sequence[str]) -> list[SqlAction]:
     """The statements that create those of the extensions that the current database lacks.
 
     Raises SlipwayError when the server does not have one.
@@ -35,6 +35,6 @@ def plan(cursor: Cursor, names: Sequence[str]) -> list[Statement]:
     return [create(name) for name, _ in found]
 
 
-def create(name: str) -> Statement:
+def create(name: str) -> SqlAction:
     """Create an extension with those that it requires."""
-    return Statement(f"CREATE EXTENSION IF NOT EXISTS {quote(name)} CASCADE", f"Created extension {name}.")
+    return SqlAction(f"CREATE EXTENSION IF NOT EXISTS {quote(name)} CASCADE", f"Created extension {name}.")

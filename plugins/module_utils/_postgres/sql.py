@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Statement:
+class SqlAction:
     """A statement to send, and the past-tense sentence that reports it. One with a ``secret`` is never shown."""
 
     sql: str

@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 
-RECORD_VERSION = 1
+STATE_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Process:
 
 
 @dataclass(frozen=True)
-class Record:
+class State:
     """What one service's state file holds. Replacing the file is the switch: the relay reads ``app.port`` from it.
 
     ``spare`` are processes that do not serve and have to go: a candidate that is being tried, a release being drained.
@@ -65,10 +65,10 @@ class Record:
     spare: tuple[Process, ...] = ()
 
     def dump(self) -> str:
-        return json.dumps({"version": RECORD_VERSION, **asdict(self)}, indent=1) + "\n"
+        return json.dumps({"version": STATE_VERSION, **asdict(self)}, indent=1) + "\n"
 
     @classmethod
-    def load(cls, text: str, path: str) -> Record:
+    def load(cls, text: str, path: str) -> State:
         """Parse a state file; SlipwayError, which names ``path``, when it is not one."""
 
         def process(value: Any) -> Process | None:
@@ -76,7 +76,7 @@ class Record:
 
         try:
             data = json.loads(text)
-            if data.pop("version") != RECORD_VERSION:
+            if data.pop("version") != STATE_VERSION:
                 raise ValueError("another version")
             # An earlier Slipway called the relay the door.
             app, relay = process(data.pop("app")), process(data.pop("relay" if "relay" in data else "door"))

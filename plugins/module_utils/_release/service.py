@@ -19,7 +19,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 from ansible_collections.slipway.deploy.plugins.module_utils._host.files import read, replace_file, trouble, wait_until
 from ansible_collections.slipway.deploy.plugins.module_utils._release import process as processes
 from ansible_collections.slipway.deploy.plugins.module_utils._release import relay
-from ansible_collections.slipway.deploy.plugins.module_utils._release.process import Process, Record, Spec
+from ansible_collections.slipway.deploy.plugins.module_utils._release.process import Process, Spec, State
 
 PRIVATE_HOST = "127.0.0.1"
 LOG_LIMIT = 10_000_000
@@ -55,7 +55,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def holder(port: int) -> str:
+def listener(port: int) -> str:
     """Who listens on ``port``, as far as this user may know: ``" (pid 12, nginx -g daemon off;)"`` or nothing."""
     inodes = {
         inode for table in ("tcp", "tcp6") for inode in processes.listener_inodes(read(f"/proc/net/{table}"), port)
@@ -82,7 +82,8 @@ def claim(host: str, port: int) -> None:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise SlipwayError(
-                f"Port {port} on {host} is in use by another process{holder(port)}: end that one, or set another port."
+                f"Port {port} on {host} is in use by another process{listener(port)}: end that one, or set another "
+                "port."
             ) from error
         raise SlipwayError(
             f"Nothing can listen on port {port} of {host}: {plain(error)}; set another port or host."
@@ -181,14 +182,14 @@ def log_end(log: str, offset: int, lines: int = 30) -> str:
 
 
 class Service:
-    """The service whose state is in ``directory``: its record and what is done with it."""
+    """The service whose state is in ``directory``: its state and what is done with it."""
 
     def __init__(self, directory: str) -> None:
-        self.state = os.path.join(directory, "state.json")
+        self.file = os.path.join(directory, "state.json")
         self.log = os.path.join(directory, "log")
-        text = read(self.state)
-        self.record = Record.load(text, self.state) if text else Record()
+        text = read(self.file)
+        self.state = State.load(text, self.file) if text else State()
 
-    def save(self, record: Record) -> None:
-        replace_file(self.state, record.dump())
-        self.record = record
+    def save(self, state: State) -> None:
+        replace_file(self.file, state.dump())
+        self.state = state

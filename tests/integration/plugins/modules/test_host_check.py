@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils._release.process import Process, Record
+from ansible_collections.slipway.deploy.plugins.module_utils._release.process import Process, State
 from ansible_collections.slipway.deploy.plugins.module_utils._release.service import Service, started
 from support.modules import run_module, run_module_as
 
@@ -72,7 +72,7 @@ def test_port_of_the_applications_own_process(tmp_path: Path, port: int) -> None
         (Process(os.getpid(), "of an earlier process", port), False),
         (None, False),
     ):
-        Service(str(tmp_path)).save(Record(relay=relay))
+        Service(str(tmp_path)).save(State(relay=relay))
         assert ("msg" not in look(tmp_path, port, process_directory=str(tmp_path))) is fit
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._release import process
-from ansible_collections.slipway.deploy.plugins.module_utils._release.process import Process, Record, Spec
+from ansible_collections.slipway.deploy.plugins.module_utils._release.process import Process, Spec, State
 
 SALT = "00" * 16
 TABLE = """\
@@ -38,18 +38,21 @@ def test_digest_sees_everything_and_the_salt() -> None:
 
 
 @pytest.mark.parametrize(
-    "record",
-    [Record(), Record(SALT, "d", "127.0.0.1:80", Process(1, "b/2", 3), Process(4, "b/5", 80), (Process(6, "b/7", 8),))],
+    "state",
+    [
+        State(),
+        State(SALT, "d", "127.0.0.1:80", Process(1, "b/2", 3), Process(4, "b/5", 80), (Process(6, "b/7", 8),)),
+    ],
 )
-def test_record_round_trip(record: Record) -> None:
-    assert Record.load(record.dump(), "state.json") == record
-    assert Record.load(record.dump().replace('"relay"', '"door"'), "state.json") == record  # as it was written once
+def test_state_round_trip(state: State) -> None:
+    assert State.load(state.dump(), "state.json") == state
+    assert State.load(state.dump().replace('"relay"', '"door"'), "state.json") == state  # as it was written once
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 2}', '{"version": 1, "app": {"pid": 1}}'])
 def test_a_file_that_is_no_record(text: str) -> None:
     with pytest.raises(SlipwayError, match=r"^state.json is not a record of a running service \(") as error:
-        Record.load(text, "state.json")
+        State.load(text, "state.json")
     assert str(error.value).endswith("stop what it started and remove the file.")
 
 
