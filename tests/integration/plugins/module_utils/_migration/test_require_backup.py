@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import Files, migrate
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.require_backup import around_from_params
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.require_backup import context_from_params
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.undo import undo
 from conftest import Postgres
 from support.backup import Site
@@ -29,12 +29,12 @@ class Proving(Bed):
 
     def apply(self) -> list[str]:
         given = {"require_backup": True, "backup_directory": self.backups, "snapshot": False}
-        return migrate(self.server, self.files(), self.patience, around_from_params(given)).actions
+        return migrate(self.server, self.files(), self.patience, context_from_params(given)).actions
 
     def undo_last(self) -> list[str]:
         given = {"require_backup": True, "backup_directory": self.backups, "snapshot": False}
         files = Files("migrations", self.schema, self.payload("down"), self.policy)
-        return undo(self.server, files, [], 1, 5, False, around_from_params(given))[0]
+        return undo(self.server, files, [], 1, 5, False, context_from_params(given))[0]
 
 
 @pytest.fixture
