@@ -18,3 +18,17 @@ def test_human(size: int, text: str) -> None:
 def test_words() -> None:
     assert (counted(1, "row"), counted(1234, "row")) == ("1 row", "1,234 rows")
     assert listed(["a", "b", "c"], 2) == "a; b; and 1 more"
+
+
+@pytest.mark.parametrize(
+    ("most", "text"), [(3, "a; b; c"), (5, "a; b; c"), (1, "a; and 2 more"), (2, "a; b; and 1 more")]
+)
+def test_a_list_says_what_it_leaves_out(most: int, text: str) -> None:
+    assert listed(["a", "b", "c"], most) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0 rows"), (1, "1 row"), (2, "2 rows"), (1_000_000, "1,000,000 rows")]
+)
+def test_counted(number: int, text: str) -> None:
+    assert counted(number, "row") == text
