@@ -73,8 +73,8 @@ HALF = "CREATE TABLE a ();\nVACUUM a;\nCALL p();"
         (
             Progress.of(script(HALF), 2, running=True),
             HALF,
-            "The migration '1_a' is half-applied: its statement at m/1_a/migration.sql:3:1 commits by itself and was not "
-            "finished, so that ",
+            "The migration '1_a' is half-applied: its statement at m/1_a/migration.sql:3:1 commits by itself and was "
+            "not finished, so that ",
         ),
     ],
 )
