@@ -14,7 +14,8 @@ from conftest import Postgres
 from psycopg2.extensions import cursor as Cursor
 
 RIGHTS = """
-    SELECT coalesce(nullif(grantee, 0)::regrole::text, 'PUBLIC'), string_agg(privilege_type, ' ' ORDER BY privilege_type)
+    SELECT coalesce(nullif(grantee, 0)::regrole::text, 'PUBLIC'),
+           string_agg(privilege_type, ' ' ORDER BY privilege_type)
       FROM {} WHERE grantee <> {} GROUP BY 1 ORDER BY 1
 """
 OF_SCHEMA = RIGHTS.format("pg_namespace, aclexplode(nspacl)", "nspowner AND nspname = 'slipway'")

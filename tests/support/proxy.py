@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host with an nginx in a container and releases behind it, of which the engine is a script and nginx a thread.
+
+A configuration has a line: the container that it leads to, the release that this one says it is, and faults: ``broken``
+is refused by nginx's own test, ``down`` answers 503, ``busy`` keeps the workers of before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.modules import run_module
+
+SECRET = "hunter2-secret"
+ENGINE = """#!/bin/bash
+cd "{home}" && echo "$*" >>calls
+none() {{ echo "Error: No such $1: $2" >&2; exit 1; }}
+case "$1 $2" in
+  "container inspect")
+    [ -e "containers/$5" ] || none container "$5"
+    case "$4" in
+      *Config.Env*) echo '["PASSWORD={secret}"]' ;;
+      *Image*) echo an-image ;;
+      *) cat "containers/$5" ;;
+    esac ;;
+  "image inspect") echo '[]' ;;
+  "exec "*)
+    case "$*" in
+      *" -t") ! grep -q broken conf/nginx.conf || {{ echo "nginx: [emerg] unknown directive"; exit 1; }} ;;
+      *) cp conf/nginx.conf served; grep -q busy served || echo $(($(cat worker) + 1)) >worker ;;
+    esac ;;
+  "top "*) printf 'PID COMMAND\\n1 nginx: master process\\n%s nginx: worker process\\n' "$(cat worker)" ;;
+  "logs "*) echo "nothing at postgresql://app:{secret}@db" ;;
+  "ps "*) case "$*" in *leftover*) cat leftovers ;; *) cat listing ;; esac ;;
+  "rm --force") rm -f "containers/$4"; : >leftovers ;;
+esac
+"""
+
+
+@dataclass
+class Proxy:
+    """The host's side of it: ``served`` is what nginx was told last, ``conf/nginx.conf`` what it will be told."""
+
+    home: Path
+    url: str
+
+    @property
+    def file(self) -> Path:
+        return self.home / "conf" / "nginx.conf"
+
+    @property
+    def calls(self) -> list[str]:
+        return (self.home / "calls").read_text().splitlines()
+
+    @property
+    def served(self) -> str:
+        return (self.home / "served").read_text()
+
+    def container(self, name: str, state: object) -> None:
+        """Have the engine say so of a container."""
+        (self.home / "containers" / name).write_text(state if isinstance(state, str) else json.dumps(state))
+
+    def switch(self, content: str, *, check: bool = False, **more: object) -> dict[str, Any]:
+        """Run the module for a configuration, whose first words are the container and the release that are wanted."""
+        upstream, release = content.split()[:2]
+        options = {
+            "container": "nginx", "path": str(self.file), "content": content, "url": self.url, "upstream": upstream,
+            "header": "X-Release", "value": release, "verify_timeout": 1, "drain_timeout": 1,
+        }  # fmt: skip
+        return run_module("release_switch", {**options, **more}, check=check)
+
+
+@contextmanager
+def proxy(home: Path) -> Iterator[Proxy]:
+    """An nginx that runs, and serves the release ``one`` from the container ``old``."""
+
+    class Nginx(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            upstream, release, *faults = (home / "served").read_text().split() or ["", ""]
+            self.send_response(503 if "down" in faults else 200)
+            self.send_header("X-Slipway-Upstream", upstream)
+            self.send_header("X-Release", release)
+            self.end_headers()
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    for name in ("bin", "conf", "containers"):
+        (home / name).mkdir()
+    for name, text in {
+        "worker": "7",
+        "listing": "",
+        "leftovers": "",
+        "served": "old one\n",
+        "conf/nginx.conf": "",
+    }.items():
+        (home / name).write_text(text)
+    (home / "conf" / "nginx.conf").write_text("old one\n")
+    program = home / "bin" / "docker"
+    program.write_text(ENGINE.format(home=home, secret=SECRET))
+    program.chmod(0o755)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Nginx)
+    threading.Thread(target=server.serve_forever, args=(0.05,)).start()
+    found = Proxy(home, f"http://127.0.0.1:{server.server_port}/")
+    found.container("nginx", "running")
+    try:
+        with pytest.MonkeyPatch.context() as host:
+            host.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+            yield found
+    finally:
+        server.shutdown()
+        server.server_close()
