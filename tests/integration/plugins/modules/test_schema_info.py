@@ -43,34 +43,6 @@ def test_from_nothing_to_a_fault(site: Site) -> None:
     }  # fmt: skip
 
 
-def test_rows_that_are_hidden_from_the_owner(site: Site) -> None:
-    site.access()
-    owner = {"login_user": site.roles.owner, "login_password": PASSWORD}
-    site.execute_as(
-        site.roles.owner,
-        """
-        CREATE TABLE invoice (tenant int); ALTER TABLE invoice ENABLE ROW LEVEL SECURITY;
-        ALTER TABLE invoice FORCE ROW LEVEL SECURITY; CREATE POLICY p ON invoice USING (tenant = 7);
-        """,
-    )
-    assert (found := site.info(**owner)["schema"])["empty"]
-    assert (found["rows"], found["uncounted"]) == (0, [])
-    site.execute("INSERT INTO invoice VALUES (8)")
-    alone = site.info(**owner)["schema"]
-    assert (alone["empty"], alone["rows"], alone["tables"][0]["rows"], alone["violations"]) == (False, 0, None, [])
-    hides = "Table public.invoice can't be counted, because row-level security hides rows of it from role {}."
-    assert alone["uncounted"] == [hides.format(site.roles.owner)]
-    for other, told in (
-        ({"login_user": site.postgres.user, "login_password": site.postgres.password}, []),
-        (
-            {"login_user": site.roles.application, "login_password": PASSWORD},
-            [hides.format(site.roles.application)],
-        ),
-    ):
-        found = site.info(**owner, count_login=other)["schema"]
-        assert (found["rows"], found["empty"], found["uncounted"]) == (0 if told else 1, False, told)
-
-
 def test_errors(site: Site) -> None:
     site.access()
     role, socket = site.roles.readonly, site.postgres.socket_dir
@@ -83,16 +55,6 @@ def test_errors(site: Site) -> None:
         ),
     }.items():
         assert site.info(login_user=role, login_password=password)["msg"] == message
-
-
-def test_whether_the_application_is_let_in(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.access()
-    owner = {"login_user": site.roles.owner, "login_password": PASSWORD}
-    monkeypatch.setenv("PGSERVICE", "nowhere")
-    assert site.info(**owner, application_password=PASSWORD)["schema"]["violations"] == []
-    [violation] = site.info(**owner, application_password="of-somebody-else")["schema"]["violations"]
-    assert violation.startswith("Can't connect to database ")
-    assert f"as role {site.roles.application!r}: " in violation
 
 
 def test_the_history_is_told_with_it_in_one_call(site: Site, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pglast
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import Statement, literal, quote
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import SqlAction, literal, quote
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,5 +22,5 @@ def test_names_and_texts_are_read_back_as_they_are(name: str, text: str) -> None
 
 
 def test_a_statement_with_a_secret_is_never_shown() -> None:
-    assert Statement("DROP ROLE r", "Dropped role r.").shown == "DROP ROLE r;"
-    assert Statement("ALTER ROLE r PASSWORD 'x'", "Set r's password.", secret=True).shown == "-- Set r's password."
+    assert SqlAction("DROP ROLE r", "Dropped role r.").shown == "DROP ROLE r;"
+    assert SqlAction("ALTER ROLE r PASSWORD 'x'", "Set r's password.", secret=True).shown == "-- Set r's password."

@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._host.files import wait_until
 from ansible_collections.slipway.deploy.plugins.module_utils._release import service
-from ansible_collections.slipway.deploy.plugins.module_utils._release.process import Process, Record, Spec
+from ansible_collections.slipway.deploy.plugins.module_utils._release.process import Process, Spec, State
 
 # Ends by SIGTERM; ends by SIGKILL alone. Both say when they run.
 OBEDIENT = "import time; print('up', flush=True); time.sleep(60)"
@@ -101,14 +101,14 @@ def test_a_port_that_is_free_can_be_claimed() -> None:
 def test_a_port_in_use_is_named_with_who_has_it() -> None:
     with listening() as port:
         command = Path("/proc/self/cmdline").read_text().replace("\0", " ").strip()
-        assert service.holder(port) == f" (pid {os.getpid()}, {command})"
+        assert service.listener(port) == f" (pid {os.getpid()}, {command})"
         with pytest.raises(SlipwayError) as caught:
             service.claim("127.0.0.1", port)
     assert str(caught.value) == (
         f"Port {port} on 127.0.0.1 is in use by another process (pid {os.getpid()}, {command}): end that one, or set "
         "another port."
     )
-    assert service.holder(port) == ""
+    assert service.listener(port) == ""
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
@@ -133,10 +133,10 @@ def test_what_answers() -> None:
 
 def test_the_record_of_a_service(tmp_path: Path) -> None:
     found = service.Service(str(tmp_path))
-    assert found.record == Record()
-    record = Record(spare=(Process(7, "boot/1", 8000),))
-    found.save(record)
-    assert service.Service(str(tmp_path)).record == record
+    assert found.state == State()
+    state = State(spare=(Process(7, "boot/1", 8000),))
+    found.save(state)
+    assert service.Service(str(tmp_path)).state == state
 
 
 def test_nobody_is_waited_for_where_nobody_is_connected(tmp_path: Path) -> None:
