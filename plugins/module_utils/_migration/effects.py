@@ -63,10 +63,10 @@ class Rows:
     updated: int = 0
 
 
-Reading = Mapping[int, Rows]  # by oid
+RowsByTable = Mapping[int, Rows]  # by oid
 
 
-def read_rows(cursor: Cursor) -> Reading:
+def read_rows(cursor: Cursor) -> RowsByTable:
     """What the tables of the database hold, in an autocommit connection or an open transaction."""
     cursor.execute(_TABLES, {"history": TABLE})
     found = cursor.fetchall()
@@ -97,7 +97,7 @@ def _count(
     return rows, columns
 
 
-def effects(before: Reading, after: Reading) -> list[str]:
+def effects(before: RowsByTable, after: RowsByTable) -> list[str]:
     """What was lost between two readings, a phrase each."""
     by_name = {table.name: table for table in after.values()}
     found = []

@@ -19,7 +19,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration.apply im
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.data_at_risk import destroys_data
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.decisions import write_down
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.effects import Reading, effects, read_rows
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.effects import RowsByTable, effects, read_rows
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.history import COLUMNS, HistoryTable
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.lint_relevance import applies_here
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.locks import (
@@ -184,7 +184,7 @@ class Effects:
         self._cursor = cursor
         self._policy = policy
         self._observed = observed
-        self._first: Reading = {}
+        self._first: RowsByTable = {}
         self._told: set[str] = set()
 
     def begin(self) -> None:
