@@ -57,6 +57,10 @@ test: $(VENV)/test.stamp ## Run everything that CI runs
 check: $(VENV)/test.stamp ## The quick inner loop: linters, types and unit tests
 	@tests/run lint unit
 
+.PHONY: coverage
+coverage: $(VENV)/test.stamp ## Measure which branches of the core unit and integration tests run; below 90 % it fails (long)
+	@tests/run coverage
+
 .PHONY: soak
 soak: $(VENV)/test.stamp ## Inject 1,000 faults into migrations, 100 into restores, stop and kill 100 runs each way, compare 100 histories, hold a table (long)
 	@cd tests/integration/plugins && for version in 16 18; do \

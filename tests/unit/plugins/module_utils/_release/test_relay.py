@@ -31,8 +31,8 @@ def relaying(state: Path, serving: int) -> Iterator[int]:
         assert wait_until(lambda: answers("127.0.0.1", port), 20)
         yield port
     finally:
-        program.kill()
-        program.wait()
+        program.terminate()
+        program.wait(20)
 
 
 @pytest.fixture
