@@ -102,7 +102,7 @@ def main() -> None:
         [
             TITLE,
             "A deploy to `local` when everything is as it should be: tasks that ran, modules that ran on the host,\n"
-            f"and seconds (median of {ROUNDS} rounds in turns) on {os.cpu_count()} processors, without Ansible's start.\n",
+            f"and seconds without Ansible's start (median of {ROUNDS} rounds in turns), {os.cpu_count()} processors.\n",
             "| phase | " + " | ".join(heads) + " |",
             "|---|" + "---|" * len(heads),
             *(row(phase, measured) for phase in [*phases, "all"]),
