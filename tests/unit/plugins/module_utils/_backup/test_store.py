@@ -57,6 +57,7 @@ def test_a_backup_is_published_whole_and_for_its_owner_alone(tmp_path: Path) -> 
         (DUMP, True, ""),
         (None, False, "The dump n1.dump is missing."),
         (b"row", False, "The dump n1.dump has 3 bytes, its manifest says 4."),
+        (b"rows too", False, "The dump n1.dump has 8 bytes, its manifest says 4."),
         (b"swor", False, ""),
         (b"swor", True, "The dump n1.dump was altered: its SHA-256 is not the one in its manifest."),
     ],

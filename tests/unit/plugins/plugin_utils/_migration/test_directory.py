@@ -102,3 +102,13 @@ def test_what_was_read_is_of_one_moment(tmp_path: Path, change: str) -> None:
             SlipwayError, match=r"^The directory of migrations 'm' was changed while it was read: run ag"
         ):
             directory.insist_unchanged(str(path), names)
+
+
+def test_a_directory_of_the_same_names_is_another(tmp_path: Path) -> None:
+    path = tmp_path / "m"
+    (path / "1_a").mkdir(parents=True)
+    with opened(str(path), "m") as directory:
+        moment = directory.insist_unchanged(str(path), ["1_a"])
+        path.rename(tmp_path / "old")
+        (path / "1_a").mkdir(parents=True)
+        assert not moment.lasts(str(path))
