@@ -111,7 +111,7 @@ actions:
   returned: success
   sample:
     - Dumped database autotest (312 MB, release 1.4.2) to 20250806T093012.345Z_1.4.2.dump (45 MB) in 0.6 s.
-    - Restored it into autotest_scratch and compared 9 tables, 1,234 rows, 7 sequences and 120 objects, in 1.8 s.
+    - Restored it into autotest_scratch and compared 9 tables, 1,234 rows, 7 sequences and 320 definitions, in 1.8 s.
 backup:
   description:
     - The manifest. In check mode only RV(backup.database), RV(backup.database_size), RV(backup.release) and
@@ -138,7 +138,7 @@ backup:
     tables: {description: Rows by table., type: dict}
     rows: {description: Rows of all tables., type: int}
     sequences: {description: Where each sequence stands in the restored copy., type: dict}
-    objects: {description: Number of objects of the schema by kind., type: dict}
+    objects: {description: Number of definitions of the schema by kind., type: dict}
     schema_digest: {description: One value for all definitions., type: str}
     migrations: {description: Migrations that the history holds as applied., type: list, elements: str}
     seconds: {description: Seconds by step., type: dict}

@@ -9,7 +9,13 @@ import datetime
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import Manifest, Reading, SequenceValue
 
 MOMENT = datetime.datetime(2025, 8, 6, 9, 30, 12, 345678, tzinfo=datetime.UTC)
-READING = Reading({"public.t": 3}, {"public.s": SequenceValue(3, True)}, {("table", "public.t"): "r p owner"})
+OBJECTS = {
+    ("table", "public.t"): "",
+    ("owner of", "public.t"): "owner",
+    ("rights on", "system function pg_catalog.pg_sleep(double precision) for PUBLIC"): "EXECUTE",
+    ("tablespace of", "public.t"): "away",
+}
+READING = Reading({"public.t": 3}, {"public.s": SequenceValue(3, True)}, OBJECTS, (), "a query's")
 
 
 def manifest(number: int = 1, **more: object) -> Manifest:

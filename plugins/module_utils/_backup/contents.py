@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read what a database holds, by the same queries on a source and on its restored copy."""
+"""Read what a database holds, by the same queries on a source and on its restored copy.
+
+Of the schema it is what drift sees, by the same reader (``_schema/catalogue.py``).
+"""
 
 from __future__ import annotations
 
@@ -9,27 +12,13 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import Extension, Reading, SequenceValue
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import batches, one_row
+from ansible_collections.slipway.deploy.plugins.module_utils._schema import catalogue
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection
     from psycopg2.extensions import cursor as Cursor
 
-# Kinds of objects of which it is enough to compare that they exist.
-BY_IDENTITY = (
-    "cast", "collation", "conversion", "event_trigger", "foreign_data_wrapper", "foreign_server", "language", "opclass",
-    "operator", "opfamily", "publication", "publication_rel", "transform", "ts_config", "ts_dict", "ts_parser",
-    "ts_template",
-)  # fmt: skip
-
-
-def _rights(acl: str, kind: str, owner: str) -> str:
-    """SQL for an access list as text: defaults spelled out, sorted, without who granted."""
-    return f"""(SELECT string_agg(DISTINCT format('%s=%s%s', CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE
-        pg_get_userbyid(g.grantee)::text END, g.privilege_type, CASE WHEN g.is_grantable THEN '*' END), ',')
-        FROM aclexplode(coalesce({acl}, acldefault('{kind}', {owner}))) AS g)"""
-
-
-# What belongs to an extension comes and goes with it. What an untouched public schema is, every new database has.
+# What belongs to an extension comes and goes with it.
 OWN = """
 WITH member AS MATERIALIZED (SELECT classid, objid FROM pg_depend WHERE deptype = 'e'),
 space AS MATERIALIZED (
@@ -42,109 +31,10 @@ rel AS MATERIALIZED (
       AND NOT EXISTS (SELECT FROM member m WHERE m.classid = 'pg_class'::regclass AND m.objid = c.oid))
 """
 
-# One row an object: kind, identity, definition. Names, never oids. Inherited foreign keys and the triggers that
-# PostgreSQL makes for them have names of its own choice; invalid indexes are not dumped.
-OBJECTS = f"""{OWN}
-SELECT 'extension', quote_ident(e.extname), e.extnamespace::regnamespace::text FROM pg_extension e
-UNION ALL
-SELECT 'schema', quote_ident(s.nspname), concat_ws(' ', pg_get_userbyid(s.nspowner),
-    {_rights("s.nspacl", "n", "s.nspowner")})
-FROM space s WHERE NOT EXISTS (SELECT FROM pg_init_privs i WHERE i.classoid = 'pg_namespace'::regclass
-    AND i.objoid = s.oid AND i.initprivs = s.nspacl)
-UNION ALL
-SELECT CASE r.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialised view' WHEN 'S' THEN 'sequence'
-    WHEN 'c' THEN 'composite type' WHEN 'f' THEN 'foreign table' ELSE 'table' END, r.id,
-    concat_ws(' ', r.relkind, r.relpersistence, pg_get_userbyid(r.relowner), r.relrowsecurity, r.relforcerowsecurity,
-    r.relreplident, r.relispopulated, (SELECT amname FROM pg_am a WHERE a.oid = r.relam),
-    (SELECT string_agg(o, ',' ORDER BY o) FROM unnest(r.reloptions) o), pg_get_expr(r.relpartbound, r.oid),
-    CASE r.relkind WHEN 'p' THEN pg_get_partkeydef(r.oid) WHEN 'v' THEN pg_get_viewdef(r.oid)
-    WHEN 'm' THEN pg_get_viewdef(r.oid) END,
-    (SELECT string_agg(i.inhparent::regclass::text, ',' ORDER BY i.inhseqno) FROM pg_inherits i
-        WHERE i.inhrelid = r.oid),
-    (SELECT concat_ws(' ', q.seqtypid::regtype, q.seqstart, q.seqincrement, q.seqmin, q.seqmax, q.seqcache, q.seqcycle)
-        FROM pg_sequence q WHERE q.seqrelid = r.oid),
-    CASE WHEN r.relkind = 'S' THEN {_rights("r.relacl", "s", "r.relowner")}
-    WHEN r.relkind <> 'c' THEN {_rights("r.relacl", "r", "r.relowner")} END)
-FROM rel r WHERE r.relkind IN ('r', 'p', 'v', 'm', 'f', 'c', 'S')
-UNION ALL
-SELECT 'column', format('%s.%I', r.id, a.attname), concat_ws(' ',
-    CASE WHEN NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = r.oid) THEN
-        (SELECT count(*) FROM pg_attribute b WHERE b.attrelid = r.oid AND b.attnum BETWEEN 1 AND a.attnum
-         AND NOT b.attisdropped) END,
-    format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated, a.attstorage, a.attstattarget,
-    (SELECT o.collname FROM pg_collation o WHERE o.oid = a.attcollation), pg_get_expr(d.adbin, d.adrelid),
-    CASE WHEN a.attacl IS NOT NULL THEN {_rights("a.attacl", "c", "r.relowner")} END,
-    (SELECT s.id FROM pg_depend p JOIN rel s ON s.oid = p.objid AND s.relkind = 'S' WHERE p.deptype IN ('a', 'i')
-        AND p.classid = 'pg_class'::regclass AND p.refclassid = 'pg_class'::regclass
-        AND p.refobjid = r.oid AND p.refobjsubid = a.attnum ORDER BY 1 LIMIT 1))
-FROM rel r JOIN pg_attribute a ON a.attrelid = r.oid
-LEFT JOIN pg_attrdef d ON d.adrelid = r.oid AND d.adnum = a.attnum
-WHERE r.relkind IN ('r', 'p', 'v', 'm', 'f', 'c') AND a.attnum > 0 AND NOT a.attisdropped
-UNION ALL
-SELECT 'constraint', format('%s.%I', coalesce(r.id, t.typname), k.conname),
-    concat_ws(' ', k.convalidated, pg_get_constraintdef(k.oid),
-    CASE WHEN k.contype = 'f' THEN 'BY ' || k.conindid::regclass END)
-FROM pg_constraint k JOIN space s ON s.oid = k.connamespace LEFT JOIN rel r ON r.oid = k.conrelid
-LEFT JOIN pg_type t ON t.oid = k.contypid AND NOT EXISTS (SELECT FROM member m
-    WHERE m.classid = 'pg_type'::regclass AND m.objid = t.oid)
-WHERE (r.oid IS NOT NULL OR t.oid IS NOT NULL) AND k.contype NOT IN ('n', 't')
-  AND NOT (k.contype = 'f' AND k.conparentid <> 0)
-UNION ALL
-SELECT 'index', r.id, concat_ws(' ', i.indisclustered, i.indisreplident, pg_get_indexdef(r.oid))
-FROM rel r JOIN pg_index i ON i.indexrelid = r.oid WHERE i.indisvalid OR r.relkind = 'I'
-UNION ALL
-SELECT 'trigger', format('%s.%I', r.id, t.tgname), concat_ws(' ', t.tgenabled, pg_get_triggerdef(t.oid))
-FROM pg_trigger t JOIN rel r ON r.oid = t.tgrelid WHERE NOT t.tgisinternal AND t.tgparentid = 0
-UNION ALL
-SELECT 'rule', format('%s.%I', r.id, u.rulename), concat_ws(' ', u.ev_enabled, pg_get_ruledef(u.oid))
-FROM pg_rewrite u JOIN rel r ON r.oid = u.ev_class WHERE u.rulename <> '_RETURN'
-UNION ALL
-SELECT 'policy', format('%s.%I', r.id, p.polname), concat_ws(' ', p.polcmd, p.polpermissive,
-    (SELECT string_agg(CASE o WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(o)::text END, ',' ORDER BY pg_get_userbyid(o))
-        FROM unnest(p.polroles) o),
-    pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
-FROM pg_policy p JOIN rel r ON r.oid = p.polrelid
-UNION ALL
-SELECT 'statistics', format('%I.%I', s.nspname, x.stxname), pg_get_statisticsobjdef(x.oid)
-FROM pg_statistic_ext x JOIN space s ON s.oid = x.stxnamespace
-UNION ALL
-SELECT CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE 'function' END,
-    format('%I.%I(%s)', s.nspname, p.proname, pg_get_function_identity_arguments(p.oid)),
-    concat_ws(' ', pg_get_userbyid(p.proowner),
-    CASE p.prokind WHEN 'a' THEN (SELECT concat_ws(' ', g.aggtransfn, g.aggfinalfn, g.aggcombinefn,
-        g.aggtranstype::regtype, g.agginitval) FROM pg_aggregate g
-        WHERE g.aggfnoid = p.oid) ELSE pg_get_functiondef(p.oid) END,
-    {_rights("p.proacl", "f", "p.proowner")})
-FROM pg_proc p JOIN space s ON s.oid = p.pronamespace
-WHERE NOT EXISTS (SELECT FROM member m WHERE m.classid = 'pg_proc'::regclass AND m.objid = p.oid)
-  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i')
-UNION ALL
-SELECT 'type', format('%I.%I', s.nspname, t.typname), concat_ws(' ', t.typtype, pg_get_userbyid(t.typowner),
-    (SELECT string_agg(quote_literal(e.enumlabel), ',' ORDER BY e.enumsortorder) FROM pg_enum e
-        WHERE e.enumtypid = t.oid),
-    CASE WHEN t.typtype = 'd' THEN concat_ws(' ', format_type(t.typbasetype, t.typtypmod), t.typnotnull,
-        t.typdefault) END,
-    (SELECT format_type(g.rngsubtype, NULL) FROM pg_range g WHERE g.rngtypid = t.oid),
-    {_rights("t.typacl", "T", "t.typowner")})
-FROM pg_type t JOIN space s ON s.oid = t.typnamespace
-WHERE t.typtype IN ('b', 'd', 'e', 'r') AND NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = t.oid)
-  AND NOT EXISTS (SELECT FROM member m WHERE m.classid = 'pg_type'::regclass AND m.objid = t.oid)
-UNION ALL
-SELECT 'default rights', i.identity, {_rights("d.defaclacl", "r", "d.defaclrole")}
-FROM pg_default_acl d, pg_identify_object('pg_default_acl'::regclass, d.oid, 0) i
-UNION ALL
-SELECT 'large objects of', pg_get_userbyid(l.lomowner)::text, count(*)::text FROM pg_largeobject_metadata l GROUP BY 2
-UNION ALL
-SELECT 'comment on ' || i.type, i.identity, d.description
-FROM pg_description d, pg_identify_object(d.classoid, d.objoid, d.objsubid) i
-WHERE d.objoid >= 16384 AND NOT EXISTS (SELECT FROM member m WHERE m.classid = d.classoid AND m.objid = d.objoid)
-""" + "".join(
-    f"""UNION ALL
-SELECT i.type, i.identity, '' FROM pg_{name} o, pg_identify_object('pg_{name}'::regclass, o.oid, 0) i
-WHERE o.oid >= 16384 AND NOT EXISTS (SELECT FROM member m WHERE m.classid = 'pg_{name}'::regclass AND m.objid = o.oid)
+# Large objects are data; of each its owner is compared, and what is said of it with all other comments.
+LARGE_OBJECTS = """
+SELECT 'large objects of', lomowner::regrole::text, count(*)::text FROM pg_largeobject_metadata GROUP BY 2
 """
-    for name in BY_IDENTITY
-)
 
 STORAGE = f"""{OWN}
 SELECT r.relkind, r.relname, r.id FROM rel r WHERE r.relkind IN ('r', 'S') ORDER BY r.id
@@ -221,9 +111,15 @@ def read(opened: Connection, snapshot: str = "") -> Reading:
             migrations += [row[0] for row in cursor.fetchall()]
     sequences = read_sequences(opened)
     with moment(opened, snapshot) as cursor:
-        cursor.execute(OBJECTS)
-        objects = {(kind, identity): definition or "" for kind, identity, definition in cursor.fetchall()}
-    return Reading(tables, sequences, objects, tuple(migrations))
+        objects = read_objects(cursor)
+    return Reading(tables, sequences, objects, tuple(migrations), catalogue.reading(opened.server_version, dumped=True))
+
+
+def read_objects(cursor: Cursor) -> catalogue.Objects:
+    """Every object that a dump has, by kind and name, with its definition; the cursor is in a transaction."""
+    found = catalogue.objects(cursor, dumped=True)
+    cursor.execute(LARGE_OBJECTS)
+    return {**found, **{(kind, owner): number for kind, owner, number in cursor.fetchall()}}
 
 
 def read_sequences(opened: Connection) -> dict[str, SequenceValue]:

@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,14 +21,25 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 from ansible_collections.slipway.deploy.plugins.module_utils._text import listed
 
 FORMAT = 2  # since 1 has nothing been taken away: what it did not have is optional
-# Part of every schema digest: two digests are comparable only when the same queries made them.
-CATALOGUE = "2"
-
-TYPE_NAME = (
+# Kinds whose definitions have expressions in them.
+WITH_EXPRESSIONS = (
+    "column", "constraint", "function", "index", "policy", "publication", "rule", "statistics object", "table",
+    "trigger", "type", "view",
+)  # fmt: skip
+_NAME = r'(?:"[^"]+"|\w+)'
+_TYPE = (
     r"(?:timestamp|time)(?:\(\d+\))? with(?:out)? time zone"
-    r'|character varying|bit varying|double precision|"[^"]+"|[\w.]+'
+    rf"|character varying|bit varying|double precision|{_NAME}(?:\.{_NAME})*"
 )
-CAST = re.compile(rf"::(?:{TYPE_NAME})(?:\(\d+(?:,\s*\d+)?\))?(?:\[\])*")
+# What counts in an expression to the last character: constants, quoted names, and the bodies of functions.
+_VERBATIM = r"""'[^']*'|"[^"]*"|(?P<tag>\$(?:[^\W\d]\w*)?\$).*?(?P=tag)"""
+_EXPRESSION = re.compile(
+    rf"(?P<verbatim>{_VERBATIM})|::(?:{_TYPE})(?:\(\d+(?:,\s*\d+)?\))?(?:\[\])*|[()\s]+", re.DOTALL
+)
+# Kinds of objects, and how their names begin, that a server has rather than a database, so that another may lack them;
+# and those that are data: a dump without rows leaves them out, and which materialised views are filled.
+OF_THE_SERVER = (("tablespace of", ""), ("rights on", "system "))
+DATA = (("data of", ""), ("large objects of", ""), ("comment", "large object "))
 
 
 @dataclass(frozen=True)
@@ -45,8 +56,9 @@ class Reading:
 
     tables: Mapping[str, int]
     sequences: Mapping[str, SequenceValue]
-    objects: Mapping[tuple[str, str], str]  # (kind, identity) -> definition
+    objects: Mapping[tuple[str, str], str]  # (kind, name) -> definition
     migrations: tuple[str, ...] = ()
+    query: str = ""  # a digest of the one that read the objects
 
     @property
     def rows(self) -> int:
@@ -55,13 +67,33 @@ class Reading:
     @property
     def kinds(self) -> dict[str, int]:
         """How many objects there are of each kind."""
-        return dict(sorted(Counter(kind for kind, _ in self.objects).items()))
+        return dict(sorted(Counter(kind for kind, _ in self.of_the_database).items()))
+
+    @property
+    def of_the_database(self) -> dict[tuple[str, str], str]:
+        """The objects that are the same on every server that the database is restored on."""
+        return without(self.objects, OF_THE_SERVER)
+
+    @property
+    def words(self) -> str:
+        """In which words the objects are described: two digests are comparable only when these are the same."""
+        words = f"{self.query} {_EXPRESSION.pattern} {WITH_EXPRESSIONS}"
+        return hashlib.sha256(words.encode()).hexdigest()[:12]
 
     @property
     def digest(self) -> str:
         """One value for the whole schema, equal when every object and its definition is."""
-        lines = sorted(json.dumps([*key, normalise(text)]) for key, text in self.objects.items())
-        return f"{CATALOGUE}:{hashlib.sha256(chr(10).join(lines).encode()).hexdigest()}"
+        lines = sorted(json.dumps([*key, compared(key[0], text)]) for key, text in self.of_the_database.items())
+        return f"{self.words}:{hashlib.sha256(chr(10).join(lines).encode()).hexdigest()}"
+
+
+def without(objects: Mapping[tuple[str, str], str], left: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Objects without those of the kinds in ``left`` whose names begin as it says there."""
+    return {
+        (kind, name): text
+        for (kind, name), text in objects.items()
+        if not any(kind == other and name.startswith(begin) for other, begin in left)
+    }
 
 
 @dataclass(frozen=True)
@@ -150,12 +182,17 @@ def backup_name(moment: datetime.datetime, release: str) -> str:
 
 
 def normalise(definition: str) -> str:
-    """A definition without casts, parentheses and white space.
+    """A definition without casts, parentheses and white space, but for those in constants, names and functions' bodies.
 
     What PostgreSQL prints for an expression is not always what it prints again after a restore: ``x IN ('a', 'b')`` on
     a varchar comes back with its casts in other places, though it means the same.
     """
-    return re.sub(r"[()\s]+", "", CAST.sub("", definition))
+    return _EXPRESSION.sub(lambda found: found["verbatim"] or "", definition)
+
+
+def compared(kind: str, definition: str) -> str:
+    """What of a definition is compared: where no expression is in it, all."""
+    return normalise(definition) if kind in WITH_EXPRESSIONS else definition
 
 
 def notes(manifest: Manifest) -> list[str]:

@@ -6,11 +6,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import (
-    CATALOGUE,
     Manifest,
     Reading,
     SequenceValue,
-    normalise,
+    compared,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._text import listed
 
@@ -58,7 +57,7 @@ def object_differences(expected: Mapping[tuple[str, str], str], found: Mapping[t
             phrases.append(f"{label} is missing")
         elif key not in expected:
             phrases.append(f"{label} is not in the source")
-        elif normalise(expected[key]) != normalise(found[key]):
+        elif expected[key] != found[key] and compared(key[0], expected[key]) != compared(key[0], found[key]):
             phrases.append(f"{label} is defined otherwise: {otherwise(expected[key], found[key])}")
     return phrases
 
@@ -90,13 +89,17 @@ def restored_differences(manifest: Manifest, found: Reading) -> list[str]:
     ]
 
 
-def schema_differences(manifest: Manifest, found: Reading, server_major: int) -> list[str]:
-    """How the schema of a restored copy differs from what a backup's manifest says of it.
+def same_words(manifest: Manifest, found: Reading) -> bool:
+    """Whether the schema of a restored copy can be compared with what a backup's manifest says of it.
 
-    A server of another major version may describe the same schema in other words, so there is nothing to compare.
+    A server of another major version, and another Slipway, may describe the same schema in other words.
     """
-    same_words = manifest.schema_digest.split(":")[0] == CATALOGUE and manifest.server_major == server_major
-    if not same_words or manifest.schema_digest == found.digest:
+    return manifest.schema_digest.split(":")[0] == found.words
+
+
+def schema_differences(manifest: Manifest, found: Reading) -> list[str]:
+    """How the schema of a restored copy differs from what a backup's manifest says of it, if that can be compared."""
+    if not same_words(manifest, found) or manifest.schema_digest == found.digest:
         return []
     return kind_differences(manifest.objects, found.kinds) or ["an object of the schema is defined otherwise"]
 

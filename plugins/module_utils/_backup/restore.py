@@ -17,6 +17,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest im
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.proof import (
     not_as_it_was,
     restored_differences,
+    same_words,
     schema_differences,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
@@ -31,6 +32,11 @@ from ansible_collections.slipway.deploy.plugins.module_utils._text import counte
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
+
+_NOT_COMPARED = (
+    "Its rows and sequences are as its manifest says; its schema was not compared, since the backup is of another "
+    "version of Slipway or PostgreSQL, which describes a schema in other words."
+)
 
 
 @dataclass
@@ -47,6 +53,7 @@ class Restore:
     restoring: str
     kept: str
     unprovable: str = ""
+    schema_compared: bool = True
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextlib.contextmanager
@@ -106,6 +113,7 @@ class Restore:
             f"manifest, in {self.seconds['restore'] + self.seconds['compare']:.1f} s.",
             f"Put it in the place of database {self.server.database}, which nobody could use for "
             f"{self.seconds['swap']:.2f} s; the former one is kept as {self.kept}.",
+            *([] if self.schema_compared else [_NOT_COMPARED]),
             *([f"Not as in the backup ({self.unprovable}): {listed(unproved)}."] if unproved else []),
         ]
 
@@ -117,7 +125,8 @@ class Restore:
         with databases.reading(self.server.on(self.restoring)) as opened:
             copy = read(opened)
         data = restored_differences(self.manifest, copy)
-        schema = schema_differences(self.manifest, copy, self.about.server_major)
+        schema = schema_differences(self.manifest, copy)
+        self.schema_compared = same_words(self.manifest, copy)
         if data or (schema and not took.failures and not self.unprovable):
             raise SlipwayError(
                 f"Backup {self.manifest.name!r} was restored but is not what its manifest says, so database "

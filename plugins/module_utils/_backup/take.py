@@ -20,11 +20,13 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup.contents im
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.copy import Copy, Help
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import (
+    DATA,
     Extension,
     Manifest,
     Reading,
     SequenceValue,
     notes,
+    without,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.proof import (
     not_as_it_was,
@@ -147,8 +149,10 @@ class Backup:
         """
         with databases.reading(self.server.on(self.scratch)) as opened:
             copy = read(opened)
-        if not self.with_data:  # sequences and materialised views differ, too
-            source = replace(source, reading=copy, sequences_after=dict(copy.sequences))
+        if not self.with_data:
+            objects = without(source.reading.objects, DATA)
+            source = replace(source, reading=replace(copy, objects=objects), sequences_after=dict(copy.sequences))
+            copy = replace(copy, objects=without(copy.objects, DATA))
         data = [
             *row_differences(source.reading.tables, copy.tables),
             *sequence_differences(source.reading.sequences, source.sequences_after, copy.sequences),
@@ -200,7 +204,7 @@ class Backup:
             f"{self.seconds['dump']:.1f} s.",
             f"Restored it into {self.scratch} and compared {counted(len(manifest.tables), 'table')}, "
             f"{counted(manifest.rows, 'row')}, {counted(len(manifest.sequences), 'sequence')} and "
-            f"{counted(sum(manifest.objects.values()), 'object')}, in "
+            f"{counted(sum(manifest.objects.values()), 'definition')}, in "
             f"{self.seconds['restore'] + self.seconds['compare']:.1f} s.",
             *notes(manifest),
         ]

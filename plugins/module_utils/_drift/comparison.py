@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from ansible_collections.slipway.deploy.plugins.module_utils._drift.exclusions import without_environment
 from ansible_collections.slipway.deploy.plugins.module_utils._drift.replay import replayed
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.history import applied
@@ -17,7 +18,6 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
     one_row,
     working,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._schema import catalogue
 from ansible_collections.slipway.deploy.plugins.module_utils._schema.catalogue import Catalogue
 from ansible_collections.slipway.deploy.plugins.module_utils._schema.snapshot import load, store, take
 
@@ -99,7 +99,7 @@ def by_replay(server: Server, files: Files, creator: Server | None = None) -> li
         cursor.execute("SELECT current_user::regrole::text")
         owner = one_row(cursor)[0]
         kept, now = load(cursor), take(cursor, applied(cursor, files.schema))
-    found = compare(expected, catalogue.without_environment(now.catalogue, owner))
+    found = compare(expected, without_environment(now.catalogue, owner))
     if kept is None or not kept.comparable(now):
         return found
     theirs = {name for name in kept.made if kept.catalogue.get(name) == now.catalogue.get(name)}

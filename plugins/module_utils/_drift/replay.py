@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ansible_collections.slipway.deploy.plugins.module_utils._drift.exclusions import without_environment
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.apply import Patience
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.locks import acquire
@@ -109,9 +110,9 @@ def replayed(cursor: Cursor, server: Server, creator: Server, files: Files, plan
             if outcome.stopped:
                 raise SlipwayError(f"The migrations can't be replayed: {outcome.stopped}")
         if found:
-            return catalogue.without_environment(found[0], role)
+            return without_environment(found[0], role)
         with working(server.on(name), files.schema) as there:
-            return catalogue.without_environment(catalogue.read(there), role)
+            return without_environment(catalogue.read(there), role)
 
 
 def _only_applied(files: Files, plan: Plan) -> Files:

@@ -9,10 +9,16 @@ Left out are the system's schemas and the members of extensions (but for rights 
 that write large objects, which every deploy sees to), Slipway's own schema, Prisma's history, data (rows, values of
 sequences, large objects), what all databases share (roles, tablespaces), subscriptions, and the options of user
 mappings, which hold passwords.
+
+Read as ``dumped``, it is what a dump keeps of the database: with Slipway's schema, Prisma's history, the order of
+columns and what else pg_dump sees to; without what it leaves out: invalid indexes, whether a foreign key's own triggers
+fire, the database's owner, rights and settings, the owners and versions of extensions, what every new database has, and
+for all but superusers rights on what is PostgreSQL's own.
 """
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import LARGE_OBJECT_WRITERS
@@ -21,7 +27,8 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql impor
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
-# An object's kind and name, to its definition.
+# An object's kind and name, to its definition: in two words, and in one.
+Objects = dict[tuple[str, str], str]
 Catalogue = dict[str, str]
 
 # The settings that show in how PostgreSQL prints a definition, and those for a single large query.
@@ -173,9 +180,10 @@ _NAMED = {
     "pg_conversion": """conowner, NULL, NULL, concat_ws(' ', CASE WHEN condefault THEN 'DEFAULT' END,
         pg_encoding_to_char(conforencoding), 'TO', pg_encoding_to_char(contoencoding), conproc)""",
     "pg_collation": """collowner, NULL, NULL, (jsonb_strip_nulls(to_jsonb(each))
-        - ARRAY['oid', 'collname', 'collnamespace', 'collowner', 'collversion'])::text""",
+        - ARRAY['oid', 'collname', 'collnamespace', 'collowner', 'collversion', 'collencoding'])::text""",
     "pg_am": "NULL, NULL, NULL, concat_ws(' ', amtype, amhandler)",
-    "pg_operator": """oprowner, NULL, NULL, concat_ws(' ', oprcode,
+    # One that has no function is there only as the commutator or negator of another, whoever made it so.
+    "pg_operator": """CASE WHEN oprcode <> 0 OR NOT :dumped THEN oprowner END, NULL, NULL, concat_ws(' ', oprcode,
         'COMMUTATOR ' || nullif(oprcom, 0)::regoperator, 'NEGATOR ' || nullif(oprnegate, 0)::regoperator,
         'RESTRICT ' || nullif(oprrest::oid, 0)::regproc, 'JOIN ' || nullif(oprjoin::oid, 0)::regproc,
         CASE WHEN oprcanhash THEN 'HASHES' END, CASE WHEN oprcanmerge THEN 'MERGES' END)""",
@@ -201,31 +209,38 @@ _PARTS = f"""
 WITH member AS MATERIALIZED (
     SELECT classid, objid FROM pg_depend WHERE deptype = 'e' OR deptype = 'i' AND classid = 'pg_proc'::regclass),
 schema AS MATERIALIZED (
-    SELECT oid, quote_ident(nspname) AS name, nspowner AS owner, nspacl AS acl FROM pg_namespace
-     WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'slipway')
+    SELECT oid, quote_ident(nspname) AS name, nspowner AS owner, nspacl AS acl,
+           :dumped AND EXISTS (SELECT FROM pg_init_privs WHERE classoid = 'pg_namespace'::regclass AND objoid = oid
+                                  AND initprivs @> nspacl AND initprivs <@ nspacl) AS in_every_database
+      FROM pg_namespace
+     WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' AND (:dumped OR nspname <> 'slipway')
        AND NOT EXISTS (SELECT FROM member WHERE classid = 'pg_namespace'::regclass AND objid = pg_namespace.oid)),
 relation AS MATERIALIZED (
     SELECT class.*, format('%s.%I', schema.name, relname) AS name
       FROM pg_class AS class JOIN schema ON schema.oid = relnamespace
-     WHERE relname !~ '^_prisma_migrations(_pkey)?$'
+     WHERE CASE WHEN :dumped THEN NOT EXISTS (SELECT FROM pg_index WHERE indexrelid = class.oid AND NOT indisvalid
+                                                 AND relkind = 'i')
+                ELSE relname !~ '^_prisma_migrations(_pkey)?$' END
        AND NOT EXISTS (SELECT FROM member WHERE classid = 'pg_class'::regclass AND objid = class.oid)),
 routine AS MATERIALIZED (
     SELECT proc.*, proc.oid::regprocedure::text AS name FROM pg_proc AS proc JOIN schema ON schema.oid = pronamespace
      WHERE NOT EXISTS (SELECT FROM member WHERE classid = 'pg_proc'::regclass AND objid = proc.oid)),
 named AS MATERIALIZED (
-    SELECT found.type || ' ' AS kind, found.identity AS name, owner, acl, letter, definition
+    SELECT found.type AS kind, found.identity AS name, owner, acl, letter, definition
       FROM ({_EACH_NAMED}) AS each (class, oid, owner, acl, letter, definition),
            pg_identify_object(class, oid, 0) AS found
      WHERE definition IS NOT NULL AND found.identity IS NOT NULL
        AND (found.schema IS NULL OR found.schema IN (SELECT name FROM schema))
        AND NOT EXISTS (SELECT FROM member WHERE classid = class AND objid = each.oid)),
 owned AS MATERIALIZED (
-    SELECT '' AS kind, name, relowner AS owner, relacl AS acl, CASE relkind WHEN 'S' THEN 's' ELSE 'r' END AS letter
+    SELECT name, relowner AS owner, relacl AS acl, CASE relkind WHEN 'S' THEN 's' ELSE 'r' END AS letter
       FROM relation WHERE relkind IN ('r', 'p', 'f', 'v', 'm', 'S')
-     UNION ALL SELECT 'function ', name, proowner, proacl, 'f' FROM routine
-     UNION ALL SELECT 'schema ', name, owner, acl, 'n' FROM schema
-     UNION ALL SELECT 'database', '', datdba, datacl, 'd' FROM pg_database WHERE datname = current_database()
-     UNION ALL SELECT kind, name, owner, acl, letter FROM named WHERE owner IS NOT NULL),
+     UNION ALL SELECT 'function ' || name, proowner, proacl, 'f' FROM routine
+     UNION ALL SELECT 'schema ' || name, owner, acl, 'n' FROM schema WHERE NOT in_every_database
+     UNION ALL SELECT 'database', datdba, datacl, 'd' FROM pg_database
+                WHERE datname = current_database() AND NOT :dumped
+     UNION ALL SELECT kind || ' ' || name, owner, acl, letter FROM named
+                WHERE owner IS NOT NULL AND NOT (:dumped AND kind = 'extension')),
 -- What is not ours, with its rights now and at first.
 foreign_right AS (
     SELECT 'pg_class'::regclass AS class, oid, relacl AS acl,
@@ -243,7 +258,8 @@ granted AS MATERIALIZED (
     SELECT CASE WHEN oid < 16384 THEN 'system ' ELSE '' END AS whose, found.type, found.identity, acl
       FROM foreign_right LEFT JOIN pg_init_privs ON classoid = class AND objoid = oid AND objsubid = 0,
            pg_identify_object(class, oid, 0) AS found
-     WHERE acl IS NOT NULL AND (oid < 16384 OR EXISTS (SELECT FROM member WHERE classid = class AND objid = oid))
+     WHERE acl IS NOT NULL AND CASE WHEN oid < 16384 THEN NOT :dumped OR current_setting('is_superuser')::boolean
+                                    ELSE EXISTS (SELECT FROM member WHERE classid = class AND objid = oid) END
        AND NOT (acl @> coalesce(initprivs, plain) AND acl <@ coalesce(initprivs, plain)))
 """
 
@@ -269,16 +285,17 @@ def _said(kind: str, text: str, catalogue: str) -> str:
           FROM {catalogue} AS said, pg_identify_object(classoid, objoid, objsubid) AS found
          WHERE (objoid >= 16384 OR objoid = to_regnamespace('public')) AND said.{text} <> 'standard public schema'
            AND (classoid <> 'pg_class'::regclass OR objoid IN (SELECT oid FROM relation))
-           AND found.type NOT IN ('extension', 'large object')
+           AND found.type <> ALL (
+                   CASE WHEN :dumped THEN '{{subscription}}' ELSE '{{extension,large object}}' END::text[])
            AND (found.schema IS NULL OR found.schema IN (SELECT name FROM schema))
-           AND found.identity !~ '(^| on )(slipway($|\\.)|\\S+\\._prisma_migrations$)'
+           AND (:dumped OR found.identity !~ '(^| on )(slipway($|\\.)|\\S+\\._prisma_migrations$)')
            AND NOT EXISTS (SELECT FROM member WHERE member.classid = classoid AND member.objid = objoid)"""
 
 
 # For each kind of object, a query for its name and definition over the parts above.
 _QUERIES = {
-    "schema ": "SELECT name, '' FROM schema",
-    "table ": f"""
+    "schema": "SELECT name, '' FROM schema WHERE NOT in_every_database",
+    "table": f"""
         SELECT name, concat_ws(' ', CASE relpersistence WHEN 'u' THEN 'UNLOGGED' END,
                CASE relkind WHEN 'p' THEN 'PARTITION BY ' || pg_get_partkeydef(oid) WHEN 'f' THEN 'FOREIGN' END,
                'OF ' || format_type(nullif(reloftype, 0), NULL), pg_get_expr(relpartbound, oid),
@@ -292,7 +309,7 @@ _QUERIES = {
                  WHERE ftrelid = relation.oid))
           FROM relation WHERE relkind IN ('r', 'p', 'f')""",
     # Of an index's or a view's column, only what was set on it.
-    "column ": f"""
+    "column": f"""
         SELECT name, concat_ws(' ', type, detail)
           FROM (SELECT format('%s.%I', name, attname) AS name,
                        CASE WHEN relkind IN ('r', 'p', 'f') THEN
@@ -312,22 +329,25 @@ _QUERIES = {
                  WHERE relkind NOT IN ('c', 'S') AND attnum > 0 AND NOT attisdropped) AS each
          WHERE type IS NOT NULL OR detail <> ''""",
     # The foreign keys of partitions are their parents', with names that depend on the order of creation.
-    "constraint ": """
+    "constraint": """
         SELECT format('%s.%I', name, conname), concat_ws(' ', pg_get_constraintdef(con.oid),
-               CASE WHEN contype = 'f' AND EXISTS (SELECT FROM pg_trigger
-                                                    WHERE tgconstraint = con.oid AND tgenabled <> 'O')
+               CASE WHEN contype = 'f' AND NOT :dumped AND EXISTS (
+                    SELECT FROM pg_trigger WHERE tgconstraint = con.oid AND tgenabled <> 'O')
                     THEN 'TRIGGERS NOT AS USUAL' END)
           FROM relation JOIN pg_constraint AS con ON conrelid = relation.oid
          WHERE contype NOT IN ('n', 't') AND (contype <> 'f' OR conparentid = 0)""",
-    "index ": f"""
-        SELECT name, concat_ws(' ', {_INDEX}, 'ATTACHED TO ' || {_PARENTS}, CASE WHEN NOT indisvalid THEN 'INVALID' END,
+    "index": f"""
+        SELECT name, concat_ws(' ', {_INDEX}, 'ATTACHED TO ' || {_PARENTS},
+               CASE WHEN NOT (indisvalid OR :dumped) THEN 'INVALID' END,
                CASE WHEN indisclustered THEN 'CLUSTERED' END, CASE WHEN indisreplident THEN 'REPLICA IDENTITY' END)
           FROM relation JOIN pg_index ON indexrelid = relation.oid""",
-    "view ": f"""
+    "view": f"""
         SELECT name, concat_ws(' ', CASE relkind WHEN 'm' THEN 'MATERIALIZED' END, {_ACCESS_METHOD},
+               (SELECT format('(%s) AS', string_agg({_ATTRIBUTE}, ', ' ORDER BY attnum)) FROM pg_attribute
+                 WHERE attrelid = relation.oid AND attnum > 0 AND NOT attisdropped),
                pg_get_viewdef(oid), 'WITH ' || {_options("reloptions")}, {_TOAST})
           FROM relation WHERE relkind IN ('v', 'm')""",
-    "sequence ": """
+    "sequence": """
         SELECT name, concat_ws(' ', CASE relpersistence WHEN 'u' THEN 'UNLOGGED' END, seqtypid::regtype,
                format('START %s INCREMENT %s FROM %s TO %s CACHE %s CYCLE %s',
                       seqstart, seqincrement, seqmin, seqmax, seqcache, seqcycle),
@@ -336,7 +356,7 @@ _QUERIES = {
                  WHERE classid = 'pg_class'::regclass AND objid = seqrelid AND objsubid = 0
                    AND refclassid = 'pg_class'::regclass AND refobjsubid > 0 AND deptype IN ('a', 'i')))
           FROM relation JOIN pg_sequence ON seqrelid = relation.oid""",
-    "function ": """
+    "function": """
         SELECT name, CASE prokind WHEN 'a' THEN
                (SELECT concat_ws(' ', 'AGGREGATE', to_jsonb(aggregate) - 'aggfnoid'::text || jsonb_build_object(
                            'aggtranstype', format_type(aggtranstype, NULL), 'aggsortop', aggsortop::regoperator,
@@ -344,26 +364,25 @@ _QUERIES = {
                   FROM pg_aggregate AS aggregate WHERE aggfnoid = routine.oid)
                ELSE pg_get_functiondef(oid) END
           FROM routine""",
-    "trigger ": """
+    "trigger": """
         SELECT format('%s.%I', name, tgname), pg_get_triggerdef(tr.oid) || ' ENABLED ' || tgenabled::text
           FROM relation JOIN pg_trigger AS tr ON tgrelid = relation.oid WHERE NOT tgisinternal""",
-    "rule ": """
+    "rule": """
         SELECT format('%s.%I', name, rulename), pg_get_ruledef(ru.oid) || ' ENABLED ' || ev_enabled::text
           FROM relation JOIN pg_rewrite AS ru ON ev_class = relation.oid WHERE rulename <> '_RETURN'""",
-    "policy ": f"""
+    "policy": f"""
         SELECT format('%s.%I', name, polname), concat_ws(' ', CASE WHEN polpermissive THEN 'PERMISSIVE' END,
                'FOR ' || polcmd::text, 'TO ' || {_sorted(_role("role"), "unnest(polroles) AS role")},
                'USING ' || pg_get_expr(polqual, polrelid), 'CHECK ' || pg_get_expr(polwithcheck, polrelid))
           FROM relation JOIN pg_policy ON polrelid = relation.oid""",
-    "": "SELECT kind || name, definition FROM named",
-    "user mapping for ": "SELECT format('%I on %I', usename, srvname), '' FROM pg_user_mappings",
-    "comment ": _said("", "description", "pg_description"),
-    "security label ": _said("provider, 'on',", "label", "pg_seclabel"),
-    "owner of ": "SELECT kind || name, owner::regrole::text FROM owned",
-    "rights on ": f"""
-        SELECT format('%s%s for %s', kind, name, {_role("grantee")}), {_RIGHTS}
+    "user mapping for": "SELECT format('%I on %I', usename, srvname), '' FROM pg_user_mappings",
+    "comment": _said("", "description", "pg_description"),
+    "security label": _said("provider, 'on',", "label", "pg_seclabel"),
+    "owner of": "SELECT name, owner::regrole::text FROM owned",
+    "rights on": f"""
+        SELECT format('%s for %s', name, {_role("grantee")}), {_RIGHTS}
           FROM owned, aclexplode(coalesce(acl, acldefault(letter::"char", owner)))
-         WHERE letter IS NOT NULL GROUP BY kind, name, grantee
+         WHERE letter IS NOT NULL GROUP BY name, grantee
          UNION ALL
         SELECT format('%s.%I for %s', name, attname, {_role("grantee")}), {_RIGHTS}
           FROM relation JOIN pg_attribute ON attrelid = relation.oid AND attacl IS NOT NULL, aclexplode(attacl)
@@ -371,40 +390,70 @@ _QUERIES = {
          UNION ALL
         SELECT format('%s%s %s for %s', whose, type, identity, {_role("grantee")}), {_RIGHTS}
           FROM granted, aclexplode(acl) GROUP BY whose, type, identity, grantee""",
-    "default rights on ": f"""
-        SELECT format('%s of %s in %s', defaclobjtype, defaclrole::regrole, coalesce(schema.name, 'all schemas')),
+    "default rights on": f"""
+        SELECT format('%s of %s in %s', defaclobjtype, defaclrole::regrole,
+                      coalesce(quote_ident(nspname), 'all schemas')),
                (SELECT string_agg(item, '; ' ORDER BY item COLLATE "C")
                   FROM (SELECT {_role("grantee")} || ': ' || {_RIGHTS} AS item
                           FROM aclexplode(defaclacl) GROUP BY grantee) AS each)
-          FROM pg_default_acl LEFT JOIN schema ON schema.oid = defaclnamespace""",
-    "tablespace of ": "SELECT name, spcname FROM relation JOIN pg_tablespace ON pg_tablespace.oid = reltablespace",
-    "data of ": "SELECT name, 'NOT POPULATED' FROM relation WHERE NOT relispopulated",
-    "version of extension ": "SELECT quote_ident(extname), extversion FROM pg_extension WHERE oid >= 16384",
-    "setting ": f"""
+          FROM pg_default_acl LEFT JOIN pg_namespace ON pg_namespace.oid = defaclnamespace
+         WHERE :dumped OR nspname IS DISTINCT FROM 'slipway'""",
+    "tablespace of": "SELECT name, spcname FROM relation JOIN pg_tablespace ON pg_tablespace.oid = reltablespace",
+    "data of": "SELECT name, 'NOT POPULATED' FROM relation WHERE NOT relispopulated",
+    "version of extension": "SELECT quote_ident(extname), extversion FROM pg_extension WHERE oid >= 16384",
+    "setting": f"""
         SELECT format('%s for %s', split_part(item, '=', 1),
                       CASE setrole WHEN 0 THEN 'all roles' ELSE setrole::regrole::text END), {_masked("item")}
           FROM pg_db_role_setting, unnest(setconfig) AS item
          WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())""",
 }
+# What pg_dump sees to, though it is no part of what an object is, and what it does not.
+_OF_A_DUMP = {
+    # pg_dump writes the columns of a table that inherits others in an order of its own.
+    "order of columns in": """
+        SELECT name, string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM relation JOIN pg_attribute
+            ON attrelid = relation.oid AND attnum > 0 AND NOT attisdropped
+         WHERE relkind IN ('r', 'p', 'f') AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = relation.oid)
+         GROUP BY name""",
+    "order of parents of": """
+        SELECT name, string_agg(inhparent::regclass::text, ', ' ORDER BY inhseqno)
+          FROM relation JOIN pg_inherits ON inhrelid = relation.oid GROUP BY name HAVING count(*) > 1""",
+    "index behind constraint": """
+        SELECT format('%s.%I', name, conname), conindid::regclass::text
+          FROM relation JOIN pg_constraint ON conrelid = relation.oid WHERE contype = 'f' AND conparentid = 0""",
+}
+_OF_NO_DUMP = ("version of extension", "setting")
 
-# What belongs to the environment rather than to the migrations, and is not there in a database that they alone made.
-ENVIRONMENT = (
-    "owner of database", "rights on database for ", "owner of schema public", "rights on schema public for PUBLIC",
-    "default rights on ", "rights on system ",
-    "owner of extension ", "version of extension ", "tablespace of ", "data of ", "setting ",
-)  # fmt: skip
 
-
-def statement(version: int) -> str:
-    """The query for every object's kind and name, and its definition, on a server of a version such as 160014."""
-    query = _PARTS + " UNION ALL ".join(
-        f"SELECT '{kind}' || name, definition FROM ({query}) AS each (name, definition)"
-        for kind, query in _QUERIES.items()
+def statement(version: int, dumped: bool = False) -> str:
+    """The query for every object's kind, name and definition, on a server of a version such as 160014."""
+    queries = {**_QUERIES, **_OF_A_DUMP} if dumped else _QUERIES
+    query = f"{_PARTS} SELECT kind, name, definition FROM named" + "".join(
+        f" UNION ALL SELECT '{kind}', name, definition FROM ({query}) AS each (name, definition)"
+        for kind, query in queries.items()
+        if not (dumped and kind in _OF_NO_DUMP)
     )
     for since, there, instead in _SINCE:
         if version < since:
             query = query.replace(there, instead)
-    return query
+    return query.replace(":dumped", str(dumped).lower())
+
+
+def reading(version: int, dumped: bool = False) -> str:
+    """A digest of how a server's catalogue is read: texts can be compared when it is the same."""
+    return hashlib.sha256(f"{version // 10000} {statement(version, dumped)}".encode()).hexdigest()
+
+
+def objects(cursor: Cursor, dumped: bool = False) -> Objects:
+    """Read the catalogue within a transaction that is open, whose settings change until its end."""
+    cursor.execute(_SETTINGS)
+    cursor.execute(statement(cursor.connection.server_version, dumped))
+    return {(kind, name): definition or "" for kind, name, definition in cursor}
+
+
+def read_within(cursor: Cursor) -> Catalogue:
+    """The same, with kind and name in one."""
+    return {f"{kind} {name}": definition for (kind, name), definition in objects(cursor).items()}
 
 
 def read(cursor: Cursor) -> Catalogue:
@@ -413,26 +462,3 @@ def read(cursor: Cursor) -> Catalogue:
     catalogue = read_within(cursor)
     cursor.execute("COMMIT")
     return catalogue
-
-
-def read_within(cursor: Cursor) -> Catalogue:
-    """The same within a transaction that is open, whose settings change until its end."""
-    cursor.execute(_SETTINGS)
-    cursor.execute(statement(cursor.connection.server_version))
-    return {name: definition or "" for name, definition in cursor}
-
-
-def without_environment(catalogue: Catalogue, owner: str) -> Catalogue:
-    """The same without what belongs to the environment, as do schemas that are not the ``owner``'s, but for "public".
-
-    ``owner`` is the role that applies the migrations, as PostgreSQL prints a role.
-    """
-    left = [f"rights on schema public for {catalogue.get('owner of schema public')}"]
-    for key, role in catalogue.items():
-        if key.startswith("owner of schema ") and role != owner and key != "owner of schema public":
-            left += [key, f"rights on {key[len('owner of ') :]} for "]
-    return {
-        name: text
-        for name, text in catalogue.items()
-        if not name.startswith(ENVIRONMENT) and not name.startswith(tuple(left))
-    }

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -85,9 +84,7 @@ def take(cursor: Cursor, migrations: Iterable[str]) -> Snapshot:
 
 
 def _reading(cursor: Cursor) -> str:
-    """A digest of how this Slipway reads the catalogue of this version of PostgreSQL."""
-    version = cursor.connection.server_version
-    return hashlib.sha256(f"{version // 10000} {catalogue.statement(version)}".encode()).hexdigest()
+    return catalogue.reading(cursor.connection.server_version)
 
 
 def rights(cursor: Cursor) -> dict[str, str] | None:

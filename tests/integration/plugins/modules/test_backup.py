@@ -32,14 +32,17 @@ def test_four_runs(site: Site) -> None:
     assert backup["name"].endswith("Z_1.0")
     assert (backup["rows"], backup["tables"]) == (1000, {"public.t": 1000})
     assert backup["sequences"] == {"public.t_id_seq": {"last": 1000, "called": True}}
-    assert backup["objects"] == {"column": 2, "constraint": 1, "extension": 1, "index": 1, "sequence": 1, "table": 1}
+    assert backup["objects"] == {
+        "column": 2, "constraint": 1, "index": 1, "order of columns in": 1, "owner of": 2, "rights on": 2,
+        "sequence": 1, "table": 1,
+    }  # fmt: skip
     assert site.files() == [f"{backup['name']}.dump", f"{backup['name']}.json"]
     assert {stat.S_IMODE(path.stat().st_mode) for path in site.directory.iterdir()} == {0o600}
     assert stat.S_IMODE(site.directory.stat().st_mode) == 0o700
     assert json.loads((site.directory / f"{backup['name']}.json").read_text()) == backup
     shown = subprocess.run(["sha256sum", site.directory / backup["dump"]], capture_output=True, text=True, check=True)
     assert shown.stdout.split()[0] == backup["sha256"]
-    assert "compared 1 table, 1,000 rows, 1 sequence and 7 objects, in " in first["actions"][-1]
+    assert "compared 1 table, 1,000 rows, 1 sequence and 11 definitions, in " in first["actions"][-1]
     assert (first["scratch_db"], site.databases()) == ("", [])
 
     site.backup(check=True)
@@ -156,7 +159,14 @@ def test_a_manifest_of_an_earlier_version_is_read(site: Site) -> None:
     known = json.loads(manifest.read_text())
     del known["content"]
     manifest.write_text(json.dumps({**known, "format": 1}))
-    assert site.restore()["restore"]["backup"] == backup["name"]
+    restored = site.restore()
+    assert restored["restore"]["backup"] == backup["name"]
+    assert "schema was not compared" not in " ".join(restored["actions"])
+    manifest.write_text(json.dumps({**known, "schema_digest": "2:" + "0" * 64}))
+    assert (
+        "Its rows and sequences are as its manifest says; its schema was not compared, since the backup is of another "
+        "version of Slipway or PostgreSQL, which describes a schema in other words."
+    ) in site.restore()["actions"]
     manifest.write_text(json.dumps({**known, "format": 99, "unheard_of": 1}))
     assert "has format 99, but this version of Slipway reads up to 2" in site.restore()["msg"]
 

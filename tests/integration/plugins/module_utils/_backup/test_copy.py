@@ -132,13 +132,13 @@ def test_what_can_not_be_proved_is_named_and_taken_for_a_reason_only(site: Site)
         "'voucher_expires_check' of table public.voucher: check constraint \"voucher_expires_check\" of relation "
         '"voucher" is violated by some row; FK CONSTRAINT u u_n_fkey postgres: insert or update on table "u" violates '
         'foreign key constraint "u_n_fkey"; INDEX halves postgres: division by zero; constraint public.u.u_n_fkey is '
-        "defined otherwise: 't FOREIGN KEY (n) REFERENCES public.t(n) BY public.t_pkey' in the source, 'f FOREIGN KEY "
-        "(n) REFERENCES public.t(n) NOT VALID BY public.t_pkey' in the copy; constraint "
-        "public.voucher.voucher_expires_check is defined otherwise: 't CHECK ((expires > now()))' in the source, 'f "
-        "CHECK ((expires > now())) NOT VALID' in the copy; and 1 more. PostgreSQL restores one table after another, "
-        "with an empty search_path and later than the rows were written, so that what depends on more than its own row "
-        "may fail. Correct that by a migration, and deploy it with unprovable set to the reason: the rows are proved "
-        "then, what is named here is not, and the reason is kept in the backup's manifest."
+        "defined otherwise: 'FOREIGN KEY (n) REFERENCES public.t(n)' in the source, 'FOREIGN KEY (n) REFERENCES "
+        "public.t(n) NOT VALID' in the copy; constraint public.voucher.voucher_expires_check is defined otherwise: "
+        "'CHECK ((expires > now()))' in the source, 'CHECK ((expires > now())) NOT VALID' in the copy; and 1 more. "
+        "PostgreSQL restores one table after another, with an empty search_path and later than the rows were written, "
+        "so that what depends on more than its own row may fail. Correct that by a migration, and deploy it with "
+        "unprovable set to the reason: the rows are proved then, what is named here is not, and the reason is kept in "
+        "the backup's manifest."
     )
     assert failed["differences"][-1] == "index public.halves is missing"
     assert (site.files(), site.databases()) == ([], [])

@@ -73,7 +73,7 @@ FAULTS = {
     "restore without owners": (
         "pg_restore",
         'case "$*" in *--dbname*) exec "$real" --no-owner "$@" ;; esac; exec "$real" "$@"',
-        "table public.t is defined otherwise",
+        "owner of public.t is defined otherwise: 'bk_other' in the source, 'postgres' in the copy",
     ),
 }
 

@@ -7,12 +7,15 @@ import json
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import (
+    DATA,
     Manifest,
     Reading,
     age,
     backup_name,
     choose,
+    compared,
     normalise,
+    without,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from hypothesis import given
@@ -53,15 +56,34 @@ def test_a_name_is_a_plain_file_name(release: str) -> None:
         ("'2024-01-01'::timestamp(3) with time zone", "'2024-01-01'"),
         ("'x'::\"My type\"", "'x'::public.mood[]"),
         ("a::numeric(10,2) + 1", "( a + 1 )"),
+        ('\'x\'::"My schema"."my type"[]', "'x'"),
     ],
 )
 def test_normalise(one: str, other: str) -> None:
     assert normalise(one) == normalise(other)
 
 
-def test_normalise_keeps_what_matters() -> None:
-    assert normalise("CHECK ((x > 1))") != normalise("CHECK ((x > 2))")
-    assert normalise("state = 'new'") != normalise("state = 'old'")
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("CHECK ((x > 1))", "CHECK ((x > 2))"),
+        ("state = 'new'", "state = 'old'"),
+        ("DEFAULT '::1'::text", "DEFAULT '::2'::text"),
+        ("x = '(a)'", "x = 'a'"),
+        ("x = 'it''s  a'", "x = 'it''s a'"),
+        ('"a (b)" > 1', '"a b" > 1'),
+        ("AS $function$ RETURN  1 $function$", "AS $function$ RETURN 1 $function$"),
+    ],
+)
+def test_normalise_keeps_what_matters(one: str, other: str) -> None:
+    assert normalise(one) != normalise(other)
+    assert compared("column", one) != compared("column", other)
+
+
+def test_without() -> None:
+    objects = {("comment", "table t"): "x", ("comment", "large object 1"): "x", ("large objects of", "a"): "1",
+               ("data of", "v"): "NOT POPULATED", ("table", "large object t"): ""}  # fmt: skip
+    assert list(without(objects, DATA)) == [("comment", "table t"), ("table", "large object t")]
 
 
 def test_a_manifest_of_the_first_format_is_read() -> None:

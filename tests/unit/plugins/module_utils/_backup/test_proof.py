@@ -5,19 +5,18 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import (
-    SequenceValue,
-)
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import SequenceValue
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.proof import (
     kind_differences,
     object_differences,
     otherwise,
     restored_differences,
     row_differences,
+    same_words,
     schema_differences,
     sequence_differences,
 )
-from support.manifest import READING, manifest
+from support.manifest import OBJECTS, READING, manifest
 
 
 def test_row_differences() -> None:
@@ -88,10 +87,25 @@ def test_restored_differences() -> None:
 
 
 def test_schema_differences() -> None:
-    assert schema_differences(manifest(), READING, 16) == []
-    fewer = dataclasses.replace(READING, objects={})
-    assert schema_differences(manifest(), fewer, 16) == ["0 of kind table instead of 1"]
-    changed = dataclasses.replace(READING, objects={("table", "public.t"): "r p other"})
-    assert schema_differences(manifest(), changed, 16) == ["an object of the schema is defined otherwise"]
-    assert schema_differences(manifest(), changed, 18) == []
-    assert schema_differences(manifest(schema_digest="0:x"), changed, 16) == []
+    assert schema_differences(manifest(), READING) == []
+    fewer = dataclasses.replace(READING, objects={("owner of", "public.t"): "owner"})
+    assert schema_differences(manifest(), fewer) == ["0 of kind table instead of 1"]
+    changed = dataclasses.replace(READING, objects={**OBJECTS, ("owner of", "public.t"): "other"})
+    assert schema_differences(manifest(), changed) == ["an object of the schema is defined otherwise"]
+    elsewhere = dataclasses.replace(changed, query="another server's")
+    assert (same_words(manifest(), changed), same_words(manifest(), elsewhere)) == (True, False)
+    assert schema_differences(manifest(), elsewhere) == []
+    assert schema_differences(manifest(schema_digest="2:x"), changed) == []  # of a Slipway with other words
+
+
+def test_what_only_the_server_has_is_no_part_of_a_schema() -> None:
+    other = {("table", "public.t"): "", ("owner of", "public.t"): "owner"}
+    assert schema_differences(manifest(), dataclasses.replace(READING, objects=other)) == []
+    assert READING.kinds == {"owner of": 1, "table": 1}
+
+
+def test_what_has_no_expression_is_compared_to_the_last_character() -> None:
+    assert object_differences({("server", "s"): "OPTIONS host=::1"}, {("server", "s"): "OPTIONS host=::2"}) == [
+        "server s is defined otherwise: 'OPTIONS host=::1' in the source, 'OPTIONS host=::2' in the copy"
+    ]
+    assert object_differences({("comment", "table t"): "(a)"}, {("comment", "table t"): "a"}) != []

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._drift.comparison import compare
-from ansible_collections.slipway.deploy.plugins.module_utils._schema.catalogue import Catalogue, without_environment
+from ansible_collections.slipway.deploy.plugins.module_utils._schema.catalogue import Catalogue
 
 DIFFERENCES = [
     ({}, {}, []),
@@ -21,21 +21,3 @@ DIFFERENCES = [
 @pytest.mark.parametrize(("expected", "found", "sentences"), DIFFERENCES)
 def test_compare(expected: Catalogue, found: Catalogue, sentences: list[str]) -> None:
     assert [str(each) for each in compare(expected, found)] == sentences
-
-
-def test_the_environments_part_is_left_out() -> None:
-    catalogue = {
-        "owner of schema tools": "postgres",
-        "rights on schema tools for app": "USAGE",
-        "owner of schema public": "pg_database_owner",
-        "rights on schema public for PUBLIC": "USAGE",
-        "default rights on r of owner in all schemas": "app: SELECT",
-        **(kept := {
-            "owner of schema shop": "owner",
-            "rights on schema shop for app": "USAGE",
-            "rights on schema public for app": "USAGE",
-            "rights on public.t for app": "SELECT",
-            "schema tools": "",
-        }),
-    }  # fmt: skip
-    assert without_environment(catalogue, "owner") == kept
