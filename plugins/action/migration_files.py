@@ -8,7 +8,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.files import from_task
-from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.needs import embedded_problem
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.server_needs import embedded_problem
 
 
 class ActionModule(ActionBase):

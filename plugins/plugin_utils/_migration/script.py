@@ -20,15 +20,15 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration.model im
     locate,
 )
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.destructive_statements import Destructions
-from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.needs import needs
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.outside_transaction import transaction
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.reach import Reaches
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.server_needs import needs
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.statements import (
     about,
     from_client,
     gives_up_locks,
     masked,
     tables,
-    transaction,
     trees,
 )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.locks import PRISMA_KEY, SLIPWAY_KEY
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import quote
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.outside_transaction import concurrently
 
 with contextlib.suppress(ImportError):  # the reader of the files says so
     import pglast
@@ -61,23 +62,6 @@ def _with_names(sql: str, masked_: str) -> str:
     return "".join([*parts, masked_[at:]])
 
 
-def transaction(statement: Any) -> str:
-    """The ``Statement.transaction`` of a parsed statement."""
-    if isinstance(statement, node.TransactionStmt):
-        of = enums.TransactionStmtKind
-        kinds: dict[Any, str] = {
-            of.TRANS_STMT_BEGIN: "begin",
-            of.TRANS_STMT_START: "begin",
-            of.TRANS_STMT_COMMIT: "commit",
-            of.TRANS_STMT_ROLLBACK: "rollback",
-            of.TRANS_STMT_PREPARE: "prepare",
-            of.TRANS_STMT_COMMIT_PREPARED: "alone",
-            of.TRANS_STMT_ROLLBACK_PREPARED: "alone",
-        }
-        return kinds.get(statement.kind, "")
-    return "alone" if _refused_in_transaction(statement) else ""
-
-
 def from_client(statement: Any) -> bool:
     """Whether the statement copies from or to the client, which only psql can do."""
     return isinstance(statement, node.CopyStmt) and statement.filename is None
@@ -93,7 +77,7 @@ def about(statement: Any) -> tuple[str, ...]:
     """The ``Statement.about`` of a parsed statement, with names as SQL."""
     if isinstance(statement, node.IndexStmt) and statement.concurrent:
         return "index", _name(statement.relation), statement.idxname or ""
-    if isinstance(statement, node.ReindexStmt) and _concurrently(statement):
+    if isinstance(statement, node.ReindexStmt) and concurrently(statement):
         return ("reindex",)
     if sets_for_session(statement):
         return ("set",)
@@ -155,32 +139,3 @@ def _dotted(name: Any) -> str:
 
 def _name(relation: Any) -> str:
     return ".".join(quote(part) for part in (relation.schemaname, relation.relname) if part)
-
-
-def _concurrently(statement: Any) -> bool:
-    return any(option.defname == "concurrently" for option in statement.params or ())
-
-
-def _refused_in_transaction(statement: Any) -> bool:
-    """Whether PostgreSQL is known to refuse the statement within a transaction; the server has the last word."""
-    if isinstance(statement, (node.IndexStmt, node.DropStmt)):
-        return bool(statement.concurrent)
-    if isinstance(statement, node.ReindexStmt):
-        many = (enums.ReindexObjectType.REINDEX_OBJECT_SYSTEM, enums.ReindexObjectType.REINDEX_OBJECT_DATABASE)
-        return statement.kind in many or _concurrently(statement)
-    if isinstance(statement, node.VacuumStmt):
-        return bool(statement.is_vacuumcmd)
-    if isinstance(statement, node.ClusterStmt):
-        return statement.relation is None
-    if isinstance(statement, node.AlterTableStmt):
-        return any(getattr(command.def_, "concurrent", False) for command in statement.cmds or ())
-    return isinstance(
-        statement,
-        (
-            node.AlterSystemStmt,
-            node.CreatedbStmt,
-            node.DropdbStmt,
-            node.CreateTableSpaceStmt,
-            node.DropTableSpaceStmt,
-        ),
-    )

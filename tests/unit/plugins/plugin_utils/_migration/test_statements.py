@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What statements mean for the engine: which run alone, what repeating them takes, what they change."""
+"""What statements mean for the engine: what repeating them takes, what they change."""
 
 from __future__ import annotations
 
@@ -12,42 +12,8 @@ from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.statemen
     about,
     gives_up_locks,
     tables,
-    transaction,
     trees,
 )
-
-KINDS = [
-    ("CREATE TABLE t ()", ""),
-    ("ALTER TYPE e ADD VALUE 'x'", ""),
-    ("REFRESH MATERIALIZED VIEW CONCURRENTLY v", ""),
-    ("ANALYZE t", ""),
-    ("CLUSTER t", ""),
-    ("REINDEX TABLE t", ""),
-    ("ALTER TABLE t DETACH PARTITION p", ""),
-    ("SAVEPOINT a", ""),
-    ("ROLLBACK TO SAVEPOINT a", ""),
-    ("CREATE INDEX CONCURRENTLY ON t (a)", "alone"),
-    ("DROP INDEX CONCURRENTLY i", "alone"),
-    ("REINDEX INDEX CONCURRENTLY i", "alone"),
-    ("REINDEX (CONCURRENTLY) TABLE t", "alone"),
-    ("REINDEX DATABASE d", "alone"),
-    ("VACUUM t", "alone"),
-    ("CLUSTER", "alone"),
-    ("ALTER SYSTEM SET a = 1", "alone"),
-    ("ALTER TABLE t DETACH PARTITION p CONCURRENTLY", "alone"),
-    ("CREATE DATABASE d", "alone"),
-    ("DROP TABLESPACE t", "alone"),
-    ("BEGIN ISOLATION LEVEL SERIALIZABLE", "begin"),
-    ("START TRANSACTION", "begin"),
-    ("END", "commit"),
-    ("ABORT", "rollback"),
-]
-
-
-@pytest.mark.parametrize(("sql", "expected"), KINDS)
-def test_kinds(sql: str, expected: str) -> None:
-    assert transaction(pglast.parse_sql(sql)[0].stmt) == expected
-
 
 ABOUT = [
     ("CREATE INDEX CONCURRENTLY i ON s.t (a)", ("index", '"s"."t"', "i")),

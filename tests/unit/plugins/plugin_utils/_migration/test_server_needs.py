@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.files import read
-from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.needs import ICU, embedded_problem
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.script import parse
+from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.server_needs import ICU, embedded_problem
 
 NEEDS = [
     ('CREATE EXTENSION IF NOT EXISTS "uuid-ossp" WITH SCHEMA public', ["uuid-ossp"]),
