@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import store
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.contents import read
-from ansible_collections.slipway.deploy.plugins.module_utils._backup.copy import Copy, Help
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import Extension, Manifest
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.proof import (
     not_as_it_was,
@@ -20,6 +19,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup.proof impor
     same_words,
     schema_differences,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.restored_copy import Copy, Help
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import Client

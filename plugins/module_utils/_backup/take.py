@@ -18,7 +18,6 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup.contents im
     read_roles,
     read_sequences,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._backup.copy import Copy, Help
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import (
     DATA,
     Extension,
@@ -35,6 +34,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup.proof impor
     sequence_differences,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.prune import to_prune
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.restored_copy import Copy, Help
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import Client
