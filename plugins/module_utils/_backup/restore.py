@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import store
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.contents import read
-from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import Extension, Manifest
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import (
+    WITH_EXPRESSIONS,
+    Extension,
+    Manifest,
+    compared,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.proof import (
     not_as_it_was,
     restored_differences,
@@ -28,6 +33,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
     autocommit,
     sql_errors,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._schema import snapshot
 from ansible_collections.slipway.deploy.plugins.module_utils._text import counted, human, listed
 
 if TYPE_CHECKING:
@@ -37,6 +43,12 @@ _NOT_COMPARED = (
     "Its rows and sequences are as its manifest says; its schema was not compared, since the backup is of another "
     "version of Slipway or PostgreSQL, which describes a schema in other words."
 )
+
+
+def _equal(name: str, one: str, other: str) -> bool:
+    """Whether two texts are the same definition of an object, whose name begins with its kind."""
+    kinds = [kind for kind in WITH_EXPRESSIONS if name.startswith(f"{kind} ")]
+    return any(compared(kind, one) == compared(kind, other) for kind in kinds)
 
 
 @dataclass
@@ -100,6 +112,7 @@ class Restore:
                 unproved = self.compare(took)
             with self.timed("analyse"), autocommit(self.server.on(self.restoring)) as cursor:
                 cursor.execute("ANALYZE")  # a dump holds no statistics, and without them plans are bad
+                snapshot.reprint(cursor, _equal)  # or drift takes for changed what PostgreSQL prints otherwise now
             with self.timed("swap"):
                 databases.swap(self.maintenance, self.server.database, self.restoring, self.kept)
         except BaseException:

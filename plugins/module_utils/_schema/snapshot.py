@@ -149,6 +149,24 @@ def store(cursor: Cursor, snapshot: Snapshot) -> None:
     cursor.execute("COMMIT")
 
 
+def reprint(cursor: Cursor, same: Callable[[str, str, str], bool]) -> None:
+    """Keep definitions as a restored copy prints them, where they are the ``same`` (name, as kept, as printed now).
+
+    They count as made by migrations, since a replay of those prints them as they were. For an autocommit connection.
+    """
+    kept = load(cursor)
+    now = take(cursor, kept.migrations) if kept else None
+    if kept is None or now is None or not kept.comparable(now):
+        return
+    printed = {
+        name: now.catalogue[name]
+        for name, text in kept.catalogue.items()
+        if text != now.catalogue.get(name, text) and same(name, text, now.catalogue[name])
+    }
+    if printed:
+        store(cursor, replace(kept, catalogue={**kept.catalogue, **printed}, made=kept.made | printed.keys()))
+
+
 @contextlib.contextmanager
 def renewing(cursor: Cursor, applied: Callable[[], Iterable[str]]) -> Iterator[None]:
     """Renew what is kept by what migrations make of the schema within a ``with`` block, also when one of them fails.

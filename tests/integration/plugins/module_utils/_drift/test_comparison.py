@@ -22,6 +22,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 from ansible_collections.slipway.deploy.plugins.module_utils._schema import catalogue
 from ansible_collections.slipway.deploy.plugins.module_utils._schema.catalogue import Catalogue
 from conftest import Postgres
+from support.backup import Site
 from support.migration_faults import COUNTER, history
 from support.migrations import Bed
 from support.schema_changes import SCHEMA
@@ -116,3 +117,24 @@ def test_nothing_is_left_of_a_replay(bed: Bed) -> None:
     bed.write("1_init", "CREATE TABLE other ()")
     by_replay(bed.server, bed.files())
     assert bed.sql("SELECT datname FROM pg_database WHERE datname LIKE 'slipway_replay%'") == []
+
+
+def test_a_restore_prints_definitions_anew_and_is_no_drift(postgres: Postgres, tmp_path: Path) -> None:
+    """PostgreSQL prints ``IN`` on a varchar with its casts in other places once a dump was loaded."""
+    site = Site(postgres, postgres.database(), tmp_path / "backups")
+    (tmp_path / "migrations").mkdir()
+    bed = Bed(postgres, site.database, tmp_path / "migrations")
+    bed.write("1_init", "CREATE TABLE t (x varchar CHECK (x IN ('a', 'b')), y int); CREATE VIEW v AS SELECT y FROM t;")
+    bed.migrate()
+    record(bed.server, "public", check=False)
+    site.execute("CREATE OR REPLACE VIEW v AS SELECT y + 1 - 1 AS y FROM t")  # by hand, which stays drift
+    site.backup()
+    printed = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 't'::regclass AND contype = 'c'"
+    before = site.execute(printed)
+    assert site.restore().get("msg") is None
+    assert site.execute(printed) != before
+    for found in (by_snapshot(bed.server, "public"), by_replay(bed.server, bed.files())):
+        assert [each.object for each in found] == ["view public.v"]
+    assert site.backup()["changed"]
+    assert site.restore().get("msg") is None
+    assert [each.object for each in by_snapshot(bed.server, "public")] == ["view public.v"]
