@@ -7,6 +7,7 @@ import importlib.util
 import itertools
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -105,6 +106,11 @@ def start(version: int, directory: Path, more: str = "") -> Postgres:
     settings = f"-k {directory} -c listen_addresses='' -c fsync=off -c max_connections=200 -c wal_level=replica {more}"
     postgres.run("pg_ctl", "-D", data, "-l", str(directory / "log"), "-w", "-o", settings, "start")
     return postgres
+
+
+def pytest_configure() -> None:
+    """A shell that starts a command in the background has it ignore SIGINT, which what tests start would inherit."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

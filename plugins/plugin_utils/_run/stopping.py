@@ -25,10 +25,9 @@ def stopped_with(module: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     received: list[int] = []
 
     def pass_on(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        for each in _SIGNALS:
-            signal.signal(each, signal.SIG_IGN)
-        os.killpg(0, number)
+        if not received:  # else it is this one come back, or the one that Ansible sends after it to who is not quick
+            received.append(number)
+            os.killpg(0, number)
 
     before = {number: signal.signal(number, pass_on) for number in _SIGNALS}
     said = ""

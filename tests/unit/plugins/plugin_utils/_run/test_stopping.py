@@ -21,9 +21,10 @@ from ansible_collections.slipway.deploy.plugins.plugin_utils._run.stopping impor
 MODULE = '''
 import signal, sys, time
 def end(number, frame):
+    with open(sys.argv[1], "a") as told:
+        told.write(signal.Signals(number).name)
     signal.signal(number, signal.SIG_IGN)
     time.sleep(0.5)
-    open(sys.argv[1], "w").write("left nothing")
     sys.exit()
 signal.signal(signal.SIGINT, end)
 signal.signal(signal.SIGTERM, end)
@@ -41,8 +42,8 @@ print("returned", result["msg"], flush=True)
 """
 
 
-def run(tmp_path: Path, *signals: signal.Signals) -> tuple[int, str, str, bool]:
-    """The worker's status, output, what its parent's errors got, and whether the module had come to its end."""
+def run(tmp_path: Path, *signals: signal.Signals) -> tuple[int, str, str, str]:
+    """The worker's status, output, what its parent's errors got, and the signals that the module got."""
     parent = f"""
 import subprocess, sys
 worker = subprocess.Popen([sys.executable, "-c", {WORKER!r}, sys.argv[1]])
@@ -63,18 +64,18 @@ print("status", worker.returncode, flush=True)
             os.kill(worker, each)
         output, errors = process.communicate(timeout=60)
     *said, status = output.splitlines()
-    return int(status.split()[1]), "\n".join(said), errors, done.exists()
+    return int(status.split()[1]), "\n".join(said), errors, done.read_text()
 
 
-@pytest.mark.parametrize("signals", [(signal.SIGINT,), (signal.SIGINT, signal.SIGINT)])
+@pytest.mark.parametrize("signals", [(signal.SIGINT,), (signal.SIGINT, signal.SIGINT), (signal.SIGINT, signal.SIGTERM)])
 def test_an_interrupted_worker_ends_after_its_module_and_says_what_that_said(
     tmp_path: Path, signals: tuple[signal.Signals, ...]
 ) -> None:
-    assert run(tmp_path, *signals) == (1, "", "Interrupted: nothing was changed.\n", True)
+    assert run(tmp_path, *signals) == (1, "", "Interrupted: nothing was changed.\n", "SIGINT")
 
 
 def test_a_worker_that_ansible_ends_gives_the_result_to_ansible(tmp_path: Path) -> None:
-    assert run(tmp_path, signal.SIGTERM) == (0, "returned Interrupted: nothing was changed.", "", True)
+    assert run(tmp_path, signal.SIGTERM) == (0, "returned Interrupted: nothing was changed.", "", "SIGTERM")
 
 
 def test_without_a_group_of_its_own_the_module_is_just_called() -> None:
