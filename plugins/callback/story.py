@@ -56,6 +56,7 @@ description:
   - A task that fails shows its name and its message, with the message's own lines, and nothing else of its result.
   - A task with the variable C(slipway_answer) is the answer to what the playbook was asked. Where that is no, the run
     ends with the exit status of a failure, for a script to see, and shows none.
+  - A task with the variable C(slipway_told) has only the things of its result told that are in this list.
   - On a terminal the running task is shown with its seconds, and text is wrapped at the terminal's width. Elsewhere
     there is no motion, and no line is wrapped.
   - With C(-v) the output is that of P(ansible.builtin.default#callback).
@@ -68,6 +69,7 @@ requirements:
 """
 
 ANSWER = "slipway_answer"
+TOLD = "slipway_told"
 BOOKKEEPING = frozenset(
     f"{prefix}{name}"
     for prefix in ("", "ansible.builtin.", "ansible.legacy.")
@@ -244,6 +246,7 @@ class CallbackModule(Default):
             work=result.task.action not in BOOKKEEPING,
             says=self._run_is_verbose(result),
             item=f"item={self._get_item_label(result.result)}" if item else "",
+            told=result.task.vars.get(TOLD),
         )
 
     def warn(self, result: CallbackTaskResult) -> None:

@@ -8,7 +8,7 @@ plays it has. Events go in, with the time in seconds by any clock; the lines tha
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,7 +43,8 @@ class Event:
     """How a task went on a host, whose name is '' where it is nobody's host but the controller.
 
     ``work``: whether the task does something, and does not only note or check. ``says``: whether its message is an
-    answer to the operator. ``item`` is the label of a loop's item.
+    answer to the operator. ``item`` is the label of a loop's item. ``told`` are the things of the result that the
+    phase tells; None for all.
     """
 
     host: str
@@ -52,6 +53,7 @@ class Event:
     work: bool = True
     says: bool = False
     item: str = ""
+    told: Collection[str] | None = None
 
 
 @dataclass
@@ -109,7 +111,10 @@ class Story:
         phase = self._phase_of(event)
         phase.worked = phase.worked or event.work
         for result in parts(event.result):
-            phase.facts.setdefault(event.host, {}).update(facts(result))
+            found = facts(result)
+            phase.facts.setdefault(event.host, {}).update(
+                {noun: words for noun, words in found.items() if event.told is None or noun in event.told}
+            )
             if event.work:
                 phase.changes.setdefault(event.host, []).extend(changes(result, event.task))
             if event.says and (said := message(result)):

@@ -57,6 +57,10 @@ ROWS = event({"msg": ["shop-test: 1 backup", "  20250101_a   proved"]}, work=Fal
         pytest.param(BACKUP, [NOTED], [line("(3/8) BACKUP", "nothing to do")], id="nothing but bookkeeping ran"),
         pytest.param(BACKUP, [event()], [line("(3/8) BACKUP", "done")], id="no fact"),
         pytest.param(
+            BACKUP, [event({"seed": {"due": False}, "host": {"free_megabytes": 5000}}, told=["seed"])],
+            [line("(3/8) BACKUP", "not due")], id="only the facts that a task wants told",
+        ),
+        pytest.param(
             BACKUP, [event({"changed": True}, task="Start nginx")],
             [line("(3/8) BACKUP", "changed"), "    Start nginx."], id="a change without sentences",
         ),
