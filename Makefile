@@ -62,7 +62,7 @@ coverage: $(VENV)/test.stamp ## Measure which branches of the core unit and inte
 	@tests/run coverage
 
 .PHONY: soak
-soak: $(VENV)/test.stamp ## Inject 1,000 faults into migrations, 100 into restores, stop and kill 100 runs each way, compare 100 histories, hold a table (long)
+soak: $(VENV)/test.stamp ## Inject 1,000 faults into migrations, 100 into restores, stop and kill 100 runs each way, compare 100 histories, hold a table (hours)
 	@cd tests/integration/plugins && for version in 16 18; do \
 		SLIPWAY_FAULTS=1000 SLIPWAY_STOPS=100 SLIPWAY_ORPHANS=100 SLIPWAY_RESTORES=100 SLIPWAY_HISTORIES=100 SLIPWAY_HELD=20 pytest -q --pg-version $$version \
 			module_utils/_migration/test_migrate_faults.py module_utils/_postgres/test_interruption.py \
