@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+from typing import Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import Manifest, Reading, SequenceValue
 
@@ -18,7 +19,7 @@ OBJECTS = {
 READING = Reading({"public.t": 3}, {"public.s": SequenceValue(3, True)}, OBJECTS, (), "a query's")
 
 
-def manifest(number: int = 1, **more: object) -> Manifest:
+def manifest(number: int = 1, **more: Any) -> Manifest:
     plain = Manifest(
         name=f"n{number}", application="autotest", environment="test", database="autotest", release="1",
         server_version="16.14", server_major=16, system_identifier="1",
@@ -27,4 +28,4 @@ def manifest(number: int = 1, **more: object) -> Manifest:
         sequences={"public.s": {"last": 3, "called": True}}, objects=READING.kinds, schema_digest=READING.digest,
         migrations=[], seconds={},
     )  # fmt: skip
-    return dataclasses.replace(plain, **more)  # type: ignore[arg-type]
+    return dataclasses.replace(plain, **more)
