@@ -22,9 +22,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "benchmarks.md"
-TITLE = "\n## Nothing to do\n"
+from page import ROOT, short, write_section
+
+TITLE = "Nothing to do"
 ROUNDS = 5
 
 
@@ -84,12 +84,7 @@ def row(phase: str, cells: list[list[dict[str, Any]]]) -> str:
 
 def main() -> None:
     """Measure and write."""
-    commits = [
-        subprocess.run(
-            ["git", "rev-parse", "--short", commit], cwd=ROOT, capture_output=True, text=True, check=True
-        ).stdout.strip()
-        for commit in sys.argv[1:]
-    ]
+    commits = [short(commit) for commit in sys.argv[1:]]
     with ExitStack() as stack:
         sites = [stack.enter_context(deployed(commit)) for commit in commits]
         measured: list[list[list[dict[str, Any]]]] = [[] for _ in sites]
@@ -100,7 +95,6 @@ def main() -> None:
     heads = [f"{commit}: {what}" for commit in commits for what in ("tasks", "module calls", "s")]
     text = "\n".join(
         [
-            TITLE,
             "A deploy to `local` when everything is as it should be: tasks that ran, modules that ran on the host,\n"
             f"and seconds without Ansible's start (median of {ROUNDS} rounds in turns), {os.cpu_count()} processors.\n",
             "| phase | " + " | ".join(heads) + " |",
@@ -109,10 +103,7 @@ def main() -> None:
             "",
         ]
     )
-    before, _, rest = PAGE.read_text().partition(TITLE)
-    _, found, after = rest.partition("\n## ")
-    PAGE.write_text(before.rstrip() + "\n" + text + (f"\n## {after}" if found else ""))
-    print(text)
+    write_section(TITLE, text)
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "benchmarks.md"
-TITLE = "\n## Set-up\n"
+from page import ROOT, short, write_section
+
+TITLE = "Set-up"
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,7 @@ def main() -> None:
     """Measure and write."""
     commits = sys.argv[1:]
     columns = [measure(commit) for commit in commits]
-    short = [subprocess.run(["git", "rev-parse", "--short", commit], cwd=ROOT, capture_output=True, text=True,
-                            check=True).stdout.strip() for commit in commits]  # fmt: skip
+    names = [short(commit) for commit in commits]
     labels = [
         "`make setup`, empty caches",
         "`make setup`, filled caches",
@@ -96,20 +95,16 @@ def main() -> None:
     rows = ["| " + " | ".join([label, *cells]) + " |" for label, *cells in zip(labels, *columns, strict=True)]
     text = "\n".join(
         [
-            TITLE,
             f"`make setup` and `make deploy` to `local` at two commits in one run: seconds by the clock, and those of\n"
             f"{os.cpu_count()} processors ({platform.machine()}) in brackets, which\n"
             "other work on the machine lengthens less.\n",
-            "| | " + " | ".join(short) + " |",
-            "|---|" + "---|" * len(short),
+            "| | " + " | ".join(names) + " |",
+            "|---|" + "---|" * len(names),
             *rows,
             "",
         ]
     )
-    before, _, rest = PAGE.read_text().partition(TITLE)
-    _, found, after = rest.partition("\n## ")
-    PAGE.write_text(before.rstrip() + "\n" + text + (f"\n## {after}" if found else ""))
-    print(text)
+    write_section(TITLE, text)
 
 
 if __name__ == "__main__":
