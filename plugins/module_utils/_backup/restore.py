@@ -47,8 +47,8 @@ _NOT_COMPARED = (
 
 def _equal(name: str, one: str, other: str) -> bool:
     """Whether two texts are the same definition of an object, whose name begins with its kind."""
-    kinds = [kind for kind in WITH_EXPRESSIONS if name.startswith(f"{kind} ")]
-    return any(compared(kind, one) == compared(kind, other) for kind in kinds)
+    kind = next((kind for kind in WITH_EXPRESSIONS if name.startswith(f"{kind} ")), "")
+    return compared(kind, one) == compared(kind, other)
 
 
 @dataclass

@@ -155,8 +155,10 @@ def reprint(cursor: Cursor, same: Callable[[str, str, str], bool]) -> None:
     They count as made by migrations, since a replay of those prints them as they were. For an autocommit connection.
     """
     kept = load(cursor)
-    now = take(cursor, kept.migrations) if kept else None
-    if kept is None or now is None or not kept.comparable(now):
+    if kept is None:
+        return
+    now = take(cursor, kept.migrations)
+    if not kept.comparable(now):
         return
     printed = {
         name: now.catalogue[name]
