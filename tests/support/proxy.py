@@ -66,8 +66,10 @@ class Proxy:
         return (self.home / "served").read_text()
 
     def container(self, name: str, state: object) -> None:
-        """Have the engine say so of a container."""
-        (self.home / "containers" / name).write_text(state if isinstance(state, str) else json.dumps(state))
+        """Have the engine say so of a container; never half of it, since it may be asked in that moment."""
+        written = self.home / f"{name}.written"
+        written.write_text(state if isinstance(state, str) else json.dumps(state))
+        written.replace(self.home / "containers" / name)
 
     def switch(self, content: str, *, check: bool = False, **more: object) -> dict[str, Any]:
         """Run the module for a configuration, whose first words are the container and the release that are wanted."""
