@@ -59,6 +59,10 @@ description:
   - A task with the variable C(slipway_told) has only the things of its result told that are in this list.
   - On a terminal the running task is shown with its seconds, and text is wrapped at the terminal's width. Elsewhere
     there is no motion, and no line is wrapped.
+  - With C(-e output=json), or another format that M(slipway.deploy.show) prints, that is all there is on the standard
+    output; failures are on the standard error.
+  - When a run with M(slipway.deploy.foreground) has ended well, the process of C(ansible-playbook) becomes that
+    command, so that the terminal, its signals, and the exit status are the command's.
   - With C(-v) the output is that of P(ansible.builtin.default#callback).
 extends_documentation_fragment:
   - default_callback
@@ -79,6 +83,7 @@ BOOKKEEPING = frozenset(
     )
 )  # fmt: skip
 PAUSE = frozenset(name for name in BOOKKEEPING if name.endswith("pause"))
+SHOW = "slipway.deploy.show"
 TICK = 0.25  # seconds between two pictures of the running task
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -89,6 +94,8 @@ def told(method: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(method)
     def tell(self: CallbackModule, *arguments: Any, **options: Any) -> None:
         own = getattr(super(CallbackModule, self), method.__name__)
+        with contextlib.suppress(AttributeError):  # of what is not as it was in the version that this was written for
+            self.note(method.__name__, arguments)
         if self._display.verbosity:
             own(*arguments, **options)
             return
@@ -168,12 +175,28 @@ class CallbackModule(Default):
 
     def __init__(self) -> None:
         super().__init__()
+        self.foreground: dict[str, Any] = {}
+        self.printing = False  # what was found is for a program
         self.answered: list[str] = []  # hosts
         self.terminal = sys.stdout.isatty()
         columns = shutil.get_terminal_size().columns
         self.story = Story(min(max(columns, NARROW), WIDE) if self.terminal else None)
         self.live = Running(self.status, getattr(self._display, "_lock", contextlib.nullcontext()))
         self.moving = False
+
+    def note(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Note what counts however the run is shown."""
+        if event == "v2_playbook_on_start":
+            atexit.register(self.leave)
+        elif event == "v2_playbook_on_play_start":
+            wanted = arguments[0].get_variable_manager().extra_vars.get("output", "table")
+            self.printing = wanted != "table" and not self._display.verbosity
+        elif event == "v2_runner_on_ok":
+            self.foreground = arguments[0].result.get("foreground") or self.foreground
+        elif event == "v2_playbook_on_stats":
+            hosts = [arguments[0].summarize(host) for host in arguments[0].processed]
+            if any(host["failures"] or host["unreachable"] for host in hosts):
+                self.foreground = {}
 
     # Showing it
 
@@ -182,6 +205,8 @@ class CallbackModule(Default):
         return self.story.running(time.monotonic(), shutil.get_terminal_size().columns - 4)  # beside the spinner
 
     def show(self, items: Iterable[Item], stderr: bool = False) -> None:
+        if self.printing and not stderr:
+            return
         for item in items:
             text, coloured = self.code(item) if isinstance(item, Code) else self.line(item)
             if stderr or not self.live.print(coloured):
@@ -211,7 +236,6 @@ class CallbackModule(Default):
     def v2_playbook_on_start(self, playbook: Any) -> None:
         self.story.check = bool(context.CLIARGS.get("check"))
         self.moving = self.terminal and HAS_RICH and not context.CLIARGS.get("step")
-        atexit.register(self.leave)
 
     @told
     def v2_playbook_on_play_start(self, play: Any) -> None:
@@ -234,7 +258,7 @@ class CallbackModule(Default):
             self.story.task = short(task.get_name())
         if task.action in PAUSE:  # it asks, and the answer is typed where the line was
             self.live.stop()
-        elif self.moving:
+        elif self.moving and not self.printing:
             self.live.start()
 
     def event(self, result: CallbackTaskResult, item: bool = False) -> Event:
@@ -257,7 +281,10 @@ class CallbackModule(Default):
     @told
     def v2_runner_on_ok(self, result: CallbackTaskResult) -> None:
         self.warn(result)
-        self.story.done(self.event(result))
+        if self.printing and "output" in result.result and result.task.action == SHOW:
+            self._display.display(result.result["output"])
+        else:
+            self.story.done(self.event(result))
 
     @told
     def v2_runner_on_skipped(self, result: CallbackTaskResult) -> None:
@@ -274,7 +301,7 @@ class CallbackModule(Default):
             self.failed(self.event(result), ignored=ignore_errors)
 
     def failed(self, event: Event, kind: str = "FAILED", ignored: bool = False) -> None:
-        aside = bool(self.get_option("display_failed_stderr"))
+        aside = self.printing or bool(self.get_option("display_failed_stderr"))
         self.show(self.story.fail(event, time.monotonic(), kind, ignored), stderr=aside)
 
     @told
@@ -353,7 +380,26 @@ class CallbackModule(Default):
         """However the run ends, the terminal is as it was, and what was seen is told."""
         self.live.stop()
         with contextlib.suppress(Exception):
-            self.show(self.story.close(time.monotonic(), interrupted=True))
+            if not self._display.verbosity:
+                self.show(self.story.close(time.monotonic(), interrupted=True))
+        if self.foreground:
+            become(**self.foreground)
+
+
+def become(argv: list[str], environment: dict[str, str], directory: str) -> None:
+    """Go on as another command; what Ansible would still have removed is removed."""
+    shutil.rmtree(C.DEFAULT_LOCAL_TMP, ignore_errors=True)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    for descriptor in range(3):  # which Ansible keeps from what it starts itself
+        os.set_inheritable(descriptor, True)
+    try:
+        if directory:
+            os.chdir(directory)
+        os.execvpe(argv[0], argv, {**os.environ, **environment})
+    except OSError as error:
+        print(f"{argv[0]} can't be run: {error.strerror}.", file=sys.stderr, flush=True)
+        os._exit(127 if isinstance(error, FileNotFoundError) else 126)
 
 
 def rendered(text: Any) -> str:

@@ -30,6 +30,7 @@ from ansible_collections.slipway.deploy.plugins.plugin_utils._story.layout impor
     plain,
     summary,
 )
+from ansible_collections.slipway.deploy.plugins.plugin_utils._story.table import Column, table
 
 CHANGES = 2  # lines on a terminal that a phase's changes take; -v shows all
 INDENT = 4
@@ -117,8 +118,17 @@ class Story:
             )
             if event.work:
                 phase.changes.setdefault(event.host, []).extend(changes(result, event.task))
-            if event.says and (said := message(result)):
+            if "shown" in result:
+                phase.answers += self._shown(event.host, **result["shown"])
+            elif event.says and (said := message(result)):
                 self._note(phase, event.host, said)
+
+    def _shown(self, host: str, title: str, columns: list[Any], rows: list[list[Any]], lines: list[str]) -> list[Item]:
+        """A table below its title, and text below it."""
+        found: list[Item] = [*paragraph(self._of(host) + title, "bold", self.width)] if title else []
+        if rows:
+            found += table([Column.parse(column) for column in columns], rows, self.width)
+        return found + [part for line in lines for part in paragraph(line, "", self.width)]
 
     def _note(self, phase: Phase, host: str, said: str) -> None:
         """Rows below a heading, or a verdict on a phase without a number, are the answer to what was asked."""

@@ -3,25 +3,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
 import re
-import select
 import signal
-import struct
-import subprocess
-import sys
-import termios
-import time
 from pathlib import Path
 
 import pytest
 from ansible.plugins.callback.default import CallbackModule as Default
 from ansible_collections.slipway.deploy.plugins.callback.story import CallbackModule
+from support.playbook import Terminal, play, stays, words
 
 pytestmark = pytest.mark.once
-ROOT = Path(__file__).parents[4]
 PLAYBOOK = """\
 - name: Fail in every way
   hosts: localhost
@@ -150,95 +142,22 @@ WAITING = """\
       ansible.builtin.command: sleep {{ seconds }}
       changed_when: false
 """
-REMARK = """\
-#!/usr/bin/python
-from ansible.module_utils.basic import AnsibleModule
-module = AnsibleModule({})
-module.warn("It is nearly full.")
-module.exit_json(changed=False)
-"""
-SECONDS = re.compile(r" +\d+\.\d s$", re.MULTILINE)
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 
 
-def command(home: Path, *flags: str, playbook: str) -> list[str]:
-    (home / "play.yml").write_text(playbook)
-    (home / "library").mkdir(exist_ok=True)
-    (home / "library/remark.py").write_text(REMARK)
-    program = str(Path(sys.executable).with_name("ansible-playbook"))
-    python = f"ansible_python_interpreter={sys.executable}"
-    return [program, "-i", "localhost,", "-c", "local", "-e", python, *flags, str(home / "play.yml")]
-
-
-def surroundings(home: Path, **more: str) -> dict[str, str]:
-    return {"PATH": os.environ["PATH"], "HOME": str(home), "LC_ALL": "C.UTF-8", **more}
-
-
-def play(home: Path, *flags: str, playbook: str = PLAYBOOK, code: int = 2, **environ: str) -> str:
-    done = subprocess.run(
-        command(home, *flags, playbook=playbook), cwd=ROOT,
-        env=surroundings(home, **({"ANSIBLE_NOCOLOR": "1"} | environ)),
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == code, done.stdout
-    return done.stdout
-
-
-def words(home: Path, output: str) -> str:
-    """What was printed, without what changes from run to run."""
-    return SECONDS.sub("", output).replace(str(home / "play.yml"), "PLAY")
-
-
-class Terminal:
-    """A run on a terminal of 80 columns."""
-
-    def __init__(self, home: Path, *flags: str, playbook: str, **environ: str) -> None:
-        self.master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-        self.process = subprocess.Popen(
-            command(home, *flags, playbook=playbook), cwd=ROOT,
-            env=surroundings(home, TERM="xterm-256color", **environ),
-            stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
-        )  # fmt: skip
-        os.close(slave)
-        self.seen = ""
-
-    def until(self, text: str | None = None) -> str:
-        """Read until a text is seen, or the end; return all that was seen."""
-        ends = time.monotonic() + 60
-        while (text is None or text not in self.seen) and time.monotonic() < ends:
-            try:
-                data = os.read(self.master, 4096) if select.select([self.master], [], [], 1)[0] else b"-"
-            except OSError:
-                break
-            self.seen += "" if data == b"-" else data.decode(errors="replace")
-        return self.seen
-
-    def end(self) -> int:
-        self.until()
-        os.close(self.master)
-        return self.process.wait(60)
-
-
-def stays(seen: str) -> str:
-    """What stays on a terminal whose last line was written anew again and again: no colours, no erased lines."""
-    text = re.sub(r"\x1b\[[0-9;?]*[ml]|\x1b\[\?25h", "", seen.replace("\r\n", "\n"))
-    return re.sub(r"[^\n]*(\r|\n\r\x1b\[1A)\x1b\[2K", "", text)
-
-
 def test_a_failure_is_its_sentence(tmp_path: Path) -> None:
-    assert words(tmp_path, play(tmp_path)) == EXPECTED
+    assert words(tmp_path, play(tmp_path, playbook=PLAYBOOK, code=2)) == EXPECTED
 
 
 def test_a_run_is_a_line_a_phase_and_nothing_else(tmp_path: Path) -> None:
-    output = play(tmp_path, playbook=WELL, code=0)
+    output = play(tmp_path, playbook=WELL)
     assert words(tmp_path, output) == STORY
     assert not CONTROL.search(output)
     assert all(len(line) == 80 for line in output.splitlines() if line.startswith("("))
 
 
 def test_colours_are_shown_off_a_terminal_where_they_are_asked_for(tmp_path: Path) -> None:
-    coloured = play(tmp_path, playbook=WELL, code=0, ANSIBLE_NOCOLOR="0", ANSIBLE_FORCE_COLOR="1")
+    coloured = play(tmp_path, playbook=WELL, ANSIBLE_NOCOLOR="0", ANSIBLE_FORCE_COLOR="1")
     assert "\x1b[1m(1/3) LOOK" in coloured
     assert words(tmp_path, re.sub(r"\x1b\[[0-9;]*m", "", coloured)) == STORY
 
@@ -246,7 +165,7 @@ def test_colours_are_shown_off_a_terminal_where_they_are_asked_for(tmp_path: Pat
 def test_without_rich_the_words_are_the_same(tmp_path: Path) -> None:
     (tmp_path / "rich").mkdir()
     (tmp_path / "rich/__init__.py").write_text("raise ImportError('it is not installed')")
-    assert words(tmp_path, play(tmp_path, playbook=WELL, code=0, PYTHONPATH=str(tmp_path))) == STORY
+    assert words(tmp_path, play(tmp_path, playbook=WELL, PYTHONPATH=str(tmp_path))) == STORY
 
 
 def test_a_terminal_shows_what_runs_and_keeps_what_an_ordinary_log_does(tmp_path: Path) -> None:
@@ -275,7 +194,7 @@ def test_a_story_that_can_not_be_told_is_told_by_ansible(monkeypatch: pytest.Mon
 
 
 def test_verbose_output_is_ansibles_own(tmp_path: Path) -> None:
-    output = play(tmp_path, "-v")
+    output = play(tmp_path, "-v", playbook=PLAYBOOK, code=2)
     assert "fatal: [localhost]: FAILED! =>" in output
     assert "PLAY RECAP" in output
     assert "FAILED: A command" not in output
@@ -283,18 +202,18 @@ def test_verbose_output_is_ansibles_own(tmp_path: Path) -> None:
 
 def test_an_answer_that_is_no_is_no_failure_to_look_at(tmp_path: Path) -> None:
     """A script sees it by the exit status."""
-    no = play(tmp_path, "-e", "holds=false", playbook=ASKING)
+    no = play(tmp_path, "-e", "holds=false", playbook=ASKING, code=2)
     assert words(tmp_path, no) == (
         "Ask              no: It does not hold:\n"
         "                 since nothing does.\n"
         "localhost: ok=1 changed=0 failed=0\n"
     )
 
-    verbose = play(tmp_path, "-v", "-e", "holds=false", playbook=ASKING)
+    verbose = play(tmp_path, "-v", "-e", "holds=false", playbook=ASKING, code=2)
     assert "fatal: [localhost]: FAILED! =>" in verbose
     assert "failed=1 " in verbose
 
-    yes = play(tmp_path, "-e", "holds=true", playbook=ASKING, code=0)
+    yes = play(tmp_path, "-e", "holds=true", playbook=ASKING)
     assert words(tmp_path, yes) == "It holds.\nHello world!\nlocalhost: ok=2 changed=0 failed=0\n"
 
 
@@ -316,7 +235,7 @@ RESCUED = """\
 
 
 def test_a_failure_that_a_run_got_over_is_no_reason_to_run_again(tmp_path: Path) -> None:
-    assert words(tmp_path, play(tmp_path, playbook=RESCUED, code=0)) == (
+    assert words(tmp_path, play(tmp_path, playbook=RESCUED)) == (
         "Get over it      FAILED: Something that fails\n"
         "    It does not work.\n"
         "localhost: ok=1 changed=0 failed=0 rescued=1\n"
