@@ -30,7 +30,7 @@ class ActionModule(ActionBase):
             drawn = [plain(line) for line in table(columns, rows)] if rows else []
             return {
                 "changed": False,
-                "msg": [*([title] if title else []), *drawn, *lines],
+                "msg": [*title.splitlines(), *drawn, *lines],
                 "shown": {"title": title, "columns": arguments.get("columns") or [], "rows": rows, "lines": lines},
                 "_ansible_verbose_always": True,
             }

@@ -14,7 +14,7 @@ description:
   - It runs on the controller.
 options:
   title:
-    description: A line above the table.
+    description: What stands above the table; the first line is its heading.
     type: str
   columns:
     description:

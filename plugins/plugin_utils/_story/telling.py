@@ -125,7 +125,10 @@ class Story:
 
     def _shown(self, host: str, title: str, columns: list[Any], rows: list[list[Any]], lines: list[str]) -> list[Item]:
         """A table below its title, and text below it."""
-        found: list[Item] = [*paragraph(self._of(host) + title, "bold", self.width)] if title else []
+        first, *more = (self._of(host) + title).splitlines() or [""]
+        found: list[Item] = [*paragraph(first, "bold", self.width)]
+        for line in more:
+            found += paragraph(line, "", self.width)
         if rows:
             found += table([Column.parse(column) for column in columns], rows, self.width)
         return found + [part for line in lines for part in paragraph(line, "", self.width)]
