@@ -45,8 +45,16 @@ options:
     type: dict
     default: {}
   cwd:
-    description: Directory in which a process runs; by default the one in which Ansible works.
+    description: Directory in which it runs; by default the one in which Ansible works, or the image's own.
     type: path
+  user:
+    description: User and group of the container, as in docker run's C(--user); by default the image's own.
+    type: str
+    default: ""
+  purpose:
+    description: What messages call the command.
+    type: str
+    default: seed command
   image:
     description: Image of the container in which the command runs, without capabilities. By default it is a process.
     type: str
@@ -161,8 +169,9 @@ def remove_leftovers(module: AnsibleModule) -> list[str]:
 def in_container(module: AnsibleModule, environment: dict[str, str]) -> tuple[int, str]:
     params = module.params
     container = decision.Container(
-        params["image"], params["network"], params["label"], params["memory"], params["pids"], params["volumes"]
-    )
+        params["image"], params["network"], params["label"], params["memory"], params["pids"], params["volumes"],
+        params["cwd"] or "", params["user"],
+    )  # fmt: skip
     try:
         return finish(
             ["docker", *container.command(params["argv"], environment)],
@@ -182,6 +191,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         return {"changed": bool(actions), "actions": actions}
 
     argv: list[str] = params["argv"]
+    purpose: str = params["purpose"]
     secrets |= {secret for argument in argv for secret in embedded(argument)}
     module.no_log_values |= secrets
     if not module.check_mode:
@@ -194,19 +204,19 @@ def work(module: AnsibleModule) -> dict[str, Any]:
                     argv, env={**inherited(), **mark(), **environment}, cwd=params["cwd"], preexec_fn=die_with_parent
                 )
         except OSError as error:
-            raise SlipwayError(f"The seed command {command} can't be started: {plain(error)}; correct it.") from error
+            raise SlipwayError(f"The {purpose} {command} can't be started: {plain(error)}; correct it.") from error
         output = masked(output, secrets)
         if status in NOT_STARTED and output.startswith("docker: "):
             raise SlipwayError(
-                f"The seed command {command} can't be started in a container of {params['image']}: "
+                f"The {purpose} {command} can't be started in a container of {params['image']}: "
                 f"{output.splitlines()[0]} Correct the command, or start the engine."
             )
         if status:
             raise SlipwayError(
-                f"The seed command {command} ended with {status}; correct what the end of its output shows, and run "
+                f"The {purpose} {command} ended with {status}; correct what the end of its output shows, and run "
                 f"again:\n{output}"
             )
-    return {"changed": True, "actions": [*actions, "Ran the seed command."]}
+    return {"changed": True, "actions": [*actions, f"Ran the {purpose}."]}
 
 
 def main() -> None:
@@ -216,6 +226,8 @@ def main() -> None:
             "argv": {"type": "list", "elements": "str"},
             "env": {"type": "dict", "default": {}, "no_log": True},
             "cwd": {"type": "path"},
+            "user": {"type": "str", "default": ""},
+            "purpose": {"type": "str", "default": "seed command"},
             "image": {"type": "str", "default": ""},
             "network": {"type": "str", "default": "bridge"},
             "label": {"type": "str", "default": ""},

@@ -35,7 +35,7 @@ class Container:
     """A container that runs ``argv`` once and is removed when that ends. ``label`` says to whom it belongs.
 
     ``memory`` is in the engine's units (512M); ``pids`` is how many processes and threads it may have; ``volumes`` are
-    mounts as in ``docker run --volume``.
+    mounts as in ``docker run --volume``. ``directory`` and ``user`` are the image's own where they are empty.
     """
 
     image: str
@@ -44,6 +44,8 @@ class Container:
     memory: str
     pids: int
     volumes: Sequence[str] = ()
+    directory: str = ""
+    user: str = ""
 
     @property
     def name(self) -> str:
@@ -60,6 +62,8 @@ class Container:
             *("--memory", self.memory, "--pids-limit", str(self.pids)),
             *("--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--no-healthcheck"),
             *(f"--volume={volume}" for volume in self.volumes),
+            *([f"--workdir={self.directory}"] if self.directory else []),
+            *([f"--user={self.user}"] if self.user else []),
             # What it writes comes here and is kept nowhere else.
             *("--log-driver", "none"),
             *("--env-file", "/dev/stdin"),

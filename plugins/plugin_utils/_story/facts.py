@@ -68,6 +68,10 @@ def _seed(seed: Any, _result: Result) -> str:
     return "filled" if seed.get("wrote") else "to be filled" if seed["due"] else "not due"
 
 
+def _models(models: Any, _result: Result) -> str:
+    return counted(models["tables"], "model")
+
+
 def _image(image: Any, _result: Result) -> str:
     return f"image {image['ref']}"
 
@@ -91,6 +95,7 @@ FACTS: dict[str, Callable[[Any, Result], str]] = {
     "drift_against": _drift,
     "schema": _schema,
     "seed": _seed,
+    "models": _models,
     "image": _image,
     "process": _process,
     "timings": _timings,

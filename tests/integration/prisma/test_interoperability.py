@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import random
@@ -30,7 +29,6 @@ from support.migrations import Bed
 pytestmark = pytest.mark.once
 
 HERE = Path(__file__).parent
-WORK = HERE.parents[2] / ".cache" / "prisma"
 # Everything in the rows but ids and times; only what was resolved as applied has the same time twice.
 CONTENT = """
     SELECT migration_name, checksum, finished_at IS NOT NULL, applied_steps_count = 0 AND finished_at = started_at,
@@ -42,29 +40,11 @@ A, B, C = (f"CREATE TABLE {name} (id int);\n" for name in "abc")
 BROKEN = B + "SELECT 1/0;\n"
 
 
-@pytest.fixture(scope="session")
-def prisma_directory() -> Path:
-    """Prisma from its package, with the configuration that lies beside this file."""
-    if not shutil.which("npm"):
-        missing = "npm is not installed, so that Prisma can't be"
-        # Nobody needs Node.js to work on the rest; where nothing may be left out, as in CI, it is a failure.
-        pytest.fail(missing) if os.environ.get("SLIPWAY_TEST_ALL") else pytest.skip(missing)
-    WORK.mkdir(parents=True, exist_ok=True)
-    with (WORK / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        for name in ("package.json", "prisma.config.ts", "schema.prisma", "unref.cjs"):
-            shutil.copy(HERE / name, WORK)
-        if not (WORK / "node_modules" / ".bin" / "prisma").exists():
-            install = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"]
-            subprocess.run(install, cwd=WORK, check=True, timeout=600)
-    return WORK
-
-
 @dataclass
 class Both(Bed):
     """A database that Slipway and Prisma share, with the files 1_a and 2_b."""
 
-    prisma_directory: Path = WORK
+    prisma_directory: Path = Path()
     url: str = ""  # by which Prisma connects; else by the settings
 
     @property
