@@ -16,9 +16,22 @@ endef
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
+# Each playbook is a verb; the line that begins with ## has its group and what it does.
+VERBS := $(filter-out preflight,$(basename $(notdir $(wildcard playbooks/*.yml))))
+GROUPS := Deploy Look Migrations Database Backups Application Repair
+
 .PHONY: help
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "make VERB [ENV=local|test|prod] [ARGS='--check --diff -e ...']"
+	@for group in $(GROUPS); do echo; echo "$$group"; awk -v group="$$group" -F ': ' \
+		'FNR == 1 {verb = FILENAME; gsub(/.*\/|\.yml$$/, "", verb)} $$1 == "## " group {sub(/^## [^:]*: /, ""); printf "  %-14s %s\n", verb, $$0}' \
+		$(addprefix playbooks/,$(addsuffix .yml,$(VERBS))); done
+	@echo; echo "Slipway itself"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: $(VERBS)
+$(VERBS): setup
+	@ansible-playbook $(if $(filter deploy,$@),deploy.yml,playbooks/$@.yml) -i $(ENV) $(ARGS)
 
 .PHONY: setup
 setup: $(VENV)/deploy.stamp ## Make the project's Python environment
@@ -32,18 +45,6 @@ $(VENV)/deploy.stamp: requirements.txt requirements-setup.txt $(SETUP)
 $(VENV)/test.stamp: requirements-dev.txt requirements-setup.txt $(SETUP)
 	$(call setup_environment,requirements-dev.txt)
 	@touch $(VENV)/deploy.stamp $@
-
-.PHONY: deploy
-deploy: setup ## Deploy to ENV (local, test, prod); ARGS are passed on
-	@ansible-playbook deploy.yml -i $(ENV) $(ARGS)
-
-.PHONY: status
-status: setup ## Show which migrations are applied and pending in ENV
-	@ansible-playbook playbooks/status.yml -i $(ENV) $(ARGS)
-
-.PHONY: teardown
-teardown: setup ## Stop everything in ENV; the data stays unless ARGS='-e delete_data=true'
-	@ansible-playbook playbooks/teardown.yml -i $(ENV) $(ARGS)
 
 .PHONY: images
 images: ## Build stand-ins for the official images from Debian's packages: eval "$$(make -s images)"

@@ -74,7 +74,8 @@ def test_every_test_that_a_page_names_exists() -> None:
 @pages
 def test_every_command_of_make_exists(page: Path) -> None:
     rules = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"(?:`|^ {4})make (?:-\w+ )?([a-z-]+)", page.read_text(), re.MULTILINE))
+    rules |= {path.stem for path in (ROOT / "playbooks").glob("*.yml")}
+    named = set(re.findall(r"(?:`|^ {4})make (?:-\w+ )?([a-z_-]+)", page.read_text(), re.MULTILINE))
     assert named <= rules
 
 
