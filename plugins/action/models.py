@@ -10,13 +10,12 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, sentence
-from ansible_collections.slipway.deploy.plugins.module_utils._host.files import replace_file
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import CONNECTION_SPEC, Server
 from ansible_collections.slipway.deploy.plugins.module_utils._text import counted
-from ansible_collections.slipway.deploy.plugins.plugin_utils._schema.models import read_models
+from ansible_collections.slipway.deploy.plugins.plugin_utils._source.models import read_models
+from ansible_collections.slipway.deploy.plugins.plugin_utils._source.source_file import kept
 
 display = Display()
-MODE = 0o644
 
 
 class ActionModule(ActionBase):
@@ -29,29 +28,11 @@ class ActionModule(ActionBase):
         path = Path(self._loader.path_dwim(options["path"]))
         try:
             found = read_models(Server.from_params(options))
-            before = path.read_text() if path.exists() else ""
-            changed = before != found.source
-            if changed and not self._task.check_mode:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                replace_file(str(path), found.source, MODE)
+            result = kept(path, found.source, self._task.check_mode)
         except (SlipwayError, OSError) as error:
             raise AnsibleActionFail(sentence(error)) from error
         for remark in found.remarks:
             display.warning(remark)
-        models = counted(found.tables, "model")
-        return {
-            "changed": changed,
-            "actions": [f"Wrote {models} to {path}."] if changed else [],
-            "models": {
-                "path": str(path),
-                "tables": found.tables,
-                "current": not changed,
-                "remarks": list(found.remarks),
-            },
-            "diff": {
-                "before_header": str(path),
-                "after_header": str(path),
-                "before": before,
-                "after": found.source,
-            },
-        }
+        about = {"path": str(path), "tables": found.tables, "remarks": list(found.remarks)}
+        actions = [f"Wrote {counted(found.tables, 'model')} to {path}."] if result["changed"] else []
+        return {**result, "actions": actions, "models": {**about, "current": result["current"]}}

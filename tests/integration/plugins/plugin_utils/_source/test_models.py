@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server
-from ansible_collections.slipway.deploy.plugins.plugin_utils._schema.models import read_models, remarks, url_of
+from ansible_collections.slipway.deploy.plugins.plugin_utils._source.models import read_models, remarks, url_of
 from conftest import Postgres
 from sqlalchemy import create_engine
 
