@@ -40,10 +40,17 @@ SERVER = """\
 const http = require('http');
 const url = new URL(process.env.DATABASE_URL);
 const socket = url.searchParams.get('host');
-const about = {directory: process.cwd(), database: process.env.DATABASE_URL, host: url.hostname, socket};
+const generated = require('./generated.js');
+const about = {generated, directory: process.cwd(), database: process.env.DATABASE_URL, host: url.hostname, socket};
 const server = http.createServer((request, response) => response.end(JSON.stringify(about)));
 server.listen(process.env.PORT, process.env.HOST);
 """
+# What the server can't start without, from the names of the migrations.
+GENERATE = """\
+const fs = require('fs');
+fs.writeFileSync('generated.js', `module.exports = ${JSON.stringify(fs.readdirSync('migrations').sort())};\\n`);
+"""
+GENERATING = {"app_generate_command": ["node", "generate.js"], "app_generate_before_release": True}
 SEED = "require('fs').writeFileSync('../seeded-in', process.cwd());\n"  # outside of what is deployed
 
 
@@ -59,6 +66,7 @@ class Repository:
         migration.write_text("CREATE TABLE orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, note text);\n")
         (self.home / "server.js").write_text(SERVER)
         (self.home / "seed.js").write_text(SEED)
+        (self.home / "generate.js").write_text(GENERATE)
         (self.home / "inventory.yml").write_text(INVENTORY)
         (self.home / "ansible.cfg").write_text("[defaults]\nstdout_callback = slipway.deploy.story\n")
         galaxy = [str(BIN / "ansible-galaxy"), "collection"]
@@ -68,10 +76,10 @@ class Repository:
         ):
             subprocess.run([*galaxy, *arguments], cwd=home, check=True, capture_output=True)
 
-    def play(self, verb: str) -> Outcome:
+    def play(self, verb: str, *flags: str) -> Outcome:
         program = [str(BIN / "ansible-playbook"), f"slipway.deploy.{verb}"]
         done = subprocess.run(
-            [*program, "-i", "inventory.yml", "-e", f"app_port={self.port}"],
+            [*program, "-i", "inventory.yml", "-e", f"app_port={self.port}", "-e", json.dumps(GENERATING), *flags],
             cwd=self.home,
             env={
                 "PATH": os.environ["PATH"], "HOME": str(self.home.parent), "ANSIBLE_NOCOLOR": "1",
@@ -102,6 +110,7 @@ def test_a_dozen_lines_of_inventory_deploy_an_application_of_ones_own(repository
     assert INVENTORY in (ROOT / "docs" / "application.md").read_text().replace("\n    ", "\n")
     repository.play("deploy").succeeded()
 
+    assert repository.about()["generated"] == ["20260101000000_init"]
     about = repository.about()
     assert about["directory"] == str(repository.home) == (repository.home.parent / "seeded-in").read_text()
     assert (about["host"], about["socket"]) == ("localhost", str(repository.home / ".slipway" / "local" / "run"))
@@ -109,6 +118,14 @@ def test_a_dozen_lines_of_inventory_deploy_an_application_of_ones_own(repository
         with contextlib.closing(client.connect(about["database"])) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM orders")
             assert cursor.fetchone() == (0,)
+
+    models = repository.home / "models.py"
+    generate = ("generate", "-e", f"app_models={models}")
+    assert f"{models} is not as the schema of shop-local is" in repository.play(*generate, "--check").failed().output
+    assert repository.play(*generate).succeeded().recap["changed"] == 1
+    assert repository.play(*generate, "--check").succeeded().recap["changed"] == 0
+    assert "class Orders(Base):" in models.read_text()
+    models.unlink()
 
     again = repository.play("deploy").succeeded()
     assert again.recap["changed"] == 0, again.output

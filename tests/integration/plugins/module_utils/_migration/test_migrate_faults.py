@@ -16,7 +16,7 @@ from conftest import Postgres
 from support.migration_faults import COUNTER, DOWN, PRIMES, Proxy, Saboteur, history, times
 from support.migrations import Bed
 
-INJECTIONS = int(os.environ.get("SLIPWAY_FAULTS", "100"))
+INJECTIONS = int(os.environ.get("SLIPWAY_FAULTS", "40"))
 OURS = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'slipway migrations%'"
 ROWS = """
     SELECT migration_name, finished_at IS NOT NULL
