@@ -118,6 +118,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
 from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
+from ansible_collections.slipway.deploy.plugins.module_utils._host.files import wait_until
 from ansible_collections.slipway.deploy.plugins.module_utils._host.masking import embedded, masked
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run, take_environment
 from ansible_collections.slipway.deploy.plugins.module_utils._release.service import inherited
@@ -125,6 +126,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import m
 from ansible_collections.slipway.deploy.plugins.module_utils._seed import decision
 
 LINES = 30
+REMOVING = 30  # seconds
 PR_SET_PDEATHSIG = 1  # prctl(2)
 NOT_STARTED = (125, 126, 127)  # docker-run(1): the engine, or the command in the container
 
@@ -179,8 +181,14 @@ def in_container(module: AnsibleModule, environment: dict[str, str]) -> tuple[in
             env={**os.environ, **decision.by_name(environment)},
         )
     except BaseException:
-        docker.run("rm", "--force", "--volumes", container.name)
+        wait_until(lambda: removed(container.name), REMOVING)
         raise
+
+
+def removed(container: str) -> bool:
+    """Remove a container; False where it is there still, since the engine was just about to start it."""
+    docker.run("rm", "--force", "--volumes", container)
+    return docker.found("container", container, "{{.Id}}") is None
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
