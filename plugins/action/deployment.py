@@ -25,6 +25,7 @@ from ansible_collections.slipway.deploy.plugins.plugin_utils._run.deployment_rec
     stopped,
 )
 from ansible_collections.slipway.deploy.plugins.plugin_utils._run.report import failure, report
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.revision import revision
 
 
 def started_ticks(pid: int) -> int:
@@ -40,7 +41,9 @@ def started_ticks(pid: int) -> int:
 
 
 def user_name() -> str:
-    """Who runs; the number where the user has no name, as in a container."""
+    """Who runs, also by sudo; the number where the user has no name, as in a container."""
+    if os.getuid() == 0 and os.environ.get("SUDO_USER"):
+        return os.environ["SUDO_USER"]
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -110,6 +113,7 @@ class ActionModule(ActionBase):
         status, lasting = arguments.pop("status", ""), arguments.pop("lasting", "")
         failed_phase = arguments.pop("failed_phase", "")
         release, started = arguments.pop("release", ""), arguments.pop("started", "")
+        source, commit = arguments.pop("source", ""), arguments.pop("revision", "")
         facts = arguments.pop("facts", {})
         secrets = self.secrets(arguments.pop("secrets", []), variables)
         run = this_run(
@@ -126,6 +130,7 @@ class ActionModule(ActionBase):
                 environment=run.environment,
                 verb=run.verb,
                 release=release,
+                revision=commit,
                 started=started,
                 finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
                 status=status,
@@ -146,6 +151,8 @@ class ActionModule(ActionBase):
         if "holder" in result and is_dead(Run(**result["holder"]), run):
             arguments["take_over"] = result["holder"]
             result = execute()
+        if source and not result.get("failed"):
+            result["revision"] = revision(source)
         if made and not result.get("failed"):
             file = "" if self._task.check_mode else f"{arguments['directory']}/deployments.jsonl"
             place = f"{file} on {self._task.delegate_to or variables['inventory_hostname']}" if file else ""

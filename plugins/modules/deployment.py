@@ -78,6 +78,13 @@ options:
     description: What was deployed.
     type: str
     default: ""
+  source:
+    description: The application's directory on the controller, whose commit is looked up.
+    type: path
+  revision:
+    description: The commit, for the record.
+    type: str
+    default: ""
   started:
     description: When the run began, in ISO 8601.
     type: str
@@ -119,6 +126,12 @@ report:
   type: list
   elements: str
   returned: when O(status) is given
+revision:
+  description:
+    - The commit that is checked out in O(source), with C(-dirty) where files were changed since; empty where there is
+      none.
+  type: str
+  returned: when O(source) is given
 deployment:
   description: The run, and the last record of the ledger before it.
   type: dict

@@ -31,6 +31,13 @@ options:
     description: Where the application says that it is ready, as seen from the host. Empty to leave that out.
     type: str
     default: ""
+  records:
+    description: How many of the newest records to return.
+    type: int
+    default: 0
+  number:
+    description: The number of the only record to return.
+    type: int
 """
 
 EXAMPLES = r"""
@@ -51,6 +58,13 @@ deployment:
     last: {description: The newest record of the ledger., type: dict}
     holder: {description: Who holds the lock now; empty for nobody., type: str}
     health: {description: V(ready), what is wrong, or empty where that was not asked., type: str}
+records:
+  description:
+    - The records that O(records) or O(number) asks for, oldest first, as they are in the ledger. Each has its C(number)
+      besides, that of its line.
+  type: list
+  elements: dict
+  returned: success
 """
 
 from pathlib import Path
@@ -64,7 +78,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._run.ledger import 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     """Read the two files, then ask the application."""
-    ledger, url = Ledger(Path(module.params["directory"])), module.params["url"]
+    ledger, url, number = Ledger(Path(module.params["directory"])), module.params["url"], module.params["number"]
     deployed = ledger.newest(verb="deploy", status="succeeded") or {}
     holder = ledger.holder()
     return {
@@ -76,6 +90,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             "holder": holder.describe() if holder else "",
             "health": (trouble(url) or "ready") if url else "",
         },
+        "records": ledger.numbered(module.params["records"]) if number is None else [ledger.one(number)],
     }
 
 
@@ -84,6 +99,8 @@ def main() -> None:
     options: dict[str, dict[str, Any]] = {
         "directory": {"type": "path", "required": True},
         "url": {"type": "str", "default": ""},
+        "records": {"type": "int", "default": 0},
+        "number": {"type": "int"},
     }
     run(AnsibleModule(argument_spec=options, supports_check_mode=True), work)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -200,14 +201,29 @@ class Ledger:
         return found
 
     def newest(self, **wanted: str) -> dict[str, Any] | None:
-        """The newest record whose fields are as ``wanted``, or None. A line cut short by a crash is passed over."""
-        if not self.records.exists():
-            return None
-        for line in reversed(self.records.read_bytes().split(b"\n")):
-            try:
-                record: dict[str, Any] = json.loads(line)
-            except ValueError:
-                continue
-            if wanted.items() <= record.items():
-                return record
-        return None
+        """The newest record whose fields are as ``wanted``, or None."""
+        return next((record for _number, record in self._newest_first() if wanted.items() <= record.items()), None)
+
+    def numbered(self, most: int) -> list[dict[str, Any]]:
+        """The ``most`` newest records, the oldest of them first, each with its ``number``: that of its line, from 1."""
+        found = [{"number": number, **record} for number, record in itertools.islice(self._newest_first(), most)]
+        return found[::-1]
+
+    def one(self, number: int) -> dict[str, Any]:
+        """The record of this ``number``. Raises SlipwayError where there is none."""
+        for found, record in self._newest_first():
+            if found == number:
+                return {"number": number, **record}
+        last = next(self._newest_first(), (0, {}))[0]
+        raise SlipwayError(
+            f"There is no run {number} in {self.records}: "
+            + (f"they have the numbers up to {last}." if last else "nothing was recorded yet.")
+        )
+
+    def _newest_first(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Each record with the number of its line. A line cut short by a crash is passed over."""
+        lines = self.records.read_bytes().split(b"\n") if self.records.exists() else []
+        for number in range(len(lines), 0, -1):
+            with contextlib.suppress(ValueError):
+                record: dict[str, Any] = json.loads(lines[number - 1])
+                yield number, record

@@ -23,7 +23,10 @@ class Phase:
 
 @dataclass(frozen=True)
 class Record:
-    """A line of the ledger; see docs/formats.md. Times are ISO 8601 in UTC, ``facts`` what the run found, by name."""
+    """A line of the ledger; see docs/formats.md. Times are ISO 8601 in UTC, ``facts`` what the run found, by name.
+
+    ``revision`` is the commit of the application's directory, with -dirty where files were changed since; '' for none.
+    """
 
     application: str
     environment: str
@@ -36,6 +39,7 @@ class Record:
     facts: Mapping[str, Any] = field(default_factory=dict)
     failed_phase: str = ""
     error: str = ""
+    revision: str = ""
     format: int = FORMAT
 
     def result(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.revision import revision
 from support.orphans import alive, orphaned, sshd, wait_until
 from support.release import ansible, ansible_started, free_port, get, load
 
@@ -65,6 +66,7 @@ class Site:
             "deployment_directory": str(self.state),
             "deployment_application": "shop",
             "deployment_environment": "test",
+            "deployment_source": str(HERE),
             # One that can't be read keeps no record from being written.
             "deployment_secrets": ["shop_environment", "shop_password", "shop_lost", "shop_missing"],
             "shop_environment": {"SHOP_URL": "https://me:{{ shop_password }}@shop.example.com/"},
@@ -111,6 +113,7 @@ def test_run_of_several_hosts(site: Site) -> None:
     assert "hunter2" not in (site.state / "deployments.jsonl").read_text()
     assert record["facts"] == {"ledger": "of db"}
     assert statuses(record) == {"one": "stopped", "two": "failed"}
+    assert record["revision"] == revision(str(HERE))
     assert not (site.state / "lock.json").exists()
     assert len(re.findall("^fatal: .*failed in phase release", done.stdout, re.MULTILINE)) == 1
     assert "taken from this run" not in done.stdout + done.stderr
@@ -125,6 +128,7 @@ def test_run_of_several_hosts(site: Site) -> None:
     assert not done.returncode, done.stdout
     assert len(site.ledger()) == 3
     assert (site.ledger()[-1]["status"], statuses(site.ledger()[-1])) == ("succeeded", {"one": "ok", "two": "ok"})
+    assert site.ledger()[-1]["revision"] == record["revision"]
 
 
 def test_host_that_is_lost_is_recorded(site: Site) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.deployment import Host
+from support.deployment import LIVE, Host
 from support.modules import run_module
 
 pytestmark = pytest.mark.once
@@ -28,3 +28,11 @@ def test_what_is_known_of_the_last_runs(tmp_path: Path) -> None:
     assert (found["last"]["verb"], found["last"]["status"]) == ("seed", "failed")
     assert found["holder"].startswith("deploy by ")
     assert found["health"].startswith("http://127.0.0.1:9/readyz gives no answer (")
+    assert run_module("deployment_info", asked)["records"] == []
+    newest = run_module("deployment_info", {**asked, "records": 1})["records"]
+    assert [(record["number"], record["verb"]) for record in newest] == [(2, "seed")]
+    [first] = run_module("deployment_info", {**asked, "number": 1})["records"]
+    assert (first["number"], first["release"], first["run"]["user"]) == (1, "one", LIVE.user)
+    assert run_module("deployment_info", {**asked, "number": 3})["msg"] == (
+        f"There is no run 3 in {host.state}/deployments.jsonl: they have the numbers up to 2."
+    )

@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import replace
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.action.deployment import is_dead, started_ticks, this_run
+from ansible_collections.slipway.deploy.plugins.action.deployment import is_dead, started_ticks, this_run, user_name
 
 NOBODY = 2**22 + 1  # above the largest pid (proc(5), pid_max)
 
@@ -18,6 +18,15 @@ def test_this_run() -> None:
     assert (run.pid, run.started_ticks) == (os.getppid(), started_ticks(os.getppid()))
     assert run.started_ticks > 0
     assert run.same_process(this_run("autotest", "test", "migrate"))
+
+
+def test_who_runs_is_who_called_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUDO_USER", "ada")
+    monkeypatch.setenv("LOGNAME", "root")
+    monkeypatch.setattr(os, "getuid", lambda: 0)
+    assert user_name() == "ada"
+    monkeypatch.setattr(os, "getuid", lambda: 1000)  # no sudo: a variable that somebody set
+    assert user_name() == "root"
 
 
 @pytest.mark.parametrize(

@@ -164,3 +164,20 @@ def test_record_cut_short_by_a_crash(ledger: Ledger, cut: int) -> None:
     ledger.append({"number": 3})
     assert ledger.newest() == {"number": 3}
     assert ledger.newest(text="ä") == {"number": 1, "text": "ä"}
+
+
+def test_records_have_the_numbers_of_their_lines(ledger: Ledger) -> None:
+    assert ledger.numbered(20) == []
+    with pytest.raises(SlipwayError, match=r"^There is no run 1 in .*/deployments\.jsonl: nothing was recorded yet\.$"):
+        ledger.one(1)
+    ledger.directory.mkdir()
+    ledger.append({"verb": "deploy"})
+    with ledger.records.open("a") as opened:
+        opened.write('{"cut')
+    ledger.append({"verb": "seed"})
+    ledger.append({"verb": "backup"})
+    assert ledger.numbered(2) == [{"number": 3, "verb": "seed"}, {"number": 4, "verb": "backup"}]
+    assert [record["number"] for record in ledger.numbered(20)] == [1, 3, 4]
+    assert ledger.one(3) == {"number": 3, "verb": "seed"}
+    with pytest.raises(SlipwayError, match=r"^There is no run 2 in .*: they have the numbers up to 4\.$"):
+        ledger.one(2)

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ledger's records as a person reads them: a row of a table each, or one of them in full."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+NONE = "-"
+_HASH, _DIRTY = 7, "-dirty"
+
+
+def row(record: Mapping[str, Any]) -> list[str]:
+    """A record of the ledger with its ``number``, in the columns of the table.
+
+    They are number, time (UTC), verb, who, from where, release, revision, migrations, backup, seconds, outcome.
+    """
+    run, facts = record.get("run", {}), record.get("facts", {})
+    names = migrations(facts)
+    return [
+        str(record["number"]),
+        record.get("finished", "")[:16].replace("T", " "),
+        record.get("verb", ""),
+        run.get("user", ""),
+        run.get("controller", ""),
+        record.get("release", "") or NONE,
+        short(record.get("revision", "")) or NONE,
+        str(len(names)) if names else NONE,
+        backup(facts) or NONE,
+        NONE if seconds(record) is None else f"{seconds(record):.0f}",
+        outcome(record),
+    ]
+
+
+def details(record: Mapping[str, Any]) -> list[str]:
+    """The lines that show all that one record with its ``number`` says to a person."""
+    run, facts = record.get("run", {}), dict(record.get("facts", {}))
+    names = migrations(facts)
+    took = seconds(record)
+    pairs = {
+        "verb": record.get("verb", ""),
+        "outcome": outcome(record),
+        "started": record.get("started", ""),
+        "finished": record.get("finished", ""),
+        "seconds": "" if took is None else f"{took:.0f}",
+        "who": run.get("user", ""),
+        "from": f"{run.get('controller', '')}, pid {run['pid']}" if "pid" in run else run.get("controller", ""),
+        "release": record.get("release", ""),
+        "revision": record.get("revision", ""),
+        **{name: value for name, value in facts.items() if name not in ("release", "migrations" if names else "")},
+    }
+    several = len({phase["host"] for phase in record.get("phases", [])}) > 1
+    phases = [
+        f"{phase['name']}{' at ' + phase['host'] if several else ''}: {phase['status']}, {phase['seconds']:g} s"
+        for phase in record.get("phases", [])
+    ]
+    lists = {"migrations": names, "phases": phases, "error": record.get("error", "").splitlines()}
+    shown = {
+        **{name: [text(value)] for name, value in pairs.items() if value not in ("", None)},
+        **{name: lines for name, lines in lists.items() if lines},
+    }
+    width = max(map(len, shown), default=0)
+    return [
+        f"{record.get('application', '')}/{record.get('environment', '')}: run {record['number']}",
+        *(
+            f"  {(name if first else '').ljust(width)}  {line}"
+            for name, lines in shown.items()
+            for first, line in zip((True, *(False,) * len(lines)), lines, strict=False)
+        ),
+    ]
+
+
+def text(value: object) -> str:
+    """A fact, which is mostly a text."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def short(revision: str) -> str:
+    """A commit as git shortens it, with a + where files were changed since."""
+    commit = revision[: -len(_DIRTY)] if revision.endswith(_DIRTY) else revision
+    return commit[:_HASH] + ("+" if commit != revision else "")
+
+
+def migrations(facts: Mapping[str, Any]) -> Sequence[str]:
+    """The migrations that a run applied; the fact is their names, or else a sentence."""
+    names = str(facts.get("migrations", "")).split(", ")
+    return names if names[0] and not any(" " in name for name in names) else []
+
+
+def backup(facts: Mapping[str, Any]) -> str:
+    """The backup that a run took, or put in place; the fact is its name with remarks, or else a sentence."""
+    name = (str(facts.get("backup") or facts.get("restored") or "").split() or [""])[0].rstrip(",;:")
+    return name if name[:8].isdigit() else ""
+
+
+def seconds(record: Mapping[str, Any]) -> float | None:
+    """How long a run took; None where its record does not say when it began and ended."""
+    try:
+        began, ended = (_time(record[name]) for name in ("started", "finished"))
+    except (KeyError, ValueError):
+        return None
+    return (ended - began).total_seconds()
+
+
+def _time(stamp: str) -> datetime.datetime:
+    found = datetime.datetime.fromisoformat(stamp)
+    return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
+
+
+def outcome(record: Mapping[str, Any]) -> str:
+    """How a run ended, and in which phase where it failed."""
+    phase = record.get("failed_phase", "")
+    return f"{record.get('status', '')} in {phase}" if phase else str(record.get("status", ""))
