@@ -88,11 +88,13 @@ _OF_DATABASE = f"""
     SELECT 'pg_catalog.pg_publication'::regclass, published.oid, NULL, pubowner, owner.rolsuper
     FROM pg_catalog.pg_publication published JOIN pg_catalog.pg_roles owner ON owner.oid = pubowner
 """
-OBJECTS = f"""
+# Everything that has an owner: what it is, in which schema, whose, and whether it is privileged.
+OWNED = f"{_OF_DATABASE} UNION ALL {_IN_SCHEMAS}"
+_OBJECTS = f"""
     SELECT identified.type, identified.identity, owner.rolname,
            NOT (privileged AND (owner.rolsuper OR catalogue <> 'pg_catalog.pg_proc'::regclass))
            AND {within_reach("owner.oid")}
-    FROM ({_OF_DATABASE} UNION ALL {_IN_SCHEMAS}) found (catalogue, object, namespace, owner, privileged)
+    FROM ({OWNED}) found (catalogue, object, namespace, owner, privileged)
     JOIN pg_catalog.pg_roles owner ON owner.oid = found.owner,
     pg_catalog.pg_identify_object(catalogue, object, 0) identified
     WHERE (object >= 16384 OR identified.identity = 'public') AND owner.rolname <> %(owner)s
@@ -106,7 +108,8 @@ _LARGE_OBJECTS = f"""
     FROM pg_catalog.pg_largeobject_metadata lo JOIN pg_catalog.pg_roles owner ON owner.oid = lomowner
     WHERE owner.rolname <> %s AND {within_reach("owner.oid")} GROUP BY 1 ORDER BY 1
 """
-_WORDS = {"function": "ROUTINE", "procedure": "ROUTINE", "aggregate": "ROUTINE", "statistics object": "STATISTICS"}
+# What SQL calls a kind of objects, where that is not what the catalogue calls it.
+WORDS = {"function": "ROUTINE", "procedure": "ROUTINE", "aggregate": "ROUTINE", "statistics object": "STATISTICS"}
 
 # Who may connect only because everyone may, and has a right, an object or a session here.
 _CONNECTING = """
@@ -132,7 +135,7 @@ def take_over(cursor: Cursor, database: str, roles: Roles) -> tuple[list[SqlActi
         " WHERE datname = current_database()"
     )
     former_owner, administrator = one_row(cursor)
-    cursor.execute(OBJECTS, {"owner": roles.owner})
+    cursor.execute(_OBJECTS, {"owner": roles.owner})
     found = cursor.fetchall()
     given = [(kind, identity, owner) for kind, identity, owner, can_be in found if can_be]
     owners = sorted({owner for _kind, _identity, owner in given} | ({former_owner} - {roles.owner}))
@@ -160,7 +163,7 @@ def take_over(cursor: Cursor, database: str, roles: Roles) -> tuple[list[SqlActi
         statements.append(SqlAction(give, f"Gave database {database} to {roles.owner}."))
     statements += [
         SqlAction(
-            f"ALTER {_WORDS.get(kind, kind.upper())} {identity} OWNER TO {quote(roles.owner)}",
+            f"ALTER {WORDS.get(kind, kind.upper())} {identity} OWNER TO {quote(roles.owner)}",
             f"Gave {kind} {identity} to {roles.owner}.",
         )
         for kind, identity, _owner in given

@@ -99,16 +99,21 @@ def began() -> datetime.datetime | None:
     return datetime.datetime.fromtimestamp(fence.number / 1000, datetime.timezone.utc) if fence else None
 
 
+def insist_unless_empty(cursor: Cursor, schema: str, directory: str | None, since: datetime.datetime | None) -> None:
+    """Raise SlipwayError unless the current database, if there is anything to lose in it, has its backup."""
+    names = applied(cursor, schema)
+    cursor.execute(_HOLDS, {"schema": schema, "table": TABLE})
+    holds, database = one_row(cursor)
+    if holds or names:
+        insist(directory, Subject(database, identify(cursor)["system_identifier"], frozenset(names)), since)
+
+
 def proved(directory: str | None, since: datetime.datetime | None, context: ApplyContext) -> ApplyContext:
     """An ``ApplyContext`` that insists on a backup before it enters ``context``, unless there is nothing to lose."""
 
     @contextlib.contextmanager
     def proving(cursor: Cursor, schema: str) -> Iterator[None]:
-        names = applied(cursor, schema)
-        cursor.execute(_HOLDS, {"schema": schema, "table": TABLE})
-        holds, database = one_row(cursor)
-        if holds or names:
-            insist(directory, Subject(database, identify(cursor)["system_identifier"], frozenset(names)), since)
+        insist_unless_empty(cursor, schema, directory, since)
         with context(cursor, schema):
             yield
 

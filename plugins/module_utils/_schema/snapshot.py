@@ -130,6 +130,13 @@ def prepare(cursor: Cursor) -> None:
             ) from error
 
 
+def forget(cursor: Cursor) -> None:
+    """Keep no snapshot any more, in the caller's transaction: what the migrations made is gone."""
+    cursor.execute("SELECT to_regclass('slipway.schema_snapshot') IS NOT NULL")
+    if one_row(cursor)[0]:
+        cursor.execute("DELETE FROM slipway.schema_snapshot")
+
+
 def store(cursor: Cursor, snapshot: Snapshot) -> None:
     """Keep a snapshot in place of the one before, over an autocommit connection."""
     cursor.execute("BEGIN")

@@ -118,7 +118,7 @@ class Story:
             )
             if event.work:
                 phase.changes.setdefault(event.host, []).extend(changes(result, event.task))
-            if "shown" in result:
+            if isinstance(result.get("shown"), Mapping):
                 phase.answers += self._shown(event.host, **result["shown"])
             elif event.says and (said := message(result)):
                 self._note(phase, event.host, said)

@@ -76,8 +76,8 @@ def test_a_verb_that_writes_compares_the_mark_first(playbook: Path) -> None:
     told = preflight(playbook)
     assert isinstance(told["writes"], bool)
     if told["writes"]:
-        # A deploy, which may make the database, compares at once with that.
-        assert told.get("compares", True) is (playbook.stem != "deploy")
+        # What may make the database compares at once with that.
+        assert told.get("compares", True) is (playbook.stem not in ("deploy", "init_db"))
         return
     used = modules(load(playbook)[1:])
     if playbook.stem == "unlock":  # writes no more than the lock; test_deployment.py: it compares
@@ -104,8 +104,9 @@ def test_the_preflight_compares_before_the_lock_is_taken() -> None:
     assert module == "environment_check"
 
 
-def test_a_deploy_compares_before_it_writes_to_the_database() -> None:
-    found = tasks(load(PLAYBOOKS / "deploy.yml")[1:])
+@pytest.mark.parametrize("verb", ["deploy", "init_db"])
+def test_what_may_make_the_database_compares_before_it_writes(verb: str) -> None:
+    found = tasks(load(PLAYBOOKS / f"{verb}.yml")[1:])
     phases = [task["ansible.builtin.include_role"]["name"] for task in found]
     of_the_database = [name for name in phases if name.split(".")[-1] in ("postgres", "backup", "migrations", "seed")]
     assert of_the_database[0] == "slipway.deploy.postgres"
