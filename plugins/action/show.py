@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -24,7 +25,10 @@ class ActionModule(ActionBase):
         arguments = self._task.args
         output = str(self._templar.template((task_vars or {}).get("output", TABLE)))
         columns = [Column.parse(column) for column in arguments.get("columns") or []]
-        rows = [list(row) for row in arguments.get("rows") or []]
+        rows = [
+            [column.cell(row) for column in columns] if isinstance(row, Mapping) else list(row)
+            for row in arguments.get("rows") or []
+        ]
         title, lines, texts = arguments.get("title", ""), arguments.get("lines") or [], arguments.get("text") or {}
         if output == TABLE:
             drawn = [plain(line) for line in table(columns, rows)] if rows else []

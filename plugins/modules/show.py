@@ -18,14 +18,14 @@ options:
     type: str
   columns:
     description:
-      - The columns, each a name or a dictionary with C(name), C(align) (V(right) for numbers) and C(styles), which
-        gives the style of a cell by its text.
+      - The columns, each a name or a dictionary with C(name), C(align) (V(right) for numbers), C(styles), which gives
+        the style of a cell by its text, and C(key), which finds it in a row that is a dictionary (by default C(name)).
     type: list
     elements: raw
   rows:
-    description: The rows, each a list with a value for each column.
+    description: The rows, each a list with a value for each column, or a dictionary.
     type: list
-    elements: list
+    elements: raw
   lines:
     description: Lines of text below the table.
     type: list

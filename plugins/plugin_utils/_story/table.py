@@ -18,18 +18,27 @@ LEAST = 8  # columns that one which is narrowed keeps
 
 @dataclass(frozen=True)
 class Column:
-    """A column's name, whether its cells stand at its right, and the style of cells by their text."""
+    """A column's name, whether its cells stand at its right, the style of cells by their text, and their key in a row.
+
+    The key is the name where it is empty.
+    """
 
     name: str
     right: bool = False
     styles: Mapping[str, str] = field(default_factory=dict)
+    key: str = ""
 
     @classmethod
     def parse(cls, given: str | Mapping[str, Any]) -> Column:
-        """From a name alone, or from ``{name, align: right, styles: {text: style}}``."""
+        """From a name alone, or from ``{name, align: right, styles: {text: style}, key}``."""
         if isinstance(given, str):
             return cls(given)
-        return cls(str(given["name"]), given.get("align") == "right", given.get("styles") or {})
+        right = given.get("align") == "right"
+        return cls(str(given["name"]), right, given.get("styles") or {}, str(given.get("key") or ""))
+
+    def cell(self, row: Mapping[str, Any]) -> Any:
+        """Its value in a row that is a dictionary; None where there is none."""
+        return row.get(self.key or self.name)
 
 
 def text_of(value: Any) -> str:

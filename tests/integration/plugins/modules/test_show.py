@@ -21,8 +21,8 @@ PLAYBOOK = """\
     - name: Show them
       slipway.deploy.show:
         title: "shop: 2 backups"
-        columns: [backup, {name: rows, align: right}, problem]
-        rows: [[first, 1200, null], [second, 3, "its checksum is not the one that its manifest says, so it is not one"]]
+        columns: [backup, {name: rows, align: right}, {name: problem, key: why}]
+        rows: [{backup: first, rows: 1200}, [second, 3, "its checksum is not the one that its manifest says, so it is not one"]]
         lines: [One is damaged.]
         text: {prometheus: "backups 2"}
     - name: Say whether it is well
