@@ -22,7 +22,9 @@ PLAYBOOK = """\
       slipway.deploy.show:
         title: "shop: 2 backups"
         columns: [backup, {name: rows, align: right}, {name: problem, key: why}]
-        rows: [{backup: first, rows: 1200}, [second, 3, "its checksum is not the one that its manifest says, so it is not one"]]
+        rows:
+          - {backup: first, rows: 1200}
+          - [second, 3, "its checksum is not what its manifest says, so that nothing can be said"]
         lines: [One is damaged.]
         text: {prometheus: "backups 2"}
     - name: Say whether it is well
@@ -41,8 +43,8 @@ def test_a_table_fits_the_terminal(tmp_path: Path) -> None:
         "shop: 2 backups",
         "  backup   rows  problem",
         "  first   1,200",
-        "  second      3  its checksum is not the one that its manifest says, so it is",
-        "                 not one",
+        "  second      3  its checksum is not what its manifest says, so that nothing can",
+        "                 be said",
         "One is damaged.",
         "localhost: ok=3 changed=0 failed=0",
     ]
