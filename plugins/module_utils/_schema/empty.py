@@ -123,7 +123,8 @@ def read(cursor: Cursor, owner: str) -> Contents:
     cursor.execute(_EXTENSIONS)
     found += [Object(*row) for row in cursor.fetchall()]
     goes = [each for each in found if each.owner == owner and each.kind != "subscription" and each.schema != OWN_SCHEMA]
-    stays = [each for each in found if each not in goes]
+    going = set(goes)
+    stays = [each for each in found if each not in going]
     cursor.execute(_SCHEMAS, {"owner": owner})
     schemas = [Object(*row) for row in cursor.fetchall()]
     goes += [each for each in schemas if each.owner == owner and each.own]
