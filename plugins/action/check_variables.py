@@ -19,6 +19,7 @@ from ansible_collections.slipway.deploy.plugins.plugin_utils._variables.combinat
     warnings,
 )
 from ansible_collections.slipway.deploy.plugins.plugin_utils._variables.names import (
+    cut_errors,
     overridden_errors,
     own_names,
     taken_errors,
@@ -77,6 +78,7 @@ class ActionModule(ActionBase):
         nearer = {name: f"in {place or 'the inventory'}" for name, place in places.items() if name not in wiring}
         nearer |= {name: f"in {place_of(value) or place_of(name) or 'the inventory'}" for name, value in others.items()}
         nearer |= dict.fromkeys(self._task._variable_manager.extra_vars.keys() - GIVEN_BY_NAME, "with -e")
+        errors += cut_errors(self._task._variable_manager.extra_vars)
         # What an operator may set is what Slipway says of it, and not what a variable says.
         errors += taken_errors(nearer, own_names(ROLES, PLAYBOOKS), wiring, wiring["preflight_variables"])
         errors += problems(values, variables.get("groups", {}))

@@ -59,3 +59,13 @@ def taken_errors(places: Mapping[str, str], own: Iterable[str], wiring: Mapping[
         instead = f"derives it from {', '.join(names)}: set that instead" if names else "finds it itself: leave it out"
         found.append(f"Variable {name} can't be set {places[name]}, since Slipway {instead}.")
     return found
+
+
+def cut_errors(extra: Mapping[str, Any]) -> list[str]:
+    """A sentence for values that were cut at their first blank, of which the rest (``_raw_params``) belongs to none.
+
+    So Ansible reads ``-e name=value``: as words, of which each may be another variable's.
+    """
+    rest = extra.get("_raw_params")
+    said = f"The words {rest!r} of -e belong to no variable, since a blank ends a value: quote a value that has blanks"
+    return [f"""{said} once more, as in -e "reason='so it is'"."""] if rest else []

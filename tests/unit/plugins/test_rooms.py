@@ -17,8 +17,8 @@ PLUGINS = ROOT / "plugins"
 PACKAGE = "ansible_collections.slipway.deploy.plugins"
 # From the bottom to the top.
 ROOMS = (
-    "_errors", "_text", "_variables", "_host", "_reach", "_run", "_postgres", "_access", "_schema", "_backup",
-    "_migration", "_source", "_drift", "_seed", "_release", "_story", "_module",
+    "_errors", "_text", "_variables", "_host", "_reach", "_run", "_postgres", "_session", "_studio", "_access",
+    "_schema", "_backup", "_migration", "_source", "_drift", "_seed", "_release", "_story", "_module",
 )  # fmt: skip
 FILES = sorted(path for kind in ("module_utils", "plugin_utils") for path in (PLUGINS / kind).rglob("*.py"))
 

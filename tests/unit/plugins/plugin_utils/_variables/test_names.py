@@ -4,7 +4,11 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.plugin_utils._variables.names import operator_names, overridden_errors
+from ansible_collections.slipway.deploy.plugins.plugin_utils._variables.names import (
+    cut_errors,
+    operator_names,
+    overridden_errors,
+)
 
 WIRING = {
     "backend_memory": "{{ app_memory | default('512M') }}",
@@ -51,3 +55,11 @@ def test_operator_names(name: str, names: list[str]) -> None:
 def test_overridden_errors(places: dict[str, str], errors: list[str]) -> None:
     told = [error.replace("...", "would have no effect, since Slipway") for error in errors]
     assert overridden_errors(places, WIRING, KNOWN) == [f"Variable {error}." for error in told]
+
+
+def test_what_was_cut_at_a_blank() -> None:
+    assert cut_errors({"reason": "so", "_raw_params": "it is"}) == [
+        "The words 'it is' of -e belong to no variable, since a blank ends a value: quote a value that has blanks once "
+        """more, as in -e "reason='so it is'"."""
+    ]
+    assert cut_errors({"reason": "so it is"}) == []
