@@ -58,15 +58,21 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[Any]], width: int |
         for number, column in enumerate(columns)
     ]
     if width:
-        _narrow(widths, columns, width - INDENT - GAP * (len(columns) - 1))
+        words = [
+            max(map(len, " ".join([column.name, *(row[number] for row in cells)]).split()), default=0)
+            for number, column in enumerate(columns)
+        ]
+        room = width - INDENT - GAP * (len(columns) - 1)
+        _narrow(widths, columns, room, words)
+        _narrow(widths, columns, room, [LEAST] * len(columns))
     heading = _row(columns, widths, [column.name for column in columns], heading=True)
     return heading + [line for row in cells for line in _row(columns, widths, row)]
 
 
-def _narrow(widths: list[int], columns: Sequence[Column], room: int) -> None:
-    """Take from the widest column of text, until all fit or none has more to give."""
+def _narrow(widths: list[int], columns: Sequence[Column], room: int, least: Sequence[int]) -> None:
+    """Take from the widest column of text, until all fit or none has more than its ``least``."""
     while sum(widths) > room:
-        able = [number for number, column in enumerate(columns) if not column.right and widths[number] > LEAST]
+        able = [number for number, column in enumerate(columns) if not column.right and widths[number] > least[number]]
         if not able:
             return
         widths[max(able, key=lambda number: widths[number])] -= 1

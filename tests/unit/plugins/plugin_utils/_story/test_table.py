@@ -45,6 +45,20 @@ def test_columns_are_as_wide_as_what_stands_in_them(width: int | None, lines: li
     assert drawn(COLUMNS, ROWS, width) == lines
 
 
+def test_words_are_broken_only_where_nothing_else_helps() -> None:
+    rows = [["2026-11-26 15:05", "succeeded", "a long reason that takes more room"]]
+    assert drawn(["when", "outcome", "why"], rows, 40) == [
+        "  when          outcome    why",
+        "  2026-11-26    succeeded  a long reason",
+        "  15:05                    that takes",
+        "                           more room",
+    ]
+    assert drawn(["when", "outcome", "why"], rows, 28)[1:3] == [
+        "  2026-11-  succeede  a long",
+        "  26 15:05  d         reason",
+    ]
+
+
 def test_the_heading_is_bold_and_a_cell_has_the_style_of_its_text() -> None:
     heading, first, _second = table([Column.parse(column) for column in COLUMNS], ROWS)
     assert {style for _text, style in heading} == {"bold"}
