@@ -103,15 +103,25 @@ class Environment:
     # Driving it
 
     def play(
-        self, playbook: str, *arguments: str, environ: dict[str, str] | None = None, **variables: object
+        self,
+        playbook: str,
+        *arguments: str,
+        environ: dict[str, str] | None = None,
+        stdout: bool = False,
+        **variables: object,
     ) -> Outcome:
-        """Run a playbook as an operator does, with ``variables`` given by -e as text."""
-        started = self.start(playbook, *arguments, environ=environ, **variables)
+        """Run a playbook as an operator does, with ``variables`` given by -e as text; ``stdout`` leaves out stderr."""
+        started = self.start(playbook, *arguments, environ=environ, stdout=stdout, **variables)
         output, _ = started.communicate(timeout=LONGEST_RUN)
         return Outcome(started.returncode, output)
 
     def start(
-        self, playbook: str, *arguments: str, environ: dict[str, str] | None = None, **variables: object
+        self,
+        playbook: str,
+        *arguments: str,
+        environ: dict[str, str] | None = None,
+        stdout: bool = False,
+        **variables: object,
     ) -> subprocess.Popen[str]:
         """Begin what ``play`` waits for."""
         own = {
@@ -127,7 +137,7 @@ class Environment:
             env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", **(environ or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.DEVNULL if stdout else subprocess.STDOUT,
             text=True,
         )
 

@@ -168,15 +168,21 @@ class Client:
 
     def free_space(self, directory: str) -> int | None:
         """Bytes free where the server keeps its data; None when that can't be seen from here."""
+        space = self.space(directory)
+        return None if space is None else space[1]
+
+    def space(self, directory: str) -> tuple[int, int] | None:
+        """Bytes used, and free for ordinary users, on the file system of the server's data; None when not seen here."""
         if not directory:
             return None
         if self.container:
-            return int(self.run("df", "-Pk", directory).splitlines()[-1].split()[3]) * 1024
+            used, free = self.run("df", "-Pk", directory).splitlines()[-1].split()[2:4]
+            return int(used) * 1024, int(free) * 1024
         if (self.server.socket_dir or self.server.host in ("", "localhost", "127.0.0.1", "::1")) and os.path.isdir(
             directory
         ):
-            about = os.statvfs(directory)
-            return about.f_bavail * about.f_frsize
+            usage = shutil.disk_usage(directory)
+            return usage.used, usage.free
         return None
 
     def dump(self, snapshot: str, target: IO[bytes], *arguments: str) -> None:

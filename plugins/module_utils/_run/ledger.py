@@ -204,6 +204,11 @@ class Ledger:
         """The newest record whose fields are as ``wanted``, or None."""
         return next((record for _number, record in self._newest_first() if wanted.items() <= record.items()), None)
 
+    def oldest(self, **wanted: str) -> dict[str, Any] | None:
+        """The oldest such record, or None."""
+        matching = [record for _number, record in self._newest_first() if wanted.items() <= record.items()]
+        return matching[-1] if matching else None
+
     def numbered(self, most: int) -> list[dict[str, Any]]:
         """The ``most`` newest records, the oldest of them first, each with its ``number``: that of its line, from 1."""
         found = [{"number": number, **record} for number, record in itertools.islice(self._newest_first(), most)]

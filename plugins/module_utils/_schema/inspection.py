@@ -52,11 +52,11 @@ def inspect(server: Server, params: Mapping[str, Any]) -> dict[str, Any]:
                 for table in found
                 if table.hidden
             ],
-            "violations": violations + _login_refused(server, params),
+            "violations": violations + login_refused(server, params),
         }
 
 
-def _login_refused(server: Server, params: Mapping[str, Any]) -> list[str]:
+def login_refused(server: Server, params: Mapping[str, Any]) -> list[str]:
     """A sentence when the server does not let the application's role in."""
     password = params["application_password"]
     if password is None:

@@ -13,7 +13,10 @@ PLAYBOOKS = Path(__file__).parents[3] / "playbooks"
 VERBS = sorted(path for path in PLAYBOOKS.glob("*.yml") if path.name != "preflight.yml")
 PHASES = yaml.safe_load((PLAYBOOKS / "group_vars" / "all" / "phases.yml").read_text())["phase_table"]
 # What changes nothing, whatever it is given.
-READERS = {"backup_info", "deployment_info", "migrations_info", "schema_drift", "schema_info", "show"}
+READERS = {
+    "backup_info", "connection_info", "deployment_info", "health_info", "migrations_info", "schema_drift",
+    "schema_info", "show",
+}  # fmt: skip
 # What writes nothing but a file of the controller.
 WRITERS_OF_SOURCE = {"models"}
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils._text import counted, human, listed
+from ansible_collections.slipway.deploy.plugins.module_utils._text import counted, duration, human, listed
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,14 @@ def test_a_list_says_what_it_leaves_out(most: int, text: str) -> None:
 )
 def test_counted(number: int, text: str) -> None:
     assert counted(number, "row") == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0.0 s"), (0.42, "0.4 s"), (45, "45 s"), (99, "99 s"), (130, "2.2 min"), (3_600, "60 min"),
+        (7_200, "2.0 h"), (86_400, "24 h"), (172_800, "2.0 days"), (1_728_000, "20 days"), (1e9, "11,574 days"),
+    ],
+)  # fmt: skip
+def test_duration(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

@@ -151,6 +151,8 @@ def test_newest_record(ledger: Ledger) -> None:
     assert ledger.newest() == records[2]
     assert ledger.newest(verb="deploy") == records[1]
     assert ledger.newest(verb="deploy", status="succeeded") == records[0]
+    assert (ledger.oldest(), ledger.oldest(verb="deploy", status="failed")) == (records[0], records[1])
+    assert ledger.oldest(verb="undo") is None
     assert ledger.newest(verb="restore") is None
 
 
