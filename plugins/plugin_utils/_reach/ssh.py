@@ -22,7 +22,7 @@ def is_local(variables: Mapping[str, Any]) -> bool:
 
     ``variables`` are the host's, templated, as ``hostvars[HOST]`` gives them.
     """
-    connection = str(variables.get("ansible_connection", "ssh"))
+    connection = str(variables.get("ansible_connection") or context.CLIARGS.get("connection") or "ssh")
     if connection in ("local", "ansible.builtin.local"):
         return True
     if connection not in _SSH:
@@ -58,7 +58,8 @@ def ssh_command(
         *shlex.split(get("ssh_common_args") or ""),
         *shlex.split(get("ssh_extra_args") or ""),
         *options,
-        *(["-t"] if tty else []),
+        # Without a terminal here there is none there, which is no news.
+        *(["-o", "LogLevel=ERROR", "-t"] if tty else []),
         get("host"),
         *([shlex.join(_elevated(variables, argv))] if argv else []),
     ]

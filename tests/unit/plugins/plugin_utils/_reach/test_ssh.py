@@ -7,6 +7,7 @@ import subprocess
 from typing import Any
 
 import pytest
+from ansible import context
 from ansible.plugins.loader import init_plugin_loader
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.plugin_utils._reach.ssh import is_local, ssh_command
@@ -21,6 +22,11 @@ def loader() -> None:
 
 def test_the_controller_itself_runs_the_command_alone() -> None:
     assert ssh_command({"ansible_connection": "local"}, ["docker", "ps"], tty=True) == ["docker", "ps"]
+
+
+def test_the_command_line_says_how_a_host_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context, "CLIARGS", {"connection": "local"})
+    assert ssh_command({"inventory_hostname": "localhost"}, ["id"]) == ["id"]
 
 
 def test_on_the_controller_it_may_be_another_user_too() -> None:
