@@ -14,7 +14,7 @@ description:
   - The same schema always gives the same file. In check mode O(path) is compared with the schema and stays as it is.
   - The models are for reading and writing rows. What sqlacodegen can't say is not in them: indexes on expressions, and
     that an integer key has no default, for which SQLAlchemy would make a sequence.
-  - It runs on the controller, which must reach the database.
+  - It runs on the controller. A host that is reached by SSH is asked through a tunnel, which is closed again.
 options:
   path:
     description: The Python file on the controller.

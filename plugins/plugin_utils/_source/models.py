@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server
 
 HEADING = '''"""The database's tables, as the migrations made them. Written by Slipway: a change here is lost."""
 
@@ -37,11 +36,11 @@ class Models:
     remarks: tuple[str, ...]
 
 
-def read_models(server: Server) -> Models:
+def read_models(settings: Mapping[str, str]) -> Models:
     """Read the models of all tables and views of a database.
 
-    The same schema always gives the same source. Raises SlipwayError where the packages are missing or the database
-    can't be read.
+    ``settings`` are libpq's of the connection. The same schema always gives the same source. Raises SlipwayError where
+    the packages are missing or the database can't be read.
     """
     try:
         from sqlacodegen.generators import DeclarativeGenerator
@@ -50,7 +49,7 @@ def read_models(server: Server) -> Models:
         raise SlipwayError(
             f"The Python package {error.name} is not installed beside Ansible: install sqlacodegen and run again."
         ) from error
-    url = url_of(server)
+    url = url_of(settings)
     metadata = MetaData()
     engine = create_engine(url)
     # One that is not connected, since with psycopg2's way of writing parameters each % in an expression is doubled.
@@ -73,8 +72,7 @@ def read_models(server: Server) -> Models:
     except exc.SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         raise SlipwayError(
-            f"The schema of database {server.database} at {server.address} can't be read: {reason}; "
-            "correct that and run again."
+            f"The schema of database {settings['dbname']} can't be read: {reason}; correct that and run again."
         ) from error
     finally:
         engine.dispose()
@@ -92,21 +90,17 @@ def without_expressions(metadata: Any) -> list[str]:
     return sorted(found)
 
 
-def url_of(server: Server) -> Any:
-    """The connection as SQLAlchemy's URL, whose text does not show the password."""
+def url_of(settings: Mapping[str, str]) -> Any:
+    """libpq's settings as SQLAlchemy's URL, whose text does not show the password."""
     from sqlalchemy import URL
 
-    options = {"host": server.socket_dir} if server.socket_dir else {"sslmode": server.ssl_mode}
-    if server.ca_cert and not server.socket_dir:
-        options["sslrootcert"] = server.ca_cert
+    named = {name: settings[name] for name in ("user", "password", "dbname") if name in settings}
     return URL.create(
         "postgresql+psycopg2",
-        username=server.user,
-        password=server.password,
-        host=None if server.socket_dir else server.host or "localhost",
-        port=server.port,
-        database=server.database,
-        query={**options, "connect_timeout": str(server.connect_timeout), "application_name": "slipway"},
+        username=named.get("user"),
+        password=named.get("password"),
+        database=named.get("dbname"),
+        query={name: value for name, value in settings.items() if name not in named},
     )
 
 

@@ -10,7 +10,6 @@ from types import ModuleType
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server
 from ansible_collections.slipway.deploy.plugins.plugin_utils._source.models import read_models, remarks, url_of
 from conftest import Postgres
 from sqlalchemy import create_engine
@@ -59,8 +58,10 @@ INDEXES = """
 """
 
 
-def server(postgres: Postgres, database: str) -> Server:
-    return Server(postgres.user, database, postgres.password, socket_dir=str(postgres.socket_dir))
+def settings(postgres: Postgres, database: str) -> dict[str, str]:
+    return {
+        "host": str(postgres.socket_dir), "user": postgres.user, "password": postgres.password, "dbname": database
+    }  # fmt: skip
 
 
 def load(source: str, file: Path) -> ModuleType:
@@ -78,8 +79,8 @@ def load(source: str, file: Path) -> ModuleType:
 def test_tables_from_the_models_are_the_same_tables(postgres: Postgres, tmp_path: Path) -> None:
     database, copy = postgres.database(), postgres.database()
     postgres.execute(SCHEMA, database)
-    found = read_models(server(postgres, database))
-    assert found == read_models(server(postgres, database))
+    found = read_models(settings(postgres, database))
+    assert found == read_models(settings(postgres, database))
     assert found.tables == 9
     assert found.remarks == ("Index child_lower of table child is on an expression: it is not in the models.",)
 
@@ -90,7 +91,7 @@ def test_tables_from_the_models_are_the_same_tables(postgres: Postgres, tmp_path
     assert not {"parts_2026", "_prisma_migrations", "slipway.own"} & set(models.Base.metadata.tables)
     postgres.execute("CREATE SCHEMA other; CREATE TABLE _prisma_migrations (id text)", copy)
     real = [table for table in models.Base.metadata.tables.values() if table.name not in ("cheap", "parts")]
-    models.Base.metadata.create_all(create_engine(url_of(server(postgres, copy))), tables=real)
+    models.Base.metadata.create_all(create_engine(url_of(settings(postgres, copy))), tables=real)
     for query in (TABLES, CONSTRAINTS, INDEXES):
         assert postgres.execute(query, copy) == postgres.execute(query, database)
 
@@ -103,5 +104,5 @@ def test_what_the_models_can_not_say_is_told() -> None:
 
 
 def test_a_database_that_is_not_there(postgres: Postgres) -> None:
-    with pytest.raises(SlipwayError, match=r"The schema of database no_such at .* can't be read: .* does not"):
-        read_models(server(postgres, "no_such"))
+    with pytest.raises(SlipwayError, match=r"The schema of database no_such can't be read: .* does not"):
+        read_models(settings(postgres, "no_such"))
