@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import ssl
 import stat
@@ -38,6 +39,9 @@ SSL_REQUEST = struct.pack("!II", 8, 80877103)  # section 55.7
 # Databases that every server has (section 23.3).
 OTHERS = ("postgres", "template1")
 SOON = 30 * 86400  # seconds before its end at which a certificate is told of
+# What a server says of the database when it has taken the role and its password, in English at least.
+NO_DATABASE = re.compile(r'database ".*" does not exist')
+NO_ACCESS = re.compile(r"permission denied for database|not currently accepting connections")
 # What OpenSSL found wrong with a certificate: its numbers in X509_V_ERR_*.
 EXPIRED, NOT_YET, MISMATCHES = 10, 9, (62, 64)
 
@@ -332,6 +336,8 @@ def log_in(attempt: Attempt) -> str:
         with contextlib.suppress(SlipwayError):
             attempt.cursor = attempt.stack.enter_context(session(server.on(other)))
             return f"role {server.user} is let in, to database {other}"
+    if NO_DATABASE.search(attempt.refused) or NO_ACCESS.search(attempt.refused):
+        return f"role {server.user} is let in, to no database that is known of"
     if "pg_hba.conf" in attempt.refused:
         advice = f"have a line in pg_hba.conf let in role {server.user} from this host, and reload the server"
     else:
@@ -354,34 +360,39 @@ def find_database(attempt: Attempt) -> str:
     server = attempt.server
     if not attempt.refused:
         return f"database {server.database} is there"
-    attempt.session.execute("SELECT datname FROM pg_catalog.pg_database WHERE NOT datistemplate ORDER BY datname")
-    found = [name for (name,) in attempt.session.fetchall()]
-    if server.database not in found:
-        raise SlipwayError(
-            f"The server has no database {server.database!r}, but {', '.join(found) or 'none'}: correct the name, "
-            "create it, or see whether this is the server that is meant."
-        )
-    return f"database {server.database} is there"
+    others: list[str] = []
+    if attempt.cursor:
+        attempt.cursor.execute("SELECT datname FROM pg_catalog.pg_database WHERE NOT datistemplate ORDER BY datname")
+        others = [name for (name,) in attempt.cursor.fetchall()]
+    if server.database in others or not (others or NO_DATABASE.search(attempt.refused)):
+        return f"database {server.database} is there"
+    raise SlipwayError(
+        f"The server has no database {server.database!r}{', but ' + ', '.join(others) if others else ''}: correct the "
+        "name, create it, or see whether this is the server that is meant."
+    )
 
 
 def check_rights(attempt: Attempt) -> str:
     """The role may connect to the database, and use a schema with tables in it where there is any."""
-    server, cursor = attempt.server, attempt.session
+    server = attempt.server
     if attempt.refused:
-        cursor.execute(
-            "SELECT has_database_privilege(oid, 'CONNECT'), datallowconn FROM pg_catalog.pg_database"
-            " WHERE datname = %s",
-            [server.database],
-        )
-        granted, allowed = one_row(cursor)
+        granted, allowed = False, "accepting connections" not in attempt.refused
+        if attempt.cursor:
+            attempt.cursor.execute(
+                "SELECT has_database_privilege(oid, 'CONNECT'), datallowconn FROM pg_catalog.pg_database"
+                " WHERE datname = %s",
+                [server.database],
+            )
+            granted, allowed = one_row(attempt.cursor)
         advice = (
-            f"GRANT CONNECT ON DATABASE {quote(server.database)} TO {quote(server.user)}" if not granted
-            else f"ALTER DATABASE {quote(server.database)} ALLOW_CONNECTIONS true opens it" if not allowed
+            f"ALTER DATABASE {quote(server.database)} ALLOW_CONNECTIONS true opens it" if not allowed
+            else f"GRANT CONNECT ON DATABASE {quote(server.database)} TO {quote(server.user)}" if not granted
             else "see pg_hba.conf, and the limits of connections of the database and the role"
         )  # fmt: skip
         raise SlipwayError(
             f"Role {server.user} is not let into database {server.database} ({attempt.refused}): {advice}."
         )
+    cursor = attempt.session
     cursor.execute(
         "SELECT n.nspname, has_schema_privilege(n.oid, 'USAGE') FROM pg_catalog.pg_namespace n"
         " WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'slipway')"

@@ -214,6 +214,30 @@ def test_a_step_that_fails(good: Server, change: dict[str, object], step: str, t
     assert refuses(server)
 
 
+@pytest.mark.parametrize(
+    ("change", "step", "told"),
+    [
+        ({"database": "shopp"}, "database",
+         "The server has no database 'shopp': correct the name, create it, or see whether this is the server that is "),
+        ({"user": "stranger"}, "rights", "Role stranger is not let into database shop ("),
+        ({"database": "closed"}, "rights", "Role shop_app is not let into database closed ("),
+        ({"password": "another"}, "login", "The server does not take role shop_app with this password ("),
+    ],
+)  # fmt: skip
+def test_a_server_whose_other_databases_are_closed(
+    listening: Postgres, good: Server, change: dict[str, str], step: str, told: str
+) -> None:
+    """As one that Slipway runs: there is no other database to look from."""
+    listening.execute("REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC")
+    try:
+        found = failed(replace(good, **change))
+        assert {each.state for each in diagnose(good)} == {OK}
+    finally:
+        listening.execute("GRANT CONNECT ON DATABASE postgres, template1 TO PUBLIC")
+    assert found.name == step
+    assert found.told.startswith(told)
+
+
 def test_schemas_that_may_not_be_used(listening: Postgres, good: Server) -> None:
     listening.execute("CREATE SCHEMA shut; CREATE TABLE shut.t (x int)", "shop")
     try:
@@ -453,5 +477,5 @@ def test_a_server_that_goes_away_meanwhile(good: Server, monkeypatch: pytest.Mon
     found = failed(good)
     assert found.name == "protocol"
     assert found.told == (
-        f"127.0.0.1:{good.port} answered before, but not now (Connection refused): run again, and see its log."
+        f"127.0.0.1:{good.port} answered before, and does not now (Connection refused): run again, and see its log."
     )
