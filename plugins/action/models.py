@@ -31,11 +31,10 @@ class ActionModule(SessionAction):
             )
             with session.reach() as settings:
                 found = read_models(settings)
-            result = kept(path, found.source, self._task.check_mode)
+            result = kept(path, found.source, counted(found.tables, "model"), self._task.check_mode)
         except (SlipwayError, OSError) as error:
             raise AnsibleActionFail(sentence(error)) from error
         for remark in found.remarks:
             display.warning(remark)
         about = {"path": str(path), "tables": found.tables, "remarks": list(found.remarks)}
-        actions = [f"Wrote {counted(found.tables, 'model')} to {path}."] if result["changed"] else []
-        return {**result, "actions": actions, "models": {**about, "current": result["current"]}}
+        return {**result, "models": {**about, "current": result["current"]}}

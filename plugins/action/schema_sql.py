@@ -24,7 +24,7 @@ class ActionModule(ActionBase):
         path = Path(self._loader.path_dwim(self._task.args["path"]))
         try:
             result["sql"] = tidied(result["sql"])
-            result.update(kept(path, result["sql"], self._task.check_mode))
+            result.update(kept(path, result["sql"], "the schema", self._task.check_mode))
         except (SlipwayError, OSError) as error:
             raise AnsibleActionFail(sentence(error)) from error
-        return {**result, "actions": [f"Wrote the schema to {path}."] if result["changed"] else []}
+        return result

@@ -11,10 +11,10 @@ from ansible_collections.slipway.deploy.plugins.module_utils._host.files import 
 MODE = 0o644  # what a repository holds is for all to read
 
 
-def kept(path: Path, content: str, check_mode: bool) -> dict[str, Any]:
-    """Have ``path`` hold ``content``: a task's result with ``changed``, ``current`` and ``diff``.
+def kept(path: Path, content: str, what: str, check_mode: bool) -> dict[str, Any]:
+    """Have ``path`` hold ``content``: a task's result with ``changed``, ``current``, ``actions`` and ``diff``.
 
-    Raises OSError where that can't be. In check mode nothing is written, and the result is the same.
+    ``what`` is what it holds in words. Raises OSError where that can't be. In check mode nothing is written, and the result is the same.
     """
     before = read(str(path))
     changed = before != content
@@ -22,4 +22,5 @@ def kept(path: Path, content: str, check_mode: bool) -> dict[str, Any]:
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(str(path), content, MODE)
     diff = {"before_header": str(path), "after_header": str(path), "before": before, "after": content}
-    return {"changed": changed, "current": not changed, "diff": diff}
+    actions = [f"{'Would write' if check_mode else 'Wrote'} {what} to {path}."] if changed else []
+    return {"changed": changed, "current": not changed, "actions": actions, "diff": diff}

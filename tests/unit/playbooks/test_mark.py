@@ -18,7 +18,7 @@ READERS = {
     "schema_info", "show",
 }  # fmt: skip
 # What writes nothing but a file of the controller.
-WRITERS_OF_SOURCE = {"models"}
+WRITERS_OF_SOURCE = {"models", "schema_sql"}
 # What lets the operator do what he likes, in an environment that is the one he means.
 SESSIONS = {"foreground", "one_off"}
 

@@ -11,17 +11,17 @@ from ansible_collections.slipway.deploy.plugins.plugin_utils._source.source_file
 
 def test_from_nothing_to_a_change(tmp_path: Path) -> None:
     path = tmp_path / "new" / "schema.sql"
-    assert kept(path, "a\n", True)["changed"]
+    assert kept(path, "a\n", "it", True)["actions"] == [f"Would write it to {path}."]
     assert not path.parent.exists()
-    assert kept(path, "a\n", False)["changed"]
+    assert kept(path, "a\n", "it", False)["actions"] == [f"Wrote it to {path}."]
     assert path.read_text() == "a\n"
     for check in (True, False):
         assert kept(path, "a\n", check)["current"]
-    again = kept(path, "b\n", True)
+    again = kept(path, "b\n", "it", True)
     assert (again["changed"], again["diff"]["before"], again["diff"]["after"]) == (True, "a\n", "b\n")
     assert path.read_text() == "a\n"
 
 
 def test_what_is_no_file_stays(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
-        kept(tmp_path, "a\n", False)
+        kept(tmp_path, "a\n", "it", False)
