@@ -16,7 +16,7 @@ def test_from_nothing_to_a_change(tmp_path: Path) -> None:
     assert kept(path, "a\n", "it", False)["actions"] == [f"Wrote it to {path}."]
     assert path.read_text() == "a\n"
     for check in (True, False):
-        assert kept(path, "a\n", check)["current"]
+        assert kept(path, "a\n", "it", check)["current"]
     again = kept(path, "b\n", "it", True)
     assert (again["changed"], again["diff"]["before"], again["diff"]["after"]) == (True, "a\n", "b\n")
     assert path.read_text() == "a\n"
