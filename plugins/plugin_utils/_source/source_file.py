@@ -14,8 +14,8 @@ MODE = 0o644  # what a repository holds is for all to read
 def kept(path: Path, content: str, what: str, check_mode: bool) -> dict[str, Any]:
     """Have ``path`` hold ``content``: a task's result with ``changed``, ``current``, ``actions`` and ``diff``.
 
-    ``what`` is what it holds in words. Raises OSError where that can't be. In check mode nothing is written, and the result
-    is the same but for its words.
+    ``what`` is what it holds in words. Raises OSError where that can't be. In check mode nothing is written, and the
+    result is the same but for its words.
     """
     before = read(str(path))
     changed = before != content
