@@ -15,7 +15,8 @@ _HASH, _DIRTY = 7, "-dirty"
 def row(record: Mapping[str, Any]) -> list[str]:
     """A record of the ledger with its ``number``, in the columns of the table.
 
-    They are number, time (UTC), verb, who, from where, release, revision, migrations, backup, seconds, outcome.
+    They are number, time (UTC), verb, who and from where, release and revision, how many migrations were applied,
+    whether there is a backup, seconds, outcome: what fits a terminal of 80 columns.
     """
     run, facts = record.get("run", {}), record.get("facts", {})
     names = migrations(facts)
@@ -23,12 +24,10 @@ def row(record: Mapping[str, Any]) -> list[str]:
         str(record["number"]),
         record.get("finished", "")[:16].replace("T", " "),
         record.get("verb", ""),
-        run.get("user", ""),
-        run.get("controller", ""),
-        record.get("release", "") or NONE,
-        short(record.get("revision", "")) or NONE,
+        f"{run.get('user', '')} {run.get('controller', '')}".strip(),
+        f"{record.get('release', '')} {short(record.get('revision', ''))}".strip() or NONE,
         str(len(names)) if names else NONE,
-        backup(facts) or NONE,
+        "yes" if backup(facts) else NONE,
         NONE if seconds(record) is None else f"{seconds(record):.0f}",
         outcome(record),
     ]
