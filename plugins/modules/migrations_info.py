@@ -88,6 +88,18 @@ migrations:
   description: As returned by M(slipway.deploy.migrations); RV(ignore:applied_now) is empty.
   returned: success
   type: dict
+history:
+  description: The rows of the history in the order of their start.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    migration: {description: Name of the migration., type: str}
+    state: {description: "V(applied), V(failed) or V(rolled back).", type: str}
+    started: {description: When it was started (UTC)., type: str}
+    finished: {description: When it was applied (UTC)., type: str}
+    rolled_back: {description: When it was marked as rolled back (UTC)., type: str}
+    steps: {description: Steps that were applied., type: int}
 digest:
   description: The SHA-256 of the files, for the option O(slipway.deploy.migrations#module:digest).
   returned: success
@@ -181,6 +193,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         "problems": problems,
         "remarks": remarks,
         "migrations": plan.result(),
+        "history": [row.result() for row in plan.history],
         "digest": files.payload.digest,
         "drift": [each.result() for each in drift],
         "drift_against": against,

@@ -86,6 +86,12 @@ def test_verify_passes_and_shows_the_tables(deployed: Deployed) -> None:
 
     assert "history up to date, rights as they should be" in output
     assert all(f"public.{table} " in output for table in TABLES)
+    assert all(re.search(rf"^  {name} +applied +20\d\d-\S+ \S+ +1$", output, re.MULTILINE) for name in EIGHT)
+
+    found = json.loads(deployed.play("playbooks/verify.yml", "-e", "output=json", stdout=True).succeeded().output)
+    assert {table["name"]: table["rows"] for table in found["tables"]} == deployed.rows()
+    assert [(row["migration"], row["state"]) for row in found["history"]] == [(name, "applied") for name in EIGHT]
+    assert (found["findings"], found["violations"], found["collations"], found["drift"]) == ([], [], "", [])
 
 
 def test_status_is_zero_and_up_to_date(deployed: Deployed) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._access.own_schema import read_only_for_others
@@ -72,6 +72,18 @@ class Row:
     def failed(self) -> bool:
         """Started, and neither finished nor marked as rolled back."""
         return self.finished_at is None and self.rolled_back_at is None
+
+    @property
+    def state(self) -> str:
+        """In a word what became of it."""
+        return "failed" if self.failed else "rolled back" if self.rolled_back_at else "applied"
+
+    def result(self) -> dict[str, Any]:
+        """The row as a module returns it; times in UTC, without fractions of a second."""
+        moments = {"started": self.started_at, "finished": self.finished_at, "rolled_back": self.rolled_back_at}
+        told = {name: moment and moment.astimezone(timezone.utc) for name, moment in moments.items()}
+        shown = {name: f"{moment:%Y-%m-%d %H:%M:%S}" if moment else None for name, moment in told.items()}
+        return {"migration": self.name, "state": self.state, **shown, "steps": self.steps}
 
 
 @dataclass(frozen=True)

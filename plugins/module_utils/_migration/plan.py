@@ -42,6 +42,7 @@ class Plan:
     lint: tuple[tuple[str, Lint], ...] = ()
     half_applied: dict[str, tuple[Row, Progress]] = field(default_factory=dict)
     obstacles: tuple[tuple[str, str], ...] = ()
+    history: tuple[Row, ...] = ()
 
     @property
     def status(self) -> str:
@@ -208,6 +209,7 @@ def make_plan(directory: str, payload: Payload, history: History) -> Plan:
         lint=tuple((name, found) for name, script in scripts.items() for found in script.lint),
         half_applied=half_applied,
         obstacles=tuple((name, each) for name, each in _obstacles(half_applied, payload) if each),
+        history=rows,
     )
 
 
