@@ -26,7 +26,7 @@ START = Path(__file__).parents[1] / "plugin_utils" / "_session" / "start.py"
 # Of the tunnel's connections each is its own, asks for nothing, and forwards nothing else.
 PLAIN = ("-T", "-oBatchMode=yes", "-oControlPath=none", "-oClearAllForwardings=yes", "-oLogLevel=ERROR")
 SPEC = {
-    "program": {"type": "str", "required": True, "choices": ["psql"]},
+    "program": {"type": "str", "required": True, "choices": ["psql", "studio"]},
     "label": {"type": "str", "required": True},
     "access": {"type": "str", "required": True},
     "login": {"type": "dict", "required": True, "options": CONNECTION_SPEC},
@@ -36,6 +36,8 @@ SPEC = {
             "sql": {"type": "str", "default": ""},
             "csv": {"type": "bool", "default": False},
             "bindir": {"type": "str", "default": ""},
+            "port": {"type": "int", "default": 0},
+            "minutes": {"type": "int", "default": 60},
         },
         "apply_defaults": True,
     },

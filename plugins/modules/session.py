@@ -5,7 +5,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: session
-short_description: Open psql on a host's database in the terminal when the playbook has ended
+short_description: Open psql or the studio on a host's database in the terminal when the playbook has ended
 version_added: 0.1.0
 author: The Slipway contributors
 description:
@@ -20,7 +20,7 @@ options:
   program:
     description: What to open.
     type: str
-    choices: [psql]
+    choices: [psql, studio]
     required: true
   label:
     description: What the database is called, such as C(shop-prod).
@@ -48,6 +48,12 @@ options:
       bindir:
         description: Directory on the controller with the server's own C(psql).
         type: path
+      port:
+        description: Port of 127.0.0.1 for the studio; a free one when it is 0.
+        type: int
+      minutes:
+        description: How long the studio runs.
+        type: int
 attributes:
   check_mode:
     support: full

@@ -16,7 +16,7 @@ from typing import Any
 
 COLLECTION = Path(__file__).resolve().parents[3]
 PACKAGE = "ansible_collections.slipway.deploy"
-PROGRAMS = {"psql": "_session.psql"}
+PROGRAMS = {"psql": "_session.psql", "studio": "_studio.serve"}
 
 
 def make_importable() -> None:

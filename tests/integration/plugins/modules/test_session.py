@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +25,7 @@ PLAYBOOK = """\
   tasks:
     - name: Open it
       slipway.deploy.session:
-        program: psql
+        program: "{{ program | default('psql') }}"
         label: shop-test
         access: "{{ access | default('read-only') }}"
         login: "{{ login }}"
@@ -126,6 +128,24 @@ def test_through_ssh_ctrl_c_is_psqls(tmp_path: Path, postgres: Postgres, tempora
     assert "42" in terminal.until("(1 row)")
     os.close(terminal.master)  # the terminal is gone, and so is all that was in it
     terminal.process.wait(60)
+    wait_until(lambda: descendants(host.pid) == [])
+
+
+def test_through_ssh_the_studio_has_its_pages_and_ends_with_ctrl_c(
+    tmp_path: Path, postgres: Postgres, temporary: Path, host: Sshd
+) -> None:
+    environ = {"NO_COLOR": "1", "TMPDIR": str(temporary)}
+    arguments = told(postgres, program="studio", **host.variables)
+    terminal = Terminal(tmp_path, *arguments, playbook=PLAYBOOK, **environ)
+    found = re.search(r"http://\S+", terminal.until("Ctrl-C."))
+    assert found, terminal.seen
+    browser = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor())
+    with browser.open(found[0], timeout=60) as page:
+        assert "read-only, as postgres" in page.read().decode()
+    assert descendants(host.pid)
+    os.killpg(terminal.process.pid, signal.SIGINT)
+    assert terminal.end() == 0
+    assert "The studio has ended." in stays(terminal.seen)
     wait_until(lambda: descendants(host.pid) == [])
 
 

@@ -38,10 +38,11 @@ def test_it_finds_the_collection_beside_another_one(tmp_path: Path) -> None:
     assert done.stdout == "a-local, owner: psql 'host=localhost port=5432 user=o dbname=a sslmode=prefer'\n"
 
 
-@pytest.mark.parametrize("program", ["psql"])
+@pytest.mark.parametrize("program", ["psql", "studio"])
 def test_an_error_is_one_sentence(tmp_path: Path, program: str) -> None:
+    options = {"sql": "SELECT 1", "port": 0, "minutes": 1}
     way = {"tunnel": ("false",), "probe": ("false",), "host": "web"}
-    session = Session("a-local", "owner", Server("o", "a", socket_dir="/none"), options={"sql": "SELECT 1"}, **way)
+    session = Session("a-local", "owner", Server("o", "a", socket_dir="/none"), options=options, **way)
     done = start(tmp_path, session, program)
     assert done.returncode == 1
     assert done.stderr.startswith("The database can't be reached through host web: no reason given; it takes a key")
