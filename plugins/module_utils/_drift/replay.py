@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.apply import Patience
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.locks import acquire
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import Files, migrate
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import Payload, Script
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import Migration, Payload, Script
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.plan import Plan
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import DEFAULTS, Policy
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
@@ -70,13 +70,15 @@ _PUBLIC = """
 """
 
 
-def replayed(cursor: Cursor, server: Server, creator: Server, files: Files, plan: Plan) -> Catalogue:
-    """The catalogue that the applied migrations of a ``plan`` make, without what belongs to the environment.
+@contextlib.contextmanager
+def beside(
+    cursor: Cursor, server: Server, creator: Server, schema: str, suffixes: Sequence[str] = (REPLAY,)
+) -> Iterator[list[Server]]:
+    """Databases in which nothing is but what the environment has made, for a ``with`` block.
 
-    ``cursor`` is in the database itself; ``server`` names it with the role that applies its migrations, ``creator`` a
-    role that may create the scratch database. Raises SlipwayError where it may not, or a migration can't be repeated.
+    Their names have the ``suffixes``. ``cursor`` is in the database that they are like; ``server`` names that with the
+    role that applies its migrations, ``creator`` a role that may create another. Raises SlipwayError where it may not.
     """
-    again = _only_applied(files, plan)
     cursor.execute(_EXTENSIONS)
     extensions = [row[0] for row in cursor.fetchall()]
     cursor.execute(_DEFAULT_RIGHTS)
@@ -85,34 +87,50 @@ def replayed(cursor: Cursor, server: Server, creator: Server, files: Files, plan
     for owner, others in cursor.fetchall():
         extensions += [owner] if owner else []
         rights += [others] if others else []
+    names = [derived_name(server.database, suffix) for suffix in suffixes]
+    with _scratch(creator.on(server.database), names):
+        for name in names:
+            if extensions:
+                with working(creator.on(name), schema) as there:
+                    there.execute("; ".join(extensions))
+            if rights:
+                with working(server.on(name), schema) as there:
+                    there.execute("; ".join(rights))
+        yield [server.on(name) for name in names]
+
+
+def replayed(cursor: Cursor, server: Server, creator: Server, files: Files, plan: Plan) -> Catalogue:
+    """The catalogue that the applied migrations of a ``plan`` make, without what belongs to the environment.
+
+    ``cursor``, ``server`` and ``creator`` as in ``beside``. Raises SlipwayError where that is not possible, or a
+    migration can't be repeated.
+    """
+    again = _only_applied(files, plan)
     cursor.execute("SELECT current_user::regrole::text")
     role = one_row(cursor)[0]
-    with _scratch(creator.on(server.database)) as name:
-        if extensions:
-            with working(creator.on(name), files.schema) as there:
-                there.execute("; ".join(extensions))
-        if rights:
-            with working(server.on(name), files.schema) as there:
-                there.execute("; ".join(rights))
+    with beside(cursor, server, creator, files.schema) as (there,):
         found: list[Catalogue] = []
         if plan.applied:
-            try:
-                outcome = migrate(
-                    server.on(name),
-                    again,
-                    Patience(10, 10),
-                    rehearsal=True,
-                    at_end=lambda within: found.append(catalogue.read_within(within)),
-                    statement_timeout=_LONGEST,
-                )
-            except SlipwayError as error:
-                raise SlipwayError(f"The migrations can't be replayed: {error}") from error
-            if outcome.stopped:
-                raise SlipwayError(f"The migrations can't be replayed: {outcome.stopped}")
+            replay(there, again, lambda within: found.append(catalogue.read_within(within)))
         if found:
             return without_environment(found[0], role)
-        with working(server.on(name), files.schema) as there:
-            return without_environment(catalogue.read(there), role)
+        with working(there, files.schema) as reading:
+            return without_environment(catalogue.read(reading), role)
+
+
+def replay(there: Server, files: Files, rolled_back: Callable[[Cursor], None]) -> None:
+    """Apply migrations in a database that is made for it. Raises SlipwayError where one can't be.
+
+    ``rolled_back`` is called before the end of a transaction that is rolled back, where they can only be applied so.
+    """
+    try:
+        outcome = migrate(
+            there, files, Patience(10, 10), rehearsal=True, at_end=rolled_back, statement_timeout=_LONGEST
+        )
+    except SlipwayError as error:
+        raise SlipwayError(f"The migrations can't be replayed: {error}") from error
+    if outcome.stopped:
+        raise SlipwayError(f"The migrations can't be replayed: {outcome.stopped}")
 
 
 def _only_applied(files: Files, plan: Plan) -> Files:
@@ -122,16 +140,20 @@ def _only_applied(files: Files, plan: Plan) -> Files:
         raise SlipwayError(f"The migrations can't be replayed: {unfinished[0]!r} is half-applied, finish it first.")
     if plan.missing:
         raise SlipwayError(f"The migrations can't be replayed: {plan.missing[0].name!r} is applied but has no file.")
-    chosen = [file for file in files.payload.migrations if file.name in plan.applied]
+    return repeatable(files, [file for file in files.payload.migrations if file.name in plan.applied])
+
+
+def repeatable(files: Files, chosen: Sequence[Migration]) -> Files:
+    """Some of the files, to be applied elsewhere whatever the policy says, and without their checks of the data."""
     broken = next((file for file in chosen if file.name not in files.payload.scripts), None)
     if broken:
         raise SlipwayError(f"The migrations can't be replayed: {broken.problem}")
-    scripts = {file.name: _for_the_database(files.payload.scripts[file.name]) for file in chosen}
+    scripts = {file.name: for_the_database(files.payload.scripts[file.name]) for file in chosen}
     payload = Payload.pack([replace(file, problem="") for file in chosen], scripts)
     return replace(files, payload=payload, policy=Policy(dict.fromkeys(DEFAULTS, "allow")))
 
 
-def _for_the_database(script: Script) -> Script:
+def for_the_database(script: Script) -> Script:
     """A script without the statements that change nothing in its database: the server has what they made."""
     elsewhere = {reach.statement for reach in script.effects_outside_database if reach.only}
     kept = [number for number in range(len(script.statements)) if number not in elsewhere]
@@ -144,22 +166,27 @@ def _for_the_database(script: Script) -> Script:
 
 
 @contextlib.contextmanager
-def _scratch(creator: Server) -> Iterator[str]:
-    """The name of an empty database with the owner, encoding and locale of the creator's, for a ``with`` block."""
-    name = derived_name(creator.database, REPLAY)
+def _scratch(creator: Server, names: Sequence[str]) -> Iterator[None]:
+    """Empty databases with the owner, encoding and locale of the creator's, for a ``with`` block."""
     with working(creator, "public", statement_timeout="0") as cursor:
         # One replay at a time, so that what an interrupted one has left is known as such.
         acquire(cursor, databases.REPLAY_LOCK, _WAIT)
-        databases.drop(cursor, name)
         try:
-            databases.create(cursor, name, databases.describe(cursor, creator.database))
-            databases.copy_settings(cursor, creator.database, name)
-        except psycopg2.errors.InsufficientPrivilege as error:
-            raise SlipwayError(
-                f"The role {creator.user!r} may not create the database that the migrations are replayed in "
-                f"({error.diag.message_primary}): give it CREATEDB, or compare with a snapshot (against: snapshot)."
-            ) from error
-        try:
-            yield name
+            for name in names:
+                databases.drop(cursor, name)
+                _create(cursor, creator, name)
+            yield
         finally:
-            databases.drop(cursor, name)
+            for name in names:
+                databases.drop(cursor, name)
+
+
+def _create(cursor: Cursor, creator: Server, name: str) -> None:
+    try:
+        databases.create(cursor, name, databases.describe(cursor, creator.database))
+        databases.copy_settings(cursor, creator.database, name)
+    except psycopg2.errors.InsufficientPrivilege as error:
+        raise SlipwayError(
+            f"The role {creator.user!r} may not create the database that the migrations are replayed in "
+            f"({error.diag.message_primary}): give it CREATEDB, or compare with a snapshot (against: snapshot)."
+        ) from error

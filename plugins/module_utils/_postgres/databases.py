@@ -25,6 +25,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.identity 
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.names import (
     REPLAY,
     RESTORING,
+    WANTED,
     copies,
     derived_name,
 )
@@ -402,8 +403,9 @@ def _copies(cursor: Cursor, database: str) -> dict[str, bool]:
     """Each of Slipway's own copies of a database that the server has, and whether anybody uses it."""
     cursor.execute(
         """
-        SELECT d.datname, EXISTS (SELECT FROM pg_stat_activity a WHERE a.datid = d.oid) OR d.datname = %(replay)s AND
-            EXISTS (SELECT FROM pg_locks l JOIN pg_database o ON o.oid = l.database AND o.datname = %(database)s
+        SELECT d.datname, EXISTS (SELECT FROM pg_stat_activity a WHERE a.datid = d.oid)
+            OR d.datname = ANY(%(replays)s) AND EXISTS (
+                SELECT FROM pg_locks l JOIN pg_database o ON o.oid = l.database AND o.datname = %(database)s
                 WHERE l.locktype = 'advisory' AND l.objsubid = 1
                   AND (l.classid::bigint << 32 | l.objid::bigint) = %(lock)s)
         FROM pg_database d WHERE d.datname = ANY(%(names)s)
@@ -412,7 +414,7 @@ def _copies(cursor: Cursor, database: str) -> dict[str, bool]:
         """,
         {
             "names": list(copies(database)),
-            "replay": derived_name(database, REPLAY),
+            "replays": [derived_name(database, suffix) for suffix in (REPLAY, WANTED)],
             "database": database,
             "lock": REPLAY_LOCK,
             "mark": MARK,

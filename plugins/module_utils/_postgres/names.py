@@ -7,6 +7,7 @@ from __future__ import annotations
 SCRATCH = "_scratch"  # a backup is proved, and migrations are rehearsed
 RESTORING = "_restoring"  # a backup is restored, to be put in the database's place
 REPLAY = "_replay"  # the migrations are applied to an empty one
+WANTED = "_wanted"  # the schema that is wanted is made in an empty one
 AGAIN = "_again"  # appended to the name of a copy, for the copy that is made of it
 NAME_BYTES = 63  # of a PostgreSQL identifier; the server cuts what is longer
 
@@ -20,4 +21,5 @@ def derived_name(database: str, suffix: str) -> str:
 def copies(database: str) -> tuple[str, ...]:
     """The names of all copies of a database that are made and dropped."""
     scratch = derived_name(database, SCRATCH)
-    return scratch, derived_name(scratch, AGAIN), derived_name(database, RESTORING), derived_name(database, REPLAY)
+    others = (RESTORING, REPLAY, WANTED)
+    return scratch, derived_name(scratch, AGAIN), *(derived_name(database, suffix) for suffix in others)

@@ -428,11 +428,17 @@ _OF_NO_DUMP = ("version of extension", "setting")
 def statement(version: int, dumped: bool = False) -> str:
     """The query for every object's kind, name and definition, on a server of a version such as 160014."""
     queries = {**_QUERIES, **_OF_A_DUMP} if dumped else _QUERIES
-    query = f"{_PARTS} SELECT kind, name, definition FROM named" + "".join(
+    query = "SELECT kind, name, definition FROM named" + "".join(
         f" UNION ALL SELECT '{kind}', name, definition FROM ({query}) AS each (name, definition)"
         for kind, query in queries.items()
         if not (dumped and kind in _OF_NO_DUMP)
     )
+    return over_parts(version, query, dumped)
+
+
+def over_parts(version: int, query: str, dumped: bool = False) -> str:
+    """A query over what the catalogue is read from, such as ``relation``, on a server of a version."""
+    query = f"{_PARTS} {query}"
     for since, there, instead in _SINCE:
         if version < since:
             query = query.replace(there, instead)

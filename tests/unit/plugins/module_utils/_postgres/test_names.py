@@ -19,8 +19,17 @@ def test_a_derived_name_fits_and_keeps_its_suffix(database: str, suffix: str) ->
 @pytest.mark.parametrize(
     ("database", "names"),
     [
-        ("shop", ("shop_scratch", "shop_scratch_again", "shop_restoring", "shop_replay")),
-        ("d" * 60, ("d" * 55 + "_scratch", "d" * 55 + "_s_again", "d" * 53 + "_restoring", "d" * 56 + "_replay")),
+        ("shop", ("shop_scratch", "shop_scratch_again", "shop_restoring", "shop_replay", "shop_wanted")),
+        (
+            "d" * 60,
+            (
+                "d" * 55 + "_scratch",
+                "d" * 55 + "_s_again",
+                "d" * 53 + "_restoring",
+                "d" * 56 + "_replay",
+                "d" * 56 + "_wanted",
+            ),
+        ),
     ],
 )
 def test_copies_have_the_names_that_are_made(database: str, names: tuple[str, ...]) -> None:
