@@ -51,7 +51,7 @@ options:
   base:
     description:
       - V(migrations) starts from what the migrations make, and insists first that the database is what the applied ones
-        make and that none of them was edited.
+        make (or what is wanted already), and that none of them was edited.
       - V(database) starts from the database as it is.
     type: str
     default: migrations
@@ -117,6 +117,10 @@ losses:
   returned: success
   type: list
   elements: str
+there:
+  description: Whether the database is so already, though its migrations don't make it so.
+  returned: success
+  type: bool
 source:
   description: Where the wanted schema was read.
   returned: success

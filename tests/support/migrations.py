@@ -128,7 +128,7 @@ class Ansible:
 
     def run(self, module: str, *flags: str, **more: object) -> dict[str, Any]:
         login = {} if module == "migration_files" else self.postgres.login(self.database)
-        arguments = {**login, "path": str(self.directory), **more}
+        arguments = {**login, **({} if module == "schema_push" else {"path": str(self.directory)}), **more}
         done = subprocess.run(
             [
                 str(Path(sys.executable).with_name("ansible")), "localhost", "--connection", "local",

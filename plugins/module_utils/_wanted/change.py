@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._drift.comparison import by_replay
@@ -52,6 +52,7 @@ class Change:
     remarks: tuple[str, ...] = ()
     losses: tuple[Destruction, ...] = ()
     no_down: str = ""
+    there: bool = False  # the database is so already, though its migrations don't make it so
 
 
 def derive_change(
@@ -72,7 +73,10 @@ def derive_change(
         with working(first, schema) as there:
             if files is None:
                 _bring(there, now)
-            return prove(there, source, wish, now if files is None else None)
+                return prove(there, source, wish, now)
+            change = prove(there, source, wish)
+            differing = [key for key in read(there).differs(now) if key[0] != "rights on"]
+            return replace(change, there=bool(change.up) and not differing)
 
 
 def changes(
@@ -80,11 +84,16 @@ def changes(
 ) -> dict[str, Any]:
     """The change as a module returns it; ``losses`` are those that this database would have.
 
-    From the migrations: raises SlipwayError where the database is not what those make that are applied.
+    From the migrations: raises SlipwayError where the database is neither what those make that are applied, nor what is
+    wanted already.
     """
-    if from_migrations:
-        insist_on_history(server, creator, files)
-    change = derive_change(server, creator, files if from_migrations else None, files.schema, wanted, source)
+    drift = drifted(server, creator, files) if from_migrations else ""
+    try:
+        change = derive_change(server, creator, files if from_migrations else None, files.schema, wanted, source)
+    except SlipwayError as error:
+        raise SlipwayError(drift) if drift else error from None
+    if drift and not change.there:
+        raise SlipwayError(drift)
     with working(server, files.schema, default_transaction_read_only="on") as cursor:
         lost = [each.what for each in change.losses if _has_rows(cursor, each)]
     return {
@@ -94,11 +103,15 @@ def changes(
         "left": list(change.left),
         "remarks": list(change.remarks),
         "losses": lost,
+        "there": change.there,
     }
 
 
-def insist_on_history(server: Server, creator: Server, files: Files) -> None:
-    """Raise SlipwayError where an applied migration was edited or is missing, or the database has drifted from them."""
+def drifted(server: Server, creator: Server, files: Files) -> str:
+    """How the database is not what its migrations make, in sentences; empty where it is.
+
+    Raises SlipwayError where an applied migration was edited or is missing, or one is half-applied.
+    """
     with working(server, files.schema) as cursor:
         plan = files.compare(cursor)[0]
     faults = [*plan.failed, *plan.edited, *plan.edited_whitespace, *plan.missing]
@@ -106,11 +119,12 @@ def insist_on_history(server: Server, creator: Server, files: Files) -> None:
     if told:
         raise SlipwayError("\n".join(told))
     drift = by_replay(server, files, creator) if plan.managed else []
-    if drift:
-        raise SlipwayError(
-            f"The database was changed outside its migrations: {listed([str(each) for each in drift])}. Undo that, or "
-            "bring it into the migrations, before a new one is derived."
-        )
+    return (
+        f"The database was changed outside its migrations: {listed([str(each) for each in drift])}. Undo that, or make "
+        "the wanted schema the same, before a migration is derived."
+        if drift
+        else ""
+    )
 
 
 def _has_rows(cursor: Cursor, found: Destruction) -> bool:
@@ -127,15 +141,15 @@ def _has_rows(cursor: Cursor, found: Destruction) -> bool:
 def _never(cursor: Cursor) -> None:
     raise SlipwayError(
         "The migrations change more than their database, so that they can't be replayed to compare with what is "
-        "wanted: "
-        "write this migration by hand."
+        "wanted: write this migration by hand."
     )
 
 
 def load(server: Server, schema: str, wanted: Script) -> None:
     """Make the wanted schema in an empty database. The statements may be in any order.
 
-    Raises SlipwayError with the place of one that fails."""
+    Raises SlipwayError with the place of one that fails.
+    """
     outside = next((each for each in wanted.effects_outside_database if not each.only), None)
     if outside:
         raise SlipwayError(f"The wanted schema {outside.what}, which is no part of a schema: take it out.")
