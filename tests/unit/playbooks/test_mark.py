@@ -14,13 +14,21 @@ VERBS = sorted(path for path in PLAYBOOKS.glob("*.yml") if path.name != "preflig
 PHASES = yaml.safe_load((PLAYBOOKS / "group_vars" / "all" / "phases.yml").read_text())["phase_table"]
 # What changes nothing, whatever it is given.
 READERS = {
-    "backup_info", "connection_info", "deployment_info", "health_info", "migrations_info", "schema_drift",
-    "schema_info", "show",
-}  # fmt: skip
+    "backup_info",
+    "connection_info",
+    "deployment_info",
+    "foreground",
+    "health_info",
+    "logs",
+    "migrations_info",
+    "schema_drift",
+    "schema_info",
+    "show",
+}
 # What writes nothing but a file of the controller.
 WRITERS_OF_SOURCE = {"models", "schema_sql"}
 # What lets the operator do what he likes, in an environment that is the one he means.
-SESSIONS = {"foreground", "one_off"}
+SESSIONS = {"one_off"}
 
 
 def load(path: Path) -> Any:

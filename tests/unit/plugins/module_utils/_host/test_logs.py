@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When a line of a log was written, and the last lines of a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ansible_collections.slipway.deploy.plugins.module_utils._host.logs import last_lines, moment, timed
+
+
+@pytest.mark.parametrize(
+    ("line", "time"),
+    [
+        ("2026-11-26 15:10:01.931 GMT [7713] LOG:  checkpoint", 1795705801.931),
+        ("2026-11-26T15:10:01.931000123Z stdout", 1795705801.931000123),
+        ("2026-11-26T15:10:01Z", 1795705801),
+        ("2026-11-26 16:10:01,5+01:00 x", 1795705801.5),
+        ("[2026-11-26 15:10:01 UTC] x", 1795705801),
+        ("2026-11-26T10:10:01-0500", 1795705801),
+        ("INFO:     Started", None),
+        ("2026-13-26 15:10:01 UTC", None),
+        ("", None),
+    ],
+)
+def test_the_time_of_a_line(line: str, time: float | None) -> None:
+    found = moment(line)
+    assert found == (time and pytest.approx(time, abs=1e-4))
+
+
+def test_a_time_without_a_zone_is_local(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = moment("2026-11-26 15:10:01")
+    assert found is not None
+    assert abs(found - 1795705801) <= 14 * 3600
+
+
+def test_the_last_lines_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    file.write_text("".join(f"{number} {'é' * 400}\n" for number in range(1000)) + "not yet")
+    assert [line.split()[0] for line in last_lines(str(file), 300)] == [str(number) for number in range(700, 1000)]
+    assert len(last_lines(str(file), 5000)) == 1000
+    assert last_lines(str(file), 0) == []
+    file.write_text("")
+    assert last_lines(str(file), 10) == []
+
+
+def test_a_line_without_a_time_belongs_to_the_one_before() -> None:
+    first, second = "2026-11-26 15:10:01 UTC a", "2026-11-26 15:10:02 UTC b"
+    assert [at for _text, at in timed(["before", first, "more", second], 7)] == [1795705801] * 3 + [1795705802]
+    assert timed(["a", "b"], 7) == [("a", 7), ("b", 7)]
