@@ -147,7 +147,8 @@ class Streams:
         while not os.path.exists(path):
             time.sleep(_POLL)
         about, size = os.stat(path), os.path.getsize(path)
-        for text, at in timed(last_lines(path, self.lines + _BEFORE), about.st_mtime)[-self.lines :]:
+        found = timed(last_lines(path, self.lines + _BEFORE), about.st_mtime)
+        for text, at in found[max(len(found) - self.lines, 0) :]:
             self.line(name, text, at)
         if self.follow:
             self._new_lines(name, path, about.st_ino, size)
