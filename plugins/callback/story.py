@@ -22,6 +22,7 @@ from ansible.executor.stats import AggregateStats
 from ansible.executor.task_result import CallbackTaskResult
 from ansible.plugins.callback.default import CallbackModule as Default
 from ansible.utils.color import ANSIBLE_COLOR
+from ansible.vars import reserved
 from ansible_collections.slipway.deploy.plugins.plugin_utils._story.layout import (
     NARROW,
     WIDE,
@@ -175,6 +176,10 @@ class CallbackModule(Default):
 
     def __init__(self) -> None:
         super().__init__()
+        # -e name=… is what every tool calls the name of a new migration; that a play has a keyword of that name is no
+        # matter to whoever types it.
+        with contextlib.suppress(AttributeError):
+            reserved._RESERVED_NAMES = reserved._RESERVED_NAMES - {"name"}
         self.foreground: dict[str, Any] = {}
         self.printing = False  # what was found is for a program
         self.answered: list[str] = []  # hosts

@@ -156,6 +156,11 @@ def test_a_run_is_a_line_a_phase_and_nothing_else(tmp_path: Path) -> None:
     assert all(len(line) == 80 for line in output.splitlines() if line.startswith("("))
 
 
+def test_a_variable_called_name_is_no_matter(tmp_path: Path) -> None:
+    assert words(tmp_path, play(tmp_path, "-e", "name=add_orders", playbook=WELL)) == STORY
+    assert "reserved name 'hosts'" in play(tmp_path, "-e", "hosts=a", playbook=WELL)
+
+
 def test_colours_are_shown_off_a_terminal_where_they_are_asked_for(tmp_path: Path) -> None:
     coloured = play(tmp_path, playbook=WELL, ANSIBLE_NOCOLOR="0", ANSIBLE_FORCE_COLOR="1")
     assert "\x1b[1m(1/3) LOOK" in coloured
