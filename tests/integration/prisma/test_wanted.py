@@ -12,11 +12,10 @@ from ansible_collections.slipway.deploy.plugins.module_utils._wanted.sources imp
 from ansible_collections.slipway.deploy.plugins.plugin_utils._wanted import wanted
 from conftest import Postgres
 from integration.plugins.module_utils._wanted.test_change import Bench, differing
-from integration.prisma.test_interoperability import Both, prisma_directory
+from integration.prisma.test_interoperability import Both
 from support.wanted_changes import PRISMA, WISHES, Wish, edited
 
 pytestmark = pytest.mark.once
-__all__ = ["prisma_directory"]
 
 
 class PrismaBench(Bench):
