@@ -80,6 +80,11 @@ class Attempt:
             raise AssertionError("the session comes before the steps that need it")
         return self.cursor
 
+    @property
+    def version(self) -> int:
+        """The server's version by libpq's number."""
+        return self.session.connection.server_version
+
     def reach(self, address: str = "") -> socket.socket:
         """A socket that is connected to the server; OSError when that is not possible."""
         server = self.server
@@ -412,7 +417,7 @@ def check_rights(attempt: Attempt) -> str:
 
 def see_version(attempt: Attempt) -> str:
     """The server is new enough."""
-    check_version(attempt.session.connection.server_version)
+    check_version(attempt.version)
     attempt.session.execute("SHOW server_version")
     return f"PostgreSQL {one_row(attempt.session)[0]}"
 

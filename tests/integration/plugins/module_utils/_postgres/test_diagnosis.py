@@ -479,3 +479,13 @@ def test_a_server_that_goes_away_meanwhile(good: Server, monkeypatch: pytest.Mon
     assert found.told == (
         f"127.0.0.1:{good.port} answered before, and does not now (Connection refused): run again, and see its log."
     )
+
+
+def test_a_server_that_is_too_old(good: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of its age can be had here; what libpq says of the server's version is another number."""
+    monkeypatch.setattr(Attempt, "version", property(lambda _attempt: 110022))
+    found = failed(good)
+    assert (found.name, found.told) == (
+        "version",
+        "The server is PostgreSQL 11: Slipway needs 12 or newer, upgrade the server.",
+    )
