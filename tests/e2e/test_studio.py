@@ -214,7 +214,7 @@ def test_check_mode_starts_nothing(deployed: Deployed) -> None:
 
 
 PASSWORDS = {
-    f"database_{name}_password": f"secret-of-{name}-1" for name in ("owner", "superuser", "application", "readonly")
+    f"database_{name}_password": f"kQ7xLm2ZpR9t-{name}" for name in ("owner", "superuser", "application", "readonly")
 }
 
 
