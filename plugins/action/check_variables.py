@@ -78,7 +78,8 @@ class ActionModule(ActionBase):
         nearer = {name: f"in {place or 'the inventory'}" for name, place in places.items() if name not in wiring}
         nearer |= {name: f"in {place_of(value) or place_of(name) or 'the inventory'}" for name, value in others.items()}
         nearer |= dict.fromkeys(self._task._variable_manager.extra_vars.keys() - GIVEN_BY_NAME, "with -e")
-        errors += cut_errors(self._task._variable_manager.extra_vars)
+        if "command" not in self._task._variable_manager.extra_vars:  # which one_off reads as it was typed
+            errors += cut_errors(self._task._variable_manager.extra_vars)
         # What an operator may set is what Slipway says of it, and not what a variable says.
         errors += taken_errors(nearer, own_names(ROLES, PLAYBOOKS), wiring, wiring["preflight_variables"])
         errors += problems(values, variables.get("groups", {}))

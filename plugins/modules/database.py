@@ -92,8 +92,9 @@ options:
     description:
       - Whether the server is this application's alone. Then nobody but the administrator, O(login_user), may connect to
         its databases C(postgres) and C(template1), and the administrator may not come over TCP, by a rule at the top of
-        the server's own C(pg_hba.conf) that counts without a restart. The functions that make and write large objects,
-        which everyone may call, are the owner's and the application's alone.
+        the server's own C(pg_hba.conf) that counts without a restart; in a database that others made not before
+        O(released), since what serves until then may log in as the administrator. The functions that make and write
+        large objects, which everyone may call, are the owner's and the application's alone.
     type: bool
     default: false
   environment_name:
@@ -225,8 +226,10 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         remarks: list[str] = []
         if params["dedicated"]:
             made += login_roles.close_system_databases(cursor)
-            authentication, remarks = client_authentication.keep_off_the_network(cursor, server.user)
-            made += authentication
+            # In a database that was there before, a release may serve that logs in as the administrator.
+            if params["released"] or any(statement.sql.startswith("CREATE DATABASE") for statement in made):
+                authentication, remarks = client_authentication.keep_off_the_network(cursor, server.user)
+                made += authentication
         made += [
             SqlAction(f"DROP DATABASE IF EXISTS {quote(name)}", databases.left_behind(name))
             for name in databases.leftovers(cursor, server.database)
