@@ -100,7 +100,8 @@ def _prisma_column(parts: Parts) -> dict[str, Any]:
     """``autoincrement()`` is a sequence as default or an identity; what is generated has no default in Prisma."""
     own = parts["identity"] or (parts["default"] or "").startswith("nextval(")
     default = "autoincrement()" if own else parts["default"]
-    return {"type": parts["type"], "notnull": parts["notnull"], "default": default if not parts["generated"] else None}
+    said = {name: parts[name] for name in ("type", "base", "element", "notnull")}
+    return {**said, "default": default if not parts["generated"] else None}
 
 
 _TABLE = _only()

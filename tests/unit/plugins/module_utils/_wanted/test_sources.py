@@ -78,6 +78,13 @@ def test_a_changed_column_keeps_what_the_source_does_not_say() -> None:
     assert Source("sqlalchemy").wish(present, wanted).parts[COLUMN] == column(storage="e", notnull=True)
 
 
+@pytest.mark.parametrize("source", ["prisma", "sqlalchemy"])
+def test_a_column_of_another_type_is_of_another_base(source: str) -> None:
+    wanted = schema({TABLE: {}, COLUMN: column(type="text", base="text")})
+    made = Source(source).wish(BARE, wanted).parts[COLUMN]
+    assert (made["type"], made["base"]) == ("text", "text")
+
+
 def test_what_is_new_has_its_rights() -> None:
     rights: Key = ("rights on", "public.t for app")
     wanted = Schema({**BARE.texts, rights: "SELECT"}, BARE.parts, BARE.needs)
