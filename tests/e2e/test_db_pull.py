@@ -13,7 +13,8 @@ DB_PULL = "playbooks/db_pull.yml"
 def test_the_way_to_the_database(deployed: Deployed) -> None:
     deployed.first.succeeded()
     told = deployed.play(DB_PULL, "--check").succeeded()
-    assert told.recap["changed"] == 0
+    assert told.recap["changed"] == 1  # the file that would be written
+    assert not (deployed.application / "schema.sql").exists()
     states = re.findall(r"^  (name|port|protocol|TLS|login|database|rights|version|pooler) +(\S+)  ", told.output, re.M)
     assert [state for _step, state in states] == ["ok"] * 9
     assert "may connect, and use public" in told.output
