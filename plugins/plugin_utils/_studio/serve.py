@@ -33,7 +33,8 @@ try:
     from starlette.staticfiles import StaticFiles
 except ImportError as error:
     raise SlipwayError(
-        f"Python's {error.name} is missing in {sys.prefix}: install there what the collection's requirements.txt has."
+        f"The studio can't start in the Python environment {sys.prefix}: {error}; install there what the collection's "
+        "requirements.txt has."
     ) from error
 
 HERE = Path(__file__).parent
