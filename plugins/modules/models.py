@@ -12,8 +12,8 @@ description:
   - Reads the tables and views of all schemas of a database, but for the history of migrations and what is Slipway's or
     an extension's, and writes them as SQLAlchemy models to a file of the controller.
   - The same schema always gives the same file. In check mode O(path) is compared with the schema and stays as it is.
-  - The models are for reading and writing rows. What sqlacodegen can't say is not in them: indexes on expressions, and
-    that an integer key has no default, for which SQLAlchemy would make a sequence.
+  - The models are for reading and writing rows. What sqlacodegen can't say is not in them, which is indexes on
+    expressions, and that an integer key has no default, for which SQLAlchemy would make a sequence.
   - It runs on the controller. A host that is reached by SSH is asked through a tunnel, which is closed again.
 options:
   path:
