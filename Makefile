@@ -31,7 +31,7 @@ help: ## List the commands
 
 .PHONY: $(VERBS)
 $(VERBS): setup
-	@ansible-playbook $(if $(filter deploy,$@),deploy.yml,playbooks/$@.yml) -i $(ENV) $(ARGS)
+	@SLIPWAY_TYPED='make $@ ENV=$(ENV)' ansible-playbook $(if $(filter deploy,$@),deploy.yml,playbooks/$@.yml) -i $(ENV) $(ARGS)
 
 .PHONY: setup
 setup: $(VENV)/deploy.stamp ## Make the project's Python environment

@@ -84,6 +84,7 @@ BOOKKEEPING = frozenset(
     )
 )  # fmt: skip
 PAUSE = frozenset(name for name in BOOKKEEPING if name.endswith("pause"))
+TYPED = "SLIPWAY_TYPED"  # what stands in for ansible-playbook and its arguments, where something else was typed
 SHOW = "slipway.deploy.show"
 TICK = 0.25  # seconds between two pictures of the running task
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
@@ -418,9 +419,14 @@ def rendered(text: Any) -> str:
 
 
 def again() -> str:
-    """How to run what was run once more; without the variables, which may be secrets."""
-    words = ["ansible-playbook", *context.CLIARGS.get("args", ())]
-    for inventory in map(str, context.CLIARGS.get("inventory") or ()):
-        if inventory not in map(str, C.DEFAULT_HOST_LIST):
-            words += ["-i", min(inventory, os.path.relpath(inventory), key=len)]
+    """How to run what was run once more; variables that were given are not shown, since they may be secrets."""
+    given = bool(context.CLIARGS.get("extra_vars"))
+    if typed := os.environ.get(TYPED):
+        words = [typed, *(["ARGS=…"] if given else [])]
+    else:
+        words = ["ansible-playbook", *context.CLIARGS.get("args", ())]
+        for inventory in map(str, context.CLIARGS.get("inventory") or ()):
+            if inventory not in map(str, C.DEFAULT_HOST_LIST):
+                words += ["-i", min(inventory, os.path.relpath(inventory), key=len)]
+        words += ["-e", "…"] if given else []
     return f"Once that is put right: {' '.join(words)}  (-v shows all that Ansible says)"

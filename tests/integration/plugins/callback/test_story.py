@@ -67,7 +67,7 @@ Fail in every way  FAILED, ignored: A secret
 Fail in every way  FAILED: A command
     non-zero return code
     words
-Once that is put right: ansible-playbook PLAY -i localhost,  (-v shows all that Ansible says)
+Once that is put right: ansible-playbook PLAY -i localhost, -e …  (-v shows all that Ansible says)
 localhost: ok=5 changed=0 failed=1 ignored=5
 """
 
@@ -154,6 +154,11 @@ def test_a_run_is_a_line_a_phase_and_nothing_else(tmp_path: Path) -> None:
     assert words(tmp_path, output) == STORY
     assert not CONTROL.search(output)
     assert all(len(line) == 80 for line in output.splitlines() if line.startswith("("))
+
+
+def test_what_was_typed_is_what_is_to_be_typed_again(tmp_path: Path) -> None:
+    told = play(tmp_path, playbook=PLAYBOOK, code=2, SLIPWAY_TYPED="make run ENV=test")
+    assert "Once that is put right: make run ENV=test ARGS=…  (-v shows" in told
 
 
 def test_a_variable_called_name_is_no_matter(tmp_path: Path) -> None:
