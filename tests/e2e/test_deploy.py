@@ -100,8 +100,8 @@ def test_status_is_zero_and_up_to_date(deployed: Deployed) -> None:
     assert "autotest-local: up to date" in output
     assert all(name in output for name in EIGHT)
     deployed_last = [record for record in deployed.records() if record["verb"] == "deploy"][-1]
-    assert f"release           {deployed_last['release']}, deployed {deployed_last['finished']}" in output
-    assert "health            ready" in output
+    assert f"release   {deployed_last['release']}, deployed {deployed_last['finished']}" in output
+    assert "health    ready" in output
 
 
 def test_the_second_deploy_changes_nothing(deployed: Deployed) -> None:
