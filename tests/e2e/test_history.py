@@ -44,7 +44,7 @@ def test_an_edited_file_is_refused_until_it_is_accepted(deployed: Deployed) -> N
     try:
         assert INIT in deployed.deploy().failed().messages[0]
         resolved = deployed.play(
-            "playbooks/resolve.yml", names=INIT, state="repaired", reason="a remark", author="an engineer"
+            "playbooks/resolve.yml", names=INIT, state="repaired", reason="'a remark'", author="'an engineer'"
         )
         assert resolved.succeeded().recap["changed"] == 1
         assert deployed.sql("SELECT checksum FROM _prisma_migrations WHERE migration_name = %s", INIT) == [
@@ -53,6 +53,8 @@ def test_an_edited_file_is_refused_until_it_is_accepted(deployed: Deployed) -> N
         deployed.deploy().succeeded()
     finally:
         file.write_text(text)
-        deployed.play("playbooks/resolve.yml", names=INIT, state="repaired", reason="as it was", author="an engineer")
+        deployed.play(
+            "playbooks/resolve.yml", names=INIT, state="repaired", reason="'as it was'", author="'an engineer'"
+        )
     deployed.play("playbooks/status.yml").succeeded()
     deployed.play("playbooks/drift.yml").succeeded()
