@@ -3,37 +3,21 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
 from e2e.conftest import Deployed
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
+from support.browser import PATIENCE, chromium
 from support.environment import ROOT
-
-CHROMIUM = shutil.which("chromium")
-ARGUMENTS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--no-first-run",
-    "--disable-sync",
-)
-PATIENCE = 30_000  # milliseconds
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: install the package of that name")
 
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 1600})
         page.set_default_timeout(PATIENCE)
-        expect.set_options(timeout=PATIENCE)
         yield page
-        browser.close()
 
 
 def test_the_page_shows_what_the_database_holds(deployed: Deployed, page: Page) -> None:

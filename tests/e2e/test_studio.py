@@ -14,13 +14,11 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from e2e.conftest import Deployed
-from e2e.test_page import ARGUMENTS, CHROMIUM, PATIENCE
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-from support.browser import grave_findings, troubles_of
+from playwright.sync_api import Browser, Page, expect
+from support.browser import PATIENCE, chromium, grave_findings, troubles_of
 from support.environment import free_port
 from support.orphans import alive, descendants, wait_until
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: install the package of that name")
 NINE = ["builds", "github_tokens", "releases", "scheduled_tests", "team_members", "team_settings", "teams",
         "test_runs", "users"]  # fmt: skip
 
@@ -58,9 +56,8 @@ def running(deployed: Deployed, **variables: object) -> Iterator[Studio]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        expect.set_options(timeout=PATIENCE)
-        yield playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with chromium() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from support.missing import missing
 
 HERE = Path(__file__).parent / "prisma"
 WORK = HERE.parents[2] / ".cache" / "prisma"
@@ -19,9 +19,7 @@ WORK = HERE.parents[2] / ".cache" / "prisma"
 def prisma_directory() -> Path:
     """Prisma from its package, with the configuration of the tests."""
     if not shutil.which("npm"):
-        missing = "npm is not installed, so that Prisma can't be"
-        # Nobody needs Node.js to work on the rest; where nothing may be left out, as in CI, it is a failure.
-        pytest.fail(missing) if os.environ.get("SLIPWAY_TEST_ALL") else pytest.skip(missing)
+        missing("npm is not installed, so that Prisma can't be")
     WORK.mkdir(parents=True, exist_ok=True)
     with (WORK / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

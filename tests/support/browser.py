@@ -3,28 +3,46 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import functools
-import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-from playwright.sync_api import Page, Request
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+from support.missing import missing
 
 ROOT = Path(__file__).parents[2]
 WORK = ROOT / ".cache" / "axe"
 AXE = "axe-core@4.10.3"
+ARGUMENTS = (
+    *("--headless", "--no-sandbox", "--disable-gpu"),
+    *("--disable-background-networking", "--no-first-run", "--disable-sync"),
+)
+PATIENCE = 30_000  # milliseconds
 GRAVE = ("serious", "critical")
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    """Debian's, which waits for what is expected as long as a busy machine may take."""
+    program = shutil.which("chromium")
+    if program is None:
+        missing("There is no chromium: install the package of that name.")
+    with sync_playwright() as playwright:
+        expect.set_options(timeout=PATIENCE)
+        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        yield browser
+        browser.close()
 
 
 @functools.cache
 def axe_source() -> str:
     """axe-core from its package."""
     if not shutil.which("npm"):
-        missing = "npm is not installed, so that axe-core can't be"
-        pytest.fail(missing) if os.environ.get("SLIPWAY_TEST_ALL") else pytest.skip(missing)
+        missing("npm is not installed, so that axe-core can't be")
     WORK.mkdir(parents=True, exist_ok=True)
     file = WORK / "node_modules" / "axe-core" / "axe.min.js"
     with (WORK / "lock").open("w") as lock:

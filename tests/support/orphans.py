@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
+from support.missing import missing
 
 SSHD = Path("/usr/sbin/sshd")
 
@@ -91,8 +91,7 @@ class Sshd:
 def sshd(home: Path) -> Iterator[Sshd]:
     """Run it for a ``with`` block. Only root can; where that is missing the test says so."""
     if os.geteuid() != 0 or not SSHD.exists():
-        missing = f"A host behind SSH needs root and {SSHD} (package openssh-server)."
-        pytest.fail(missing) if os.environ.get("SLIPWAY_TEST_ALL") else pytest.skip(missing)
+        missing(f"A host behind SSH needs root and {SSHD} (package openssh-server).")
     for name in ("host", "user"):
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(home / name)]
         subprocess.run(command, check=True, timeout=60)

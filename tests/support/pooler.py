@@ -12,11 +12,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.embedded import unprivileged
 from conftest import Postgres
 from support.environment import free_port
+from support.missing import missing
 
+FETCHING = 120  # seconds
 PACKAGES = ("pgbouncer", "libc-ares2", "libevent-2.1-7")
 
 
@@ -24,21 +25,28 @@ Program = tuple[str, dict[str, str]]  # with its environment
 
 
 def program(directory: Path) -> Program:
-    """The program; the test is skipped on a machine where it can't be had."""
+    """The program, from Debian's package where it is not installed."""
     found = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     if found:
         return found, {}
     if not shutil.which("apt-get"):
-        pytest.skip("there is no pgbouncer, and no apt-get that could bring it")
-    done = subprocess.run(
-        ["apt-get", "download", "-qq", *PACKAGES], cwd=directory, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        pytest.skip(f"there is no pgbouncer, and apt-get can't bring it: {done.stderr}")
+        missing("There is no pgbouncer, and no apt-get that could bring it.")
+    ends = time.monotonic() + FETCHING
+    while (done := apt_get(directory, "download", *PACKAGES)).returncode:
+        if time.monotonic() > ends:
+            missing(f"There is no pgbouncer, and apt-get can't bring it: {done.stderr}")
+        apt_get(directory, "update")  # a new machine has no lists of packages; another one may be fetching them
+        time.sleep(1)
     for package in directory.glob("*.deb"):
         subprocess.run(["dpkg-deb", "--extract", str(package), str(directory)], check=True)
     library = next(directory.glob("usr/lib/*-linux-*/libevent-2.1.so.7")).parent
     return str(directory / "usr/sbin/pgbouncer"), {"LD_LIBRARY_PATH": str(library)}
+
+
+def apt_get(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["apt-get", "-qq", *arguments], cwd=directory, capture_output=True, text=True, timeout=FETCHING, check=False
+    )
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import quote
@@ -35,7 +36,7 @@ def site(postgres: Postgres, tmp_path: Path) -> Site:
     return found
 
 
-def run(site: Site, *, check: bool = False, **more: object) -> dict[str, object]:
+def run(site: Site, *, check: bool = False, **more: object) -> dict[str, Any]:
     given = {**site.postgres.login(site.database), "owner": site.roles.owner, "seedable": True, **more}
     return run_module("database_empty", given, check=check)
 
@@ -46,7 +47,7 @@ def test_four_runs(site: Site, tmp_path: Path) -> None:
     table = {"schema": "public", "name": "users", "rows": 2, "exact": True, "hidden": ""}
     assert check["changed"]
     assert check["actions"] == ["Would drop 2 tables, 1 type with 2 rows."]
-    seen = check["emptied"].pop("tables")[1]  # type: ignore[attr-defined]
+    seen = check["emptied"].pop("tables")[1]
     assert {name: seen[name] for name in table} == table
     assert check["emptied"] == {"rows": 2, "counts": "2 tables, 1 type"}
     refused = run(site, backup_directory=str(backups))["msg"]

@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
@@ -38,6 +39,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from support.environment import free_port
+from support.missing import missing
 from support.modules import run_module_as
 from support.pooler import pooler, program
 
@@ -205,9 +207,9 @@ def test_another_than_the_server(
          r"Role shop_app is not let into database closed \(.*\): ALTER DATABASE \"closed\" ALLOW_CONNECTIONS true .*"),
     ],
 )  # fmt: skip
-def test_a_step_that_fails(good: Server, change: dict[str, object], step: str, told: str) -> None:
+def test_a_step_that_fails(good: Server, change: dict[str, Any], step: str, told: str) -> None:
     change = {"port": free_port()} if change == {"port": 0} else change
-    server = replace(good, **change)  # type: ignore[arg-type]  # of several types
+    server = replace(good, **change)
     found = failed(server)
     assert found.name == step
     assert re.fullmatch(told, found.told), found.told
@@ -274,7 +276,7 @@ def test_a_socket_that_is_not_the_servers(listening: Postgres, good: Server, tmp
 
 def test_a_socket_that_this_user_may_not_reach(listening: Postgres) -> None:
     if os.geteuid():
-        pytest.skip("becoming another user needs root")
+        missing("Becoming another user needs root.")
     login = {**listening.login("shop"), "connect_timeout": 1}
     closed = Path(tempfile.mkdtemp(prefix="slipway-", dir="/tmp"))  # 0700
     try:
