@@ -15,3 +15,18 @@ attributes:
   idempotent:
     description: Run again with the same options, with nothing else changed in between, it changes nothing.
 """
+
+    # Of a module that only reads: slipway.deploy.attributes.info_module.
+    INFO_MODULE = r"""
+options: {}
+attributes:
+  check_mode:
+    support: full
+    details: Only reads.
+  diff_mode:
+    support: none
+    details: Changes nothing.
+  idempotent:
+    support: full
+    details: Only reads.
+"""

@@ -11,17 +11,9 @@ short_description: List backups and what is wrong with them
 description:
   - Reads the manifests that M(slipway.deploy.backup) left in a directory and looks at their dumps. Needs no server.
   - With O(login) it also says which of the roles that a backup names a server lacks.
-extends_documentation_fragment: slipway.deploy.attributes
-attributes:
-  check_mode:
-    support: full
-    details: The module only reads.
-  diff_mode:
-    support: none
-    details: The module changes nothing.
-  idempotent:
-    support: full
-    details: The module changes nothing.
+extends_documentation_fragment:
+  - slipway.deploy.attributes
+  - slipway.deploy.attributes.info_module
 options:
   directory:
     description: Directory of backups on the host. One that is not there holds no backup.

@@ -15,17 +15,8 @@ description:
   - A step that fails is a result and no failure of the module. Only reads.
 extends_documentation_fragment:
   - slipway.deploy.attributes
+  - slipway.deploy.attributes.info_module
   - slipway.deploy.postgres
-attributes:
-  check_mode:
-    support: full
-    details: Only reads.
-  diff_mode:
-    support: none
-    details: Changes nothing.
-  idempotent:
-    support: full
-    details: Only reads.
 """
 
 EXAMPLES = r"""

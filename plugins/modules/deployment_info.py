@@ -12,16 +12,9 @@ short_description: What was deployed last, who works on it now, and whether it a
 version_added: 0.1.0
 description:
   - Reads the ledger of deployments and the deploy lock, and asks the application whether it is ready. Writes nothing.
-extends_documentation_fragment: slipway.deploy.attributes
-attributes:
-  check_mode:
-    support: full
-    details: Reads only.
-  diff_mode:
-    support: none
-    details: Has none.
-  idempotent:
-    support: full
+extends_documentation_fragment:
+  - slipway.deploy.attributes
+  - slipway.deploy.attributes.info_module
 options:
   directory:
     description: State directory on the host.

@@ -15,17 +15,9 @@ description:
     that can't be reached is a finding.
 extends_documentation_fragment:
   - slipway.deploy.attributes
+  - slipway.deploy.attributes.info_module
+  - slipway.deploy.access_roles
   - slipway.deploy.postgres
-attributes:
-  check_mode:
-    support: full
-    details: Only reads.
-  diff_mode:
-    support: none
-    details: Changes nothing.
-  idempotent:
-    support: full
-    details: Only reads.
 options:
   admin_login:
     description: Another role, which sees all sessions and settings of the server. Without, O(login_user) looks.
@@ -39,21 +31,6 @@ options:
         description: Its password.
         type: str
         default: ""
-  owner:
-    description: Role that owns the database.
-    type: str
-    required: true
-  application:
-    description: Role of the application.
-    type: str
-    required: true
-  application_password:
-    description: Password of the application's role, to see that it is let in. Without it that is not tried.
-    type: str
-  readonly:
-    description: Role that only reads.
-    type: str
-    required: true
   application_name:
     description: Name of the application, as its backups have it.
     type: str
@@ -140,6 +117,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
     LOGIN_SPEC,
     Server,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._schema.inspection import ROLES_SPEC
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
@@ -161,10 +139,7 @@ def main() -> None:
         argument_spec={
             **CONNECTION_SPEC,
             "admin_login": LOGIN_SPEC,
-            "owner": required,
-            "application": required,
-            "application_password": {"type": "str", "no_log": True},
-            "readonly": required,
+            **ROLES_SPEC,
             "application_name": required,
             "environment_name": required,
             "directory": path,

@@ -11,17 +11,9 @@ short_description: See whether a host can take the application, before anything 
 description:
   - Looks at the port that the application is to be reached on, the container engine and the free disk space.
   - A port that the application itself holds is no problem.
-extends_documentation_fragment: slipway.deploy.attributes
-attributes:
-  check_mode:
-    support: full
-    details: Only reads.
-  diff_mode:
-    support: none
-    details: Changes nothing.
-  idempotent:
-    support: full
-    details: Only reads.
+extends_documentation_fragment:
+  - slipway.deploy.attributes
+  - slipway.deploy.attributes.info_module
 options:
   address:
     description: Address on which the application is reached.

@@ -48,18 +48,11 @@ options:
     choices: [none, auto, quick, replay, snapshot]
 extends_documentation_fragment:
   - slipway.deploy.attributes
+  - slipway.deploy.attributes.info_module
   - slipway.deploy.postgres
   - slipway.deploy.migration_files
   - slipway.deploy.migration_policy
   - slipway.deploy.replay
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: none
-    details: It changes nothing.
-  idempotent:
-    support: full
 seealso:
   - module: slipway.deploy.migrations
 requirements:

@@ -14,34 +14,10 @@ description:
     after them, see M(slipway.deploy.schema_drift); what was granted or revoked by hand is for that module to tell.
 extends_documentation_fragment:
   - slipway.deploy.attributes
+  - slipway.deploy.attributes.info_module
+  - slipway.deploy.access_roles
   - slipway.deploy.count
   - slipway.deploy.postgres
-attributes:
-  check_mode:
-    support: full
-    details: Only reads.
-  diff_mode:
-    support: none
-    details: Changes nothing.
-  idempotent:
-    support: full
-    details: Only reads.
-options:
-  owner:
-    description: Role that owns the database.
-    type: str
-    required: true
-  application:
-    description: Role of the application.
-    type: str
-    required: true
-  application_password:
-    description: Password of the application's role, to see that it is let in. Without it that is not tried.
-    type: str
-  readonly:
-    description: Role that only reads.
-    type: str
-    required: true
 """
 
 EXAMPLES = r"""

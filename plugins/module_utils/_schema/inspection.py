@@ -19,13 +19,13 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._schema import snapshot, tables
 
-INSPECTION_SPEC: dict[str, dict[str, Any]] = {
+ROLES_SPEC: dict[str, dict[str, Any]] = {
     "owner": {"type": "str", "required": True},
     "application": {"type": "str", "required": True},
     "application_password": {"type": "str", "no_log": True},
     "readonly": {"type": "str", "required": True},
-    "count_login": LOGIN_SPEC,
 }
+INSPECTION_SPEC: dict[str, dict[str, Any]] = {**ROLES_SPEC, "count_login": LOGIN_SPEC}
 
 
 def inspect(server: Server, params: Mapping[str, Any]) -> dict[str, Any]:
