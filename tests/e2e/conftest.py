@@ -15,11 +15,12 @@ from support.environment import Environment, Outcome
 
 @dataclass
 class Deployed(Environment):
-    """An environment with the outcome of its first deploy."""
+    """An environment with the outcome of its first deploy, and the rows that it seeded."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.first: Outcome = self.deploy()
+        self.seeded: dict[str, int] = self.rows()
 
 
 def directory() -> Path:

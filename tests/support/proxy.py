@@ -2,7 +2,8 @@
 """A host with an nginx in a container and releases behind it, of which the engine is a script and nginx a thread.
 
 A configuration has a line: the container that it leads to, the release that this one says it is, and faults: ``broken``
-is refused by nginx's own test, ``down`` answers 503, ``busy`` keeps the workers of before.
+is refused by nginx's own test, ``down`` answers 503, ``busy`` keeps the workers of before, ``turns`` has an old worker
+answer every second request.
 """
 
 from __future__ import annotations
@@ -86,8 +87,13 @@ def proxy(home: Path) -> Iterator[Proxy]:
     """An nginx that runs, and serves the release ``one`` from the container ``old``."""
 
     class Nginx(BaseHTTPRequestHandler):
+        answered = 0
+
         def do_GET(self) -> None:
             upstream, release, *faults = (home / "served").read_text().split() or ["", ""]
+            if "turns" in faults:
+                upstream, release = [(upstream, release), ("old", "one")][Nginx.answered % 2]
+                Nginx.answered += 1
             self.send_response(503 if "down" in faults else 200)
             self.send_header("X-Slipway-Upstream", upstream)
             self.send_header("X-Release", release)

@@ -115,8 +115,7 @@ class Switch:
         old_workers = self.workers()
         insist()
         self.run_nginx("-s", "reload")
-        wait_until(self.decided, self.wish.verify_timeout)
-        wrong = self.wrong_answer()
+        wrong = self.last_answer()
         if wrong and wrong.other_release:
             self.put_back(reload=True)
             raise SlipwayError(
@@ -152,10 +151,20 @@ class Switch:
     def workers(self) -> set[str]:
         return nginx.workers(docker.must("top", self.wish.container, "-eo", "pid,args"))
 
-    def decided(self) -> bool:
-        """Whether the wanted release answers, or waiting any longer is pointless."""
-        wrong = self.wrong_answer()
-        return wrong is None or wrong.other_release
+    def last_answer(self) -> nginx.Fault | None:
+        """What is wrong with the answer that decides: the wanted release's, another's instead of it, or the last one.
+
+        It is not asked for again: for a moment after a reload the old workers accept connections beside the new ones.
+        """
+        wrong: nginx.Fault | None = None
+
+        def decided() -> bool:
+            nonlocal wrong
+            wrong = self.wrong_answer()
+            return wrong is None or wrong.other_release
+
+        wait_until(decided, self.wish.verify_timeout)
+        return wrong
 
     def wrong_answer(self) -> nginx.Fault | None:
         """What is wrong with the answer through nginx; None when the wanted release answers."""

@@ -55,6 +55,11 @@ def test_a_release_that_says_it_is_another_is_told_at_once(nginx: Proxy) -> None
     assert (nginx.file.read_text(), nginx.served) == ("old one\n", "old one\n")
 
 
+def test_an_old_worker_that_answers_still_is_no_fault(nginx: Proxy) -> None:
+    assert nginx.switch("new two turns")["changed"]
+    assert nginx.served == "new two turns"
+
+
 def test_what_was_not_there_before_is_not_there_after_a_failure(nginx: Proxy) -> None:
     nginx.file.unlink()
     assert "nginx does not accept the new " in nginx.switch("new two broken")["msg"]
