@@ -19,6 +19,7 @@ import psycopg2
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.embedded import unprivileged
 from psycopg2.extensions import connection as Connection
+from support import prisma
 
 PREFIX = {16: "pginstall", 18: "pginstall18"}
 hypothesis.settings.register_profile("slipway", deadline=None)  # a busy machine is no failure
@@ -125,6 +126,12 @@ def postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
     yield server
     server.run("pg_ctl", "-D", str(directory / "data"), "-m", "immediate", "-w", "stop")
     shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def prisma_directory() -> Path:
+    """Prisma from its package, with the configuration of the tests."""
+    return prisma.installed()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -69,8 +69,10 @@ class ActionModule(ActionBase):
         arguments, variables = self._task.args, {**(task_vars or {}), "ansible_check_mode": True}
         spec, vault = arguments["variables"], arguments.get("vault_file") or ""
         wiring = {name: value for file in sorted(WIRING.glob("*.yml")) for name, value in load(file).items()}
-        values, told = self.read_operator(spec, variables)
-        errors = group_errors(variables.get("groups", {})) or told
+        # What a vault that is not there would give is told by its name alone, and not by all that is made from it.
+        no_vault = bool(vault) and not Path(vault).is_file()
+        values, told, undefined = self.read_operator(spec, variables)
+        errors = group_errors(variables.get("groups", {})) or told or ([] if no_vault else undefined)
         variables = {**variables, **values}  # what is derived from them need not derive them each time
         everyone, others = self.inventory_variables()
         places = {name: place_of(value) or place_of(name) for name, value in everyone.items()}
@@ -84,14 +86,15 @@ class ActionModule(ActionBase):
         errors += taken_errors(nearer, own_names(ROLES, PLAYBOOKS), wiring, wiring["preflight_variables"])
         errors += problems(values, variables.get("groups", {}))
         if vault:
-            errors += vault_errors(Path(vault))
-        errors += secret_errors(self.read_secrets(arguments["secrets"], variables), vault)
+            errors += vault_errors(Path(vault), arguments["secrets"])
+        if not no_vault:
+            errors += secret_errors(self.read_secrets(arguments["secrets"], variables), vault)
         if not errors:  # what the roles' variables are made from is there
             for role in arguments["roles"]:
                 errors += self.check_role(role, variables, wiring, spec)
         generated = self.read_secrets(arguments.get("generated") or [], variables).values()
         missing = PLACEHOLDER in generated
-        if missing and arguments.get("secrets_needed"):
+        if missing and arguments.get("secrets_needed") and not no_vault:
             errors.append(
                 f"{arguments['secrets_file']} does not hold the database's passwords: deploy first or, where another "
                 "controller has deployed, copy the file from there (mode 0600), or set the passwords in the inventory."
@@ -102,8 +105,11 @@ class ActionModule(ActionBase):
             display.warning(warning)
         return {"changed": False, "secrets_missing": missing}
 
-    def read_operator(self, spec: Spec, variables: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        """The values that the operator sets in the inventory and with -e, and the errors in them."""
+    def read_operator(self, spec: Spec, variables: Mapping[str, Any]) -> tuple[dict[str, Any], list[str], list[str]]:
+        """The values that the operator sets in the inventory and with -e, the errors in them, and what they lack.
+
+        What one lacks is most often another one that was told to be missing, so it counts where there is no error.
+        """
         templar = self._templar.copy_with_new_env(available_variables=variables)
         values: dict[str, Any] = {}
         unreadable: list[str] = []
@@ -118,7 +124,7 @@ class ActionModule(ActionBase):
         places = {name: place_of(variables[name]) for name in values}
         unread = {name: option for name, option in spec.items() if name in values or name not in variables}
         errors = unreadable + variable_errors(unread, values, places, self.home(variables))
-        return values, errors or undefined  # what another one lacks is most often one that was told to be missing
+        return values, errors, undefined
 
     @staticmethod
     def home(variables: Mapping[str, Any]) -> str:

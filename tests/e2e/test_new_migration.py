@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 from e2e.conftest import directory
-from support.environment import Environment
+from support import prisma
+from support.environment import Environment, Outcome
+from support.wanted_changes import PRISMA, SQL
 
 MODELS = "backend/src/autotest/models.py"
 PASSWORDS = {
@@ -107,3 +109,66 @@ def test_it_is_refused_elsewhere(environment: Environment, verb: str, elsewhere:
     refused = environment.play(f"playbooks/{verb}.yml", environment_name=elsewhere, name="add_x", **PASSWORDS).failed()
     assert said in refused.output
     assert environment.files() == files
+
+
+def test_files_alone(environment: Environment) -> None:
+    """An empty one to write by hand, and one that waits for the next deploy."""
+    before, history = written(environment), environment.history()
+    for number, more in enumerate(({"empty": True}, {"apply": False})):
+        if "apply" in more:
+            add_column(environment, "waits")
+        made = environment.play("playbooks/new_migration.yml", name=f"by_hand_{number}", **more).succeeded()
+        assert f"_by_hand_{number}" in made.output
+    files = set(written(environment)) - set(before)
+    [empty, waiting] = sorted(Path(file) for file in files if file.endswith("/migration.sql"))
+    statements = [line for line in empty.read_text().splitlines() if line.strip() and not line.startswith("--")]
+    assert statements == []
+    assert "ADD COLUMN waits text;" in waiting.read_text()
+    assert (environment.history(), "waits" in environment.schema()) == (history, False)
+    assert environment.play("playbooks/migrate.yml").succeeded().recap["changed"] > 0
+    assert environment.history() == [*history, empty.parent.name, waiting.parent.name]
+
+
+@pytest.mark.parametrize("verb", ["new_migration", "db_push"])
+def test_models_that_do_not_import(environment: Environment, verb: str) -> None:
+    models = environment.application / MODELS
+    text, before, files = models.read_text(), written(environment), environment.files()
+    models.write_text(f"{text}\nimport nothing_like_it\n")
+    failed = environment.play(f"playbooks/{verb}.yml", name="broken").failed()
+    models.write_text(text)
+    [said] = failed.messages
+    assert "No module named 'nothing_like_it'" in " ".join(said.split())
+    assert "Traceback" not in failed.output
+    assert (written(environment), {**environment.files(), "deployments.jsonl": ()}) == (
+        before,
+        {**files, "deployments.jsonl": ()},
+    )
+
+
+def test_prismas_own_schema_is_the_wish(prisma_directory: Path) -> None:
+    site = Environment(directory())
+    shutil.rmtree(site.migrations)
+    site.add_migration("20260101000000_init", SQL)
+    for name in ("node_modules", "prisma.config.ts", "unref.cjs"):
+        (site.application / name).symlink_to(prisma_directory / name)
+    schema = site.application / "schema.prisma"
+    environ = prisma.environment(site.migrations, {})
+    wish = ("-e", '{"app_schema": {"prisma": "schema.prisma"}, "seeding": false, "app_tables": []}')
+
+    def new_migration(name: str) -> Outcome:
+        return site.play("playbooks/new_migration.yml", *wish, environ=environ, name=name)
+
+    try:
+        schema.write_text(PRISMA.replace("email   String", "email   Strin"))
+        said = " ".join(new_migration("wrong").failed().output.split())
+        assert 'Type "Strin" is neither a built-in type, nor refers to another model' in said
+        assert len(list(site.migrations.iterdir())) == 1
+        schema.write_text(PRISMA.replace("email   String", "motto   String?\n  email   String"))
+        new_migration("motto").succeeded()
+        assert site.history()[-1].endswith("_motto")
+        assert site.sql("SELECT motto FROM users") == []
+        assert site.sql("SELECT count(*) FROM members") == [(0,)]  # which Prisma's language can't say
+        assert new_migration("again").succeeded().recap["changed"] == 0
+    finally:
+        site.play("playbooks/teardown.yml").succeeded()
+        shutil.rmtree(site.directory)

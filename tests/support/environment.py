@@ -95,12 +95,24 @@ class Environment:
         self.state = self.directory / "state"
         self.migrations = self.directory / "migrations"
         self.application = self.directory / "app"
+        self.secrets = self.state / "secrets.json"
         self.url = f"http://127.0.0.1:{self.port}"
         shutil.copytree(ROOT / "migrations", self.migrations)
         ignored = shutil.ignore_patterns("__pycache__", "tests", ".*_cache")
         shutil.copytree(ROOT / "app", self.application, ignore=ignored)
 
     # Driving it
+
+    @property
+    def told(self) -> list[str]:
+        """What makes a run this environment's."""
+        own = {
+            "state_dir": self.state,
+            "app_port": self.port,
+            "app_migrations": self.migrations,
+            "app_source": self.application,
+        }
+        return [word for name, value in own.items() for word in ("-e", f"{name}={value}")]
 
     def play(
         self,
@@ -124,15 +136,9 @@ class Environment:
         **variables: object,
     ) -> subprocess.Popen[str]:
         """Begin what ``play`` waits for."""
-        own = {
-            "state_dir": self.state,
-            "app_port": self.port,
-            "app_migrations": self.migrations,
-            "app_source": self.application,
-        }
-        extra = [word for name, value in {**own, **variables}.items() for word in ("-e", f"{name}={value}")]
+        more = [word for name, value in variables.items() for word in ("-e", f"{name}={value}")]
         return subprocess.Popen(
-            [str(PLAYBOOK), playbook, *extra, *arguments],
+            [str(PLAYBOOK), playbook, *self.told, *more, *arguments],
             cwd=ROOT,
             env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", **(environ or {})},
             stdin=subprocess.DEVNULL,
@@ -155,7 +161,7 @@ class Environment:
 
     @property
     def login(self) -> dict[str, Any]:
-        password = json.loads((self.state / "secrets.json").read_text())["database_superuser"]
+        password = json.loads(self.secrets.read_text())["database_superuser"]
         return {"host": str(self.state / "run"), "user": "postgres", "password": password}
 
     def sql(self, query: str, *values: object, database: str = DATABASE) -> list[tuple[Any, ...]]:
@@ -261,3 +267,25 @@ class Environment:
             ended.set()
             thread.join()
         assert answered > 0
+
+
+class Containers(Environment):
+    """The project's environment ``test``, with PostgreSQL, the backend and nginx in containers on this machine."""
+
+    inventory = "test"
+    name = "slipway-test-commands"  # by which the tests know what a killed run has left
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.secrets = self.directory / "secrets.json"
+
+    @property
+    def told(self) -> list[str]:
+        own = {"secrets_file": self.secrets, "app_name": self.name, "database_name": DATABASE}
+        more = [word for name, value in own.items() for word in ("-e", f"{name}={value}")]
+        return ["-i", self.inventory, *super().told, *more]
+
+    def containers(self) -> list[str]:
+        """The names of the environment's containers, those that have ended too."""
+        listed = ["docker", "ps", "--all", f"--filter=name=^{self.name}-test-", "--format={{.Names}}"]
+        return sorted(subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split())

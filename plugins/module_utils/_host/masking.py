@@ -20,6 +20,8 @@ SHORTEST = 4
 SHORT = 8
 
 _NAMES_A_SECRET = re.compile(r"pass|pwd|secret|token|key|credential|private|auth|salt|pepper|dsn|cookie", re.IGNORECASE)
+# What says which build it is, most often by a digest (SENTRY_RELEASE, GIT_COMMIT).
+_NAMES_A_BUILD = re.compile(r"(^|_)(release|version|revision|commit|sha)(_|$)", re.IGNORECASE)
 # name=value pairs as in libpq's, ADO's and JDBC's connection strings and in a URL's query.
 _PAIR = re.compile(r"""(\w+)\s*=\s*(?:'((?:\\.|[^'\\])*)'|"([^"]*)"|([^\s;&'"]+))""")
 # What says by its look that it is a setting: a number, a path, words or a host's name without a digit, a plain address.
@@ -36,7 +38,7 @@ def of_environment(environment: Mapping[str, object], *, guess: bool = True) -> 
     """The secrets in an environment's values.
 
     These are the values whose name says so, passwords within URLs and connection strings, and, with ``guess``, every
-    other value that does not look like a setting (a number, a path, a word).
+    other value that does not look like a setting (a number, a path, a word) and is not named as a build's.
     """
     found: set[str] = set()
     for name, given in environment.items():
@@ -49,7 +51,8 @@ def of_environment(environment: Mapping[str, object], *, guess: bool = True) -> 
         if named:
             secret = not _SWITCH.fullmatch(value)
         else:
-            secret = guess and len(value) >= SHORT and not _SETTING.fullmatch(value)
+            told = _SETTING.fullmatch(value) or _NAMES_A_BUILD.search(name)
+            secret = guess and len(value) >= SHORT and not told
         if secret:
             found |= {value, *_lines(value), *_leaves(value)}
     return frozenset(secret for secret in found if len(secret) >= SHORTEST)

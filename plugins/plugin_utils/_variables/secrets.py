@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 ENCRYPTED = "$ANSIBLE_VAULT;"
@@ -27,10 +27,10 @@ def secret_errors(secrets: Mapping[str, str], vault: str = "") -> list[str]:
     return found
 
 
-def vault_errors(file: Path) -> list[str]:
-    """A sentence when the vault is missing or lies there in clear."""
+def vault_errors(file: Path, secrets: Iterable[str]) -> list[str]:
+    """A sentence when the vault that gives ``secrets`` is missing or lies there in clear."""
     if not file.is_file():
-        return [f"{file} is missing: make it with `ansible-vault create {file}`."]
+        return [f"{file} is missing: make it with `ansible-vault create {file}`, for {', '.join(sorted(secrets))}."]
     with file.open(encoding="utf-8", errors="replace") as opened:
         if opened.read(len(ENCRYPTED)) != ENCRYPTED:
             return [f"{file} is not encrypted: run `ansible-vault encrypt {file}` before anything else."]

@@ -24,6 +24,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import sort_key
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import DEFAULTS, Policy
 from conftest import Postgres
+from support import prisma
 from support.migrations import Bed
 
 pytestmark = pytest.mark.once
@@ -57,29 +58,12 @@ class Both(Bed):
             "PGPASSWORD": self.postgres.password,
             "PGDATABASE": self.database,
         }
-        environment = {
-            **os.environ,
-            **({} if self.url else settings),
-            "DATABASE_URL": self.url or "postgresql://unused",
-            "CONNECTION_URL": self.url,
-            "SCHEMA": self.schema,
-            "MIGRATIONS": str(self.directory),
-            "CHECKPOINT_DISABLE": "1",
-            "NO_COLOR": "1",
-            "NODE_OPTIONS": "--require ./unref.cjs",
-            # A program in their place keeps Prisma from downloading its engines. It asks one whether it can connect.
-            "PRISMA_QUERY_ENGINE_LIBRARY": "/bin/true",
-            "PRISMA_SCHEMA_ENGINE_BINARY": "/bin/true",
-        }
+        environment = prisma.environment(self.directory, settings, self.schema, self.url)
         return {"cwd": self.prisma_directory, "env": environment, "text": True}
 
     def prisma(self, *arguments: str) -> tuple[int, str]:
         """Run ``prisma migrate`` and return its exit code and what it said."""
-        done = subprocess.run(
-            ["node_modules/.bin/prisma", "migrate", *arguments],
-            capture_output=True, timeout=120, check=False, **self.command,
-        )  # fmt: skip
-        return done.returncode, done.stdout + done.stderr
+        return prisma.migrate(self.prisma_directory, self.command["env"], *arguments)
 
     def prisma_fails(self, *arguments: str) -> str:
         code, said = self.prisma(*arguments)

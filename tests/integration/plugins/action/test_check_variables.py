@@ -23,6 +23,7 @@ def check(
     known: list[str] | None = None,
     required: list[str] | None = None,
     wiring: dict[str, object] | None = None,
+    vault: str = "",
 ) -> dict[str, Any]:
     """Check what is told by -e, with variables of the roles that are wired beside the playbooks."""
     (home / "hosts").write_text(inventory)
@@ -37,7 +38,7 @@ def check(
         },
         "roles": ["verify"],
         "secrets": ["owner_password"],
-        "vault_file": "",
+        "vault_file": vault,
     }
     flags = (
         "--inventory",
@@ -132,6 +133,15 @@ def test_what_the_wiring_overrides_is_refused_with_its_place_and_the_operators_n
         f"Variable backend_memory can't be set in {backend}:1, since Slipway derives it from app_memory: set that "
         "instead.",
         "Variable verify_path can't be set with -e, since Slipway derives it from app_migrations: set that instead.",
+    ]
+
+
+def test_a_vault_that_is_missing_is_said_and_not_what_it_would_give(tmp_path: Path) -> None:
+    told = {**GOOD, "key": "{{ vault_key }}"}
+    del told["vault_owner_password"]
+    vault = str(tmp_path / "vault.yml")
+    assert check(tmp_path, told, known=["key"], vault=vault)["errors"] == [
+        f"{vault} is missing: make it with `ansible-vault create {vault}`, for owner_password."
     ]
 
 

@@ -40,11 +40,13 @@ def test_a_secrets_vault_is_named() -> None:
 
 def test_vault_errors(tmp_path: Path) -> None:
     file = tmp_path / "vault.yml"
-    assert vault_errors(file) == [f"{file} is missing: make it with `ansible-vault create {file}`."]
+    assert vault_errors(file, ["owner", "app_key"]) == [
+        f"{file} is missing: make it with `ansible-vault create {file}`, for app_key, owner."
+    ]
     for plain in (b"", b"vault_x: 1\n", b"# $ANSIBLE_VAULT;1.1;AES256\n", b"\xff\xfe"):
         file.write_bytes(plain)
-        assert vault_errors(file) == [
+        assert vault_errors(file, ["owner", "app_key"]) == [
             f"{file} is not encrypted: run `ansible-vault encrypt {file}` before anything else."
         ]
     file.write_text("$ANSIBLE_VAULT;1.1;AES256\n6133\n")
-    assert vault_errors(file) == []
+    assert vault_errors(file, ["owner", "app_key"]) == []

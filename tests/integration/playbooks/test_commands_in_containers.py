@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an operator reaches for on the shared test host, where everything runs in containers and its name is typed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from http.cookiejar import CookieJar
+from pathlib import Path
+
+import pytest
+from support.environment import Containers, free_port
+from support.release import images
+
+pytestmark = [pytest.mark.once, pytest.mark.container]
+
+MODELS = "backend/src/autotest/models.py"
+UNCONFIRMED = "It was not confirmed, so nothing was changed: run again with -e confirm=test."
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Containers]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, image in images().items():
+            patch.setenv(name, image)
+        patch.setenv("SLIPWAY_POSTGRES_IMAGE", os.environ.get("SLIPWAY_POSTGRES_IMAGE", "slipway-standin/postgres:15"))
+        environment = Containers(Path(tempfile.mkdtemp(prefix="slipway-e2e-", dir="/tmp")))
+        environment.deploy().succeeded()
+        yield environment
+        environment.play("playbooks/teardown.yml", delete_data=True, confirm="test").succeeded()
+        assert environment.containers() == []
+        shutil.rmtree(environment.directory)
+
+
+def test_a_command_in_the_release(shared: Containers) -> None:
+    files, containers = shared.files(), shared.containers()
+    checked = shared.play("playbooks/run.yml", "--check", command="ls -l").succeeded().output
+    assert "Would run ls -l in a container like slipway-test-commands-test-backend-" in " ".join(checked.split())
+    assert (shared.files(), shared.containers()) == (files, containers)
+    text = """sh -c 'echo "$DATABASE_URL"; exit 42'"""
+    done = shared.play("playbooks/run.yml", output="raw", command=text)
+    assert (done.code, done.output.split(":")[:2]) == (42, ["postgresql", "//autotest_app"])
+    assert shared.containers() == containers
+    assert (shared.records()[-1]["verb"], shared.records()[-1]["facts"]["command"]) == ("run", text)
+
+
+def test_the_logs_of_all_three(shared: Containers) -> None:
+    shared.get("/api/v1/teams?logged=here")
+    found = json.loads(shared.play("playbooks/logs.yml", output="json", lines=2000).output)
+    assert [line["time"] for line in found] == sorted(line["time"] for line in found)
+    assert {line["source"] for line in found} == {"backend", "nginx", "database"}
+    assert any("logged=here" in line["text"] for line in found if line["source"] == "nginx")
+    assert any("ready to accept connections" in line["text"] for line in found if line["source"] == "database")
+
+
+def test_a_session_that_only_reads(shared: Containers) -> None:
+    shown = shared.play("playbooks/psql.yml", sql="'SELECT count(*) FROM teams'", stdout=True).succeeded()
+    assert str(shared.rows()["teams"]) in shown.output.split()
+    refused = shared.play("playbooks/psql.yml", sql="'DELETE FROM teams'")
+    assert refused.code != 0
+    assert "permission denied for table teams" in refused.output or "read-only transaction" in refused.output
+
+
+def test_what_only_looks(shared: Containers) -> None:
+    before = shared.files()
+    for verb in ("status", "health", "history", "drift", "backups"):
+        found = shared.play(f"playbooks/{verb}.yml", output="json", stdout=True).succeeded()
+        assert json.loads(found.output), verb
+    assert "teams" in shared.play("playbooks/verify.yml").succeeded().output
+    assert shared.files() == before
+
+
+def test_the_schema_is_pushed(shared: Containers) -> None:
+    models = shared.application / MODELS
+    text = models.read_text()
+    added = "    password_hash: Mapped[str]\n"
+    models.write_text(text.replace(added, f"{added}    motto: Mapped[str | None]\n", 1))
+    statement = "ALTER TABLE public.users ADD COLUMN motto text;"
+    before, files = shared.sql("SELECT h FROM _prisma_migrations h ORDER BY id"), shared.files()
+    assert statement in shared.play("playbooks/db_push.yml", "--check").succeeded().output
+    assert UNCONFIRMED in " ".join(shared.play("playbooks/db_push.yml").failed().messages[0].split())
+    assert {**shared.files(), "deployments.jsonl": ()} == {**files, "deployments.jsonl": ()}
+    assert not shared.sql("SELECT 1 FROM pg_attribute WHERE attname = 'motto'")
+    shared.play("playbooks/db_push.yml", confirm="test").succeeded()
+    assert shared.sql("SELECT motto FROM users LIMIT 1") == [(None,)]
+    assert shared.sql("SELECT h FROM _prisma_migrations h ORDER BY id") == before
+    assert shared.backups()[-1]["proved"]
+    assert shared.play("playbooks/db_push.yml", confirm="test").succeeded().recap["changed"] == 0
+    models.write_text(text)
+
+
+def test_the_database_anew(shared: Containers) -> None:
+    rows = shared.rows()
+    shared.sql("INSERT INTO teams (name, slug) VALUES ('By hand', 'by-hand')")
+    backups = len(shared.backups())
+    checked = shared.play("playbooks/reset_db.yml", "--check").succeeded().output
+    assert re.search(rf"^  public +teams +{rows['teams'] + 1}$", checked, re.MULTILINE)
+    refused = shared.play("playbooks/reset_db.yml", confirm="prod").failed()
+    assert UNCONFIRMED in " ".join(refused.messages[0].split())
+    assert (shared.rows()["teams"], len(shared.backups())) == (rows["teams"] + 1, backups)
+    shared.play("playbooks/reset_db.yml", confirm="test").succeeded()
+    assert (shared.rows(), len(shared.backups())) == (rows, backups + 1)
+    assert not shared.sql("SELECT 1 FROM pg_attribute WHERE attname = 'motto' AND NOT attisdropped")
+    assert shared.json("/readyz")["status"] == "ready"
+    again = shared.play("playbooks/init_db.yml", confirm="test").succeeded()
+    assert again.recap["changed"] == 0, again.output
+
+
+def test_the_studio(shared: Containers) -> None:
+    started = shared.start("playbooks/studio.yml", port=free_port())
+    assert started.stdout is not None
+    said = ""
+    for line in started.stdout:
+        said += line
+        if "Ctrl-C" in line:
+            break
+    found = re.search(r"http://127\.0\.0\.1:\d+/\?token=\S+", said)
+    assert found, said
+    try:
+        browser = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(CookieJar())
+        )
+        with browser.open(found[0], timeout=20) as answer:
+            assert "read-only, as autotest_readonly" in answer.read().decode()
+        with browser.open(f"{found[0].partition('/?')[0]}/teams/list", timeout=20) as answer:
+            assert f"of {shared.rows()['teams']} rows" in answer.read().decode()
+    finally:
+        started.send_signal(signal.SIGINT)
+        assert "The studio has ended." in started.communicate(timeout=60)[0]
+    assert started.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("verb", "said"),
+    [
+        ("reset_db", "reset_db deletes all data of database autotest, which is never done in prod: to put an earlier"),
+        ("init_db", "init_db is for environments whose database may be seeded: in prod the first deploy makes the"),
+        ("db_push", "db_push changes a database without a migration, which nobody could repeat or undo, so that it is"),
+        ("new_migration", "Migrations are made in local and deployed elsewhere, so that nothing was done in prod: run"),
+        ("studio", "The studio only reads in prod: run it without -e write=true, and change data by a migration, or"),
+    ],
+)
+def test_the_inventory_prod_refuses_before_it_asks_for_anything(
+    shared: Containers, verb: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared, "inventory", "prod")
+    refused = shared.play(f"playbooks/{verb}.yml", name="x", write="true", confirm="prod").failed()
+    assert " ".join(refused.messages[0].split()).startswith(said)
