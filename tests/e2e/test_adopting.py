@@ -97,9 +97,8 @@ def test_tables_without_a_history_go_over_and_back_to_prisma(
     variables["seeding"] = "false"
 
     stopped = play(site, postgres, "deploy.yml").failed()
-    assert "The database holds 8 tables but no history of migrations: it was not made by these migrations." in " ".join(
-        stopped.output.split()
-    )
+    said = " ".join(stopped.output.split())
+    assert "no history of migrations: it was not made by these migrations." in said, stopped.output
     assert postgres.execute("SELECT to_regclass('_prisma_migrations') IS NULL", name) == [(True,)]
     play(site, postgres, "playbooks/resolve.yml", names=files[0], state="applied", reason="baseline").succeeded()
     play(site, postgres, "deploy.yml").succeeded()
