@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import Postgres
 from e2e.conftest import directory
 from support import prisma
 from support.environment import Environment, Outcome
@@ -144,7 +145,7 @@ def test_models_that_do_not_import(environment: Environment, verb: str) -> None:
     assert (written(environment), {**environment.files(), **noted}) == (before, {**files, **noted})
 
 
-def test_prismas_own_schema_is_the_wish(prisma_directory: Path) -> None:
+def test_prismas_own_schema_is_the_wish(postgres: Postgres, prisma_directory: Path) -> None:
     site = Environment(directory())
     shutil.rmtree(site.migrations)
     site.migrations.mkdir()
@@ -152,7 +153,12 @@ def test_prismas_own_schema_is_the_wish(prisma_directory: Path) -> None:
     for name in ("node_modules", "prisma.config.ts", "unref.cjs"):
         (site.application / name).symlink_to(prisma_directory / name)
     schema = site.application / "schema.prisma"
-    environ = prisma.environment(site.migrations, {})
+    # Its JavaScript driver connects to some server before anything else.
+    settings = {
+        "PGHOST": str(postgres.socket_dir), "PGPORT": str(postgres.port), "PGUSER": postgres.user,
+        "PGPASSWORD": postgres.password, "PGDATABASE": "postgres",
+    }  # fmt: skip
+    environ = prisma.environment(site.migrations, settings)
     wish = ("-e", '{"app_schema": {"prisma": "schema.prisma"}, "seeding": false, "app_tables": []}')
 
     def new_migration(name: str) -> Outcome:
@@ -161,7 +167,7 @@ def test_prismas_own_schema_is_the_wish(prisma_directory: Path) -> None:
     try:
         schema.write_text(PRISMA.replace("email   String", "email   Strin"))
         said = " ".join(new_migration("wrong").failed().output.split())
-        assert 'Type "Strin" is neither a built-in type, nor refers to another model' in said
+        assert 'Type "Strin" is neither a built-in type, nor refers to another model' in said, said
         assert len(list(site.migrations.iterdir())) == 1
         schema.write_text(PRISMA.replace("email   String", "motto   String?\n  email   String"))
         new_migration("motto").succeeded()
