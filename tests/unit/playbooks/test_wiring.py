@@ -112,6 +112,17 @@ THERE = "/etc/slipway/database-ca.crt"
 SERVER = {"database_runtime": "external", "database_host": "db.example.com"}
 
 
+def test_a_server_that_is_reached_by_its_socket() -> None:
+    loader = DataLoader()
+    variables = {
+        **loader.load_from_file(str(FILE), trusted_as_template=True),
+        "app_name": "shop", "environment_name": "test", "app_runtime": "process", "app_source": "/shop",
+        "database_application_password": "p", **SERVER, "database_host": "/run/a server", "database_port": 5433,
+    }  # fmt: skip
+    url = psycopg2.extensions.parse_dsn(Templar(loader=loader, variables=variables).template(variables["database_url"]))
+    assert (url["host"], url["port"], url["dbname"], url.get("sslmode")) == ("/run/a server", "5433", "shop", None)
+
+
 @pytest.mark.parametrize("runtime", ["container", "process"])
 @pytest.mark.parametrize(
     ("given", "mode", "file"),
