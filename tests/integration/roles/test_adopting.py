@@ -86,6 +86,15 @@ class Team:
         done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
         return done.stdout.strip()
 
+    def from_the_network(self, text: str) -> str:
+        """The answer to a statement as the role of compose, from another container; or why there is none."""
+        done = subprocess.run(
+            ["docker", "run", "--rm", f"--network={NETWORK}", f"--env=PGPASSWORD={PASSWORD}", "--entrypoint=psql",
+             self.image, "-qAt", "-h", "postgres", "-U", "shop", "shop", "-c", text],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        return (done.stdout + done.stderr).strip()
+
     def state(self, container: str) -> tuple[str, str]:
         """The history, row for row, and the schema of the team's own tables."""
         history = self.sql(container, "SELECT h FROM _prisma_migrations h ORDER BY started_at")
@@ -202,3 +211,11 @@ def test_over_and_back(team: Team) -> None:
     team.until(lambda: team.sql(SERVER, "SELECT 1") == "1")
     assert team.state(SERVER) == before
     assert team.sql(SERVER, "SELECT count(*) FROM orders") == count
+
+    # Over the network, too, once the line is gone that the second deploy has put first.
+    assert "rejects connection" in team.from_the_network("SELECT 1")
+    docker(
+        "exec", "-u", "postgres", SERVER, "sed", "-i", '/ "shop" all reject$/d', "/var/lib/postgresql/data/pg_hba.conf"
+    )
+    team.sql(SERVER, "SELECT pg_reload_conf()")
+    team.until(lambda: team.from_the_network("SELECT count(*) FROM orders") == count)
