@@ -53,6 +53,14 @@ options:
     description: Files that must be there, by the name of the variable that says so.
     type: dict
     default: {}
+  look_for:
+    description: Files or directories to look for, by names of one's own.
+    type: dict
+    default: {}
+  systemd:
+    description: Whether a service of systemd is to be made here, for which the user must be root.
+    type: bool
+    default: false
   server:
     description: A database server that must answer already.
     type: dict
@@ -88,6 +96,7 @@ host:
   returned: success
   contains:
     engine: {description: Version of the container engine; empty when none answers or none is asked for., type: str}
+    found: {description: Names of what was looked for and is there., type: list, elements: str}
     free_megabytes: {description: Free space., type: int}
 """
 
@@ -101,6 +110,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
 from ansible_collections.slipway.deploy.plugins.module_utils._host.probe import existing, free_megabytes, user_name
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._monitoring import systemd
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import embedded, identity
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
     CONNECTION_SPEC,
@@ -208,6 +218,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             if not (engine and isinstance(error.__cause__, PermissionError)):
                 raise
     check_files(params["files"])
+    if params["systemd"]:
+        systemd.insist()
     if params["server"]:
         check_server(params["server"])
     free = free_megabytes(directory)
@@ -216,7 +228,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             f"{params['directory']} has {free} MB free, a deploy needs {params['free_megabytes']} MB: free some space, "
             "or set state_dir to another file system."
         )
-    return {"changed": False, "host": {"engine": engine, "free_megabytes": free}}
+    found = [name for name, path in params["look_for"].items() if Path(path).exists()]
+    return {"changed": False, "host": {"engine": engine, "found": found, "free_megabytes": free}}
 
 
 def main() -> None:
@@ -232,6 +245,8 @@ def main() -> None:
             "embedded": {"type": "bool", "default": False},
             "secrets_file": {"type": "str", "default": "", "no_log": False},
             "files": {"type": "dict", "default": {}},
+            "look_for": {"type": "dict", "default": {}},
+            "systemd": {"type": "bool", "default": False},
             "server": {"type": "dict", "options": CONNECTION_SPEC},
         },
         supports_check_mode=True,

@@ -140,7 +140,7 @@ def plan(cursor: Cursor, roles: Roles, environment: str, former: Sequence[str] =
     if marked != text:
         done = f"Marked database {database} as {environment}." if not found else f"Noted {', '.join(former)} there."
         statements.append(SqlAction(f"COMMENT ON DATABASE {quote(database)} IS {literal(marked)}", done))
-    statements += database_rights(cursor, database, roles, new=not found)
+    statements += database_rights(cursor, roles, new=not found)
     new = []
     for kind, role in roles.clients():
         scopes = default_scopes(cursor, roles.owner, role)
@@ -185,12 +185,17 @@ def revoke(held: Held, role: str, unwanted: Iterable[str], target: str, shown: s
     return [SqlAction(f"REVOKE {excess} ON {target} FROM {grantee} CASCADE", done)] if excess else []
 
 
-def database_rights(cursor: Cursor, database: str, roles: Roles, new: bool) -> list[SqlAction]:
-    """CONNECT for the three roles, and nothing for everyone else where the database is ``new`` to Slipway."""
+def on_database(cursor: Cursor) -> tuple[Held, str, str]:
+    """What is granted on the current database; the database in SQL, and in words."""
     acl = entries("coalesce(datacl, pg_catalog.acldefault('d', datdba))", "datdba")
-    cursor.execute(f"SELECT {acl} FROM pg_catalog.pg_database WHERE datname = current_database()")
-    held = one_row(cursor)[0]
-    target, shown = f"DATABASE {quote(database)}", f"database {database}"
+    cursor.execute(f"SELECT datname, {acl} FROM pg_catalog.pg_database WHERE datname = current_database()")
+    database, held = one_row(cursor)
+    return held, f"DATABASE {quote(database)}", f"database {database}"
+
+
+def database_rights(cursor: Cursor, roles: Roles, new: bool) -> list[SqlAction]:
+    """CONNECT for the three roles, and nothing for everyone else where the database is ``new`` to Slipway."""
+    held, target, shown = on_database(cursor)
     statements = [
         statement for _kind, role in roles.clients() for statement in grant(held, role, "CONNECT", target, shown)
     ]

@@ -64,6 +64,11 @@ def problems(values: Mapping[str, Any], groups: Mapping[str, Collection[str]]) -
             "The backend is on another host than the database, whose container publishes no port: put both on one "
             "host, or set database_runtime to external."
         )
+    if boolean(values.get("monitoring", False), strict=False) and database == "embedded":
+        found.append(
+            "monitoring is true but database_runtime is embedded, which runs without root and systemd, whose service "
+            "the exporter would be: set monitoring to false, or database_runtime to container or external."
+        )
     if boolean(values.get("delete_data", False), strict=False) and database == "external":
         found.append(
             "delete_data is true but database_runtime is external: Slipway deletes no database on a server of somebody "

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.slipway.deploy.plugins.module_utils._monitoring import systemd
 from ansible_collections.slipway.deploy.plugins.module_utils._release.process import Process, State
 from ansible_collections.slipway.deploy.plugins.module_utils._release.service import Service, started
 from support.modules import run_module, run_module_as
@@ -228,3 +229,17 @@ def test_a_file_that_must_be_there(tmp_path: Path) -> None:
     file.rmdir()
     file.write_text("")
     assert "msg" not in look(tmp_path, free_port(), files=files)
+
+
+def test_what_is_looked_for(tmp_path: Path) -> None:
+    found = look(tmp_path, free_port(), look_for={"here": str(tmp_path), "not": str(tmp_path / "not")})
+    assert found["host"]["found"] == ["here"]
+
+
+def test_host_that_runs_no_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(systemd, "RUNNING", tmp_path / "not")
+    for check in (True, False):
+        assert look(tmp_path, free_port(), systemd=True, check=check)["msg"] == (
+            "monitoring is true, but this host does not run systemd, whose service the exporter would be: set "
+            "monitoring to false here."
+        )

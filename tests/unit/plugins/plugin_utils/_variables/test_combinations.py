@@ -72,6 +72,12 @@ def test_where_no_network_is_between(host: str, local: bool) -> None:
         ({"app_runtime": "process"}, "app_runtime is process but database_runtime is container, whose network a "
                                      "process is not on" + BOTH),
         ({"app_runtime": "process", "database_runtime": "embedded"}, None),
+        ({"monitoring": True}, None),
+        ({"monitoring": True, "database_runtime": "external"}, None),
+        ({"monitoring": "no", "app_runtime": "process", "database_runtime": "embedded"}, None),
+        ({"monitoring": "yes", "app_runtime": "process", "database_runtime": "embedded"},
+         "monitoring is true but database_runtime is embedded, which runs without root and systemd, whose service the "
+         "exporter would be: set monitoring to false, or database_runtime to container or external."),
         ({"delete_data": True}, None),
         ({"delete_data": "false", "database_runtime": "external"}, None),
         ({"delete_data": True, "database_runtime": "external"},

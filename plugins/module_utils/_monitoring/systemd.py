@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A service of systemd: its unit, whether it is enabled, and what its process was started with."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
+from ansible_collections.slipway.deploy.plugins.module_utils._host.files import read
+from ansible_collections.slipway.deploy.plugins.module_utils._host.probe import user_name
+
+UNITS = Path("/etc/systemd/system")
+RUNNING = Path("/run/systemd/system")  # there where it runs (sd_booted(3))
+
+
+def insist() -> None:
+    """Raise SlipwayError where this user can't make a service of systemd."""
+    if not RUNNING.is_dir():
+        raise SlipwayError(
+            "monitoring is true, but this host does not run systemd, whose service the exporter would be: set "
+            "monitoring to false here."
+        )
+    if os.geteuid():
+        raise SlipwayError(
+            f"monitoring is true, but user {user_name()} may not make a service of systemd on this host: become root "
+            "(ansible_become), or set monitoring to false here."
+        )
+
+
+@dataclass(frozen=True)
+class Process:
+    """What a process was started with."""
+
+    arguments: list[str]
+    environment: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Service:
+    """The service of this name."""
+
+    name: str
+
+    @property
+    def unit(self) -> Path:
+        return UNITS / f"{self.name}.service"
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it starts with the system."""
+        return (UNITS / "multi-user.target.wants" / self.unit.name).is_symlink()
+
+    def process(self) -> Process | None:
+        """Its process, or None where it does not run."""
+        pid = systemctl("show", "--property=MainPID", "--value", self.unit.name).strip()
+        arguments, environment = (
+            [part for part in read(f"/proc/{pid}/{name}").split("\0") if part] for name in ("cmdline", "environ")
+        )
+        if pid in ("", "0") or not arguments:
+            return None
+        return Process(arguments, {name: value for name, _, value in (each.partition("=") for each in environment)})
+
+    def start(self) -> None:
+        """Have it run by its unit as it is now, from now on and at each start of the system."""
+        systemctl("daemon-reload")
+        systemctl("enable", "--quiet", self.unit.name)
+        systemctl("restart", self.unit.name)
+
+    def remove(self) -> None:
+        """Stop it, and take its unit away."""
+        systemctl("disable", "--now", "--quiet", self.unit.name)
+        self.unit.unlink()
+        systemctl("daemon-reload")
+
+    def log(self, lines: int = 3) -> str:
+        """The last lines that it wrote."""
+        command = ["journalctl", "--unit", self.unit.name, "--lines", str(lines), "--output", "cat", "--no-pager"]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        return " / ".join(done.stdout.split("\n")).strip(" /")
+
+
+def systemctl(*arguments: str) -> str:
+    """Run ``systemctl ARGUMENTS``; SlipwayError with its own words when it fails."""
+    try:
+        done = subprocess.run(
+            ["systemctl", *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        said = plain(error) if isinstance(error, OSError) else "it has not ended within 120 s"
+        raise SlipwayError(
+            f"systemctl {arguments[0]} failed ({said}): see whether systemd runs on this host."
+        ) from error
+    if done.returncode:
+        reason = " ".join((done.stderr or done.stdout).split()) or f"exit status {done.returncode}"
+        raise SlipwayError(f"systemctl {' '.join(arguments)} failed: {reason}; see journalctl -xe.")
+    return done.stdout
