@@ -44,3 +44,11 @@ def plan_removal(cursor: Cursor, role: str) -> list[SqlAction]:
         ),
         SqlAction(f"DROP ROLE {quote(role)}", f"Dropped role {role}."),
     ]
+
+
+def roles(cursor: Cursor) -> list[str]:
+    """Every role that is a member of pg_monitor, be it this one or somebody else's, as PostgreSQL prints a role."""
+    cursor.execute(
+        "SELECT member::regrole::text FROM pg_catalog.pg_auth_members WHERE roleid = to_regrole('pg_monitor')"
+    )
+    return [name for (name,) in cursor.fetchall()]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ansible_collections.slipway.deploy.plugins.module_utils._access import monitor
 from ansible_collections.slipway.deploy.plugins.module_utils._access.own_schema import (
     make_own_schema,
     read_only_for_others,
@@ -80,7 +81,13 @@ def renewed(kept: Snapshot | None, before: Snapshot, after: Snapshot) -> Snapsho
 
 def take(cursor: Cursor, migrations: Iterable[str]) -> Snapshot:
     """The database as it is, in which these migrations are applied."""
-    return Snapshot(frozenset(migrations), catalogue.read(cursor), _reading(cursor))
+    return Snapshot(frozenset(migrations), _without_monitors(cursor, catalogue.read(cursor)), _reading(cursor))
+
+
+def _without_monitors(cursor: Cursor, found: Catalogue) -> Catalogue:
+    """Who reads the server's statistics comes and goes: that such a role may connect is no part of the schema."""
+    theirs = {(f"rights on database for {role}", "CONNECT") for role in monitor.roles(cursor)}
+    return {name: text for name, text in found.items() if (name, text) not in theirs}
 
 
 def _reading(cursor: Cursor) -> str:
@@ -112,7 +119,9 @@ def load(cursor: Cursor) -> Snapshot | None:
         " ORDER BY taken_at DESC LIMIT 1"
     )
     row = cursor.fetchone()
-    return Snapshot(frozenset(row[0]), row[1], row[2], frozenset(row[3] or ())) if row else None
+    if row is None:
+        return None
+    return Snapshot(frozenset(row[0]), _without_monitors(cursor, row[1]), row[2], frozenset(row[3] or ()))
 
 
 def prepare(cursor: Cursor) -> None:

@@ -8,9 +8,11 @@ from dataclasses import replace
 import psycopg2
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._access import monitor
+from ansible_collections.slipway.deploy.plugins.module_utils._drift.comparison import by_snapshot, record
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server, autocommit
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import quote
 from conftest import Postgres
+from support.access import PASSWORD as ROLES_PASSWORD
 from support.access import Site, make_site
 
 PASSWORD = "the monitor's password"
@@ -89,6 +91,35 @@ def test_role_that_may_too_much(site: Site) -> None:
     site.postgres.execute(f"CREATE ROLE {quote(role)} LOGIN CREATEDB PASSWORD 'x'")
     assert f"Made role {role} NOCREATEDB." in make(site, role)
     remove(site, role)
+
+
+def test_it_is_no_drift(site: Site) -> None:
+    """Neither that it comes nor that it goes, whether the schema was recorded with it or without; others are told."""
+    role, other = (f"{site.database} {name}" for name in ("monitor", "other"))
+    owner = replace(server(site), user=site.roles.owner, password=ROLES_PASSWORD)
+    record(owner, "public", check=False)
+    make(site, role)
+    assert by_snapshot(owner, "public") == []
+    assert record(owner, "public", check=False) is False
+    remove(site, role)
+    assert by_snapshot(owner, "public") == []
+
+    make(site, role)
+    site.execute_as(site.roles.owner, "CREATE TABLE later (id int PRIMARY KEY)")
+    assert record(owner, "public", check=False) is True
+    remove(site, role)
+    assert by_snapshot(owner, "public") == []
+
+    make(site, role)
+    site.postgres.execute(f"CREATE ROLE {quote(other)}")
+    for each, right in ((other, "CONNECT"), (role, "CREATE")):
+        site.postgres.execute(f"GRANT {right} ON DATABASE {quote(site.database)} TO {quote(each)}")
+    assert [str(each) for each in by_snapshot(owner, "public")] == [
+        f"rights on database for {quote(role)} was added by hand: CONNECT, CREATE",
+        f"rights on database for {quote(other)} was added by hand: CONNECT",
+    ]
+    for each in (role, other):
+        remove(site, each)
 
 
 def test_database_that_a_restore_put_aside(site: Site) -> None:
