@@ -168,3 +168,24 @@ def test_tls_of_the_application(runtime: str, given: dict[str, str], mode: str |
     assert value("backend_volumes") == ["/files:/files", *mounts]
     assert value("seed_volumes") == value("backend_volumes")
     assert value("preflight_files") == ({"database_ca_cert": here} if file else {})
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted", "unwanted"),
+    [
+        ({}, False, False),
+        ({"preflight_result": {"host": {"found": ["exporter"]}}}, False, False),
+        ({"preflight_result": {"host": {"found": ["monitoring"]}}}, False, True),
+        ({"preflight_result": {"host": {"found": ["monitoring"]}}, "postgres_reachable": False}, False, False),
+        ({"preflight_result": {"host": {"found": ["monitoring"]}}, "monitoring": "yes"}, True, False),
+        ({"monitoring": True}, True, False),
+        ({"monitoring": "false"}, False, False),
+    ],
+)
+def test_when_the_exporter_runs_and_when_it_goes(given: dict[str, Any], wanted: bool, unwanted: bool) -> None:
+    """Without it, and without one of before, no phase of it is due."""
+    loader = DataLoader()
+    variables = {**loader.load_from_file(str(FILE), trusted_as_template=True), **given}
+    found = Templar(loader=loader, variables=variables)
+    told = [found.template(variables[name]) for name in ("monitoring_wanted", "monitoring_unwanted")]
+    assert told == [wanted, unwanted]
