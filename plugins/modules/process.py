@@ -42,6 +42,10 @@ options:
   cwd:
     description: Directory in which the command runs. Required when O(state=present).
     type: path
+  release:
+    description: What the files are that the command reads, such as a digest of them; another one is started anew.
+    type: str
+    default: ""
   host:
     description: Address on which the service is reached.
     type: str
@@ -167,7 +171,7 @@ def absent(module: AnsibleModule, service: host.Service) -> dict[str, Any]:
 def present(module: AnsibleModule, service: host.Service) -> dict[str, Any]:
     params = module.params
     environment, secret = take_environment(module)
-    spec = Spec(params["argv"], environment, params["cwd"])
+    spec = Spec(params["argv"], environment, params["cwd"], params["release"])
     old = service.state
     address = address_of(params["host"], params["port"])
     relay = old.relay if host.alive(old.relay) and old.address == address else None
@@ -266,6 +270,7 @@ def main() -> None:
             "argv": {"type": "list", "elements": "str"},
             "env": {"type": "dict", "default": {}, "no_log": True},
             "cwd": {"type": "path"},
+            "release": {"type": "str", "default": ""},
             "host": {"type": "str", "default": "127.0.0.1"},
             "port": {"type": "int"},
             "health_path": {"type": "str", "default": "/healthz"},

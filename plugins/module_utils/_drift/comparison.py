@@ -91,7 +91,7 @@ def by_replay(server: Server, files: Files, creator: Server | None = None) -> li
     """Compare with a scratch database, which ``creator`` may make, in which the applied migrations are applied again.
 
     What differs because migrations went by the rows that were there is none: it is as the snapshot has it that was
-    taken right after them. Raises SlipwayError where no replay is possible.
+    taken right after them, where that is of this history. Raises SlipwayError where no replay is possible.
     """
     with working(server, files.schema) as cursor:
         plan = files.compare(cursor)[0]
@@ -100,8 +100,8 @@ def by_replay(server: Server, files: Files, creator: Server | None = None) -> li
         owner = one_row(cursor)[0]
         kept, now = load(cursor), take(cursor, applied(cursor, files.schema))
     found = compare(expected, without_environment(now.catalogue, owner))
-    if kept is None or not kept.comparable(now):
-        return found
+    if kept is None or not kept.comparable(now) or kept.migrations != now.migrations:
+        return found  # what the history says since then may not be what was done
     theirs = {name for name in kept.made if kept.catalogue.get(name) == now.catalogue.get(name)}
     return [each for each in found if each.object not in theirs]
 

@@ -17,11 +17,15 @@ STATE_VERSION = 1
 
 @dataclass(frozen=True)
 class Spec:
-    """What is to run. ``{host}`` and ``{port}`` in ``argv`` and in ``env``'s values become the private address."""
+    """What is to run. ``{host}`` and ``{port}`` in ``argv`` and in ``env``'s values become the private address.
+
+    ``release`` stands for the files that the command reads: where they are others, it is started anew.
+    """
 
     argv: Sequence[str]
     env: Mapping[str, str]
     cwd: str
+    release: str = ""
 
     def at(self, host: str, port: int) -> Spec:
         """The same with the placeholders filled in; other braces stay as they are."""
@@ -37,7 +41,7 @@ class Spec:
 
     def digest(self, salt: str) -> str:
         """Keyed digest: the record holds it in place of the environment, whose secrets it does not give away."""
-        text = json.dumps([list(self.argv), dict(self.env), self.cwd], sort_keys=True)
+        text = json.dumps([list(self.argv), dict(self.env), self.cwd, self.release], sort_keys=True)
         return hmac.new(bytes.fromhex(salt), text.encode(), hashlib.sha256).hexdigest()
 
 

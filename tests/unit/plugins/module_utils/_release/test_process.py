@@ -32,8 +32,9 @@ def test_digest_sees_everything_and_the_salt() -> None:
         Spec(["serve", "x"], {"KEY": "secret"}, "/srv").digest(SALT),
         Spec(["serve"], {"KEY": "other"}, "/srv").digest(SALT),
         Spec(["serve"], {"KEY": "secret"}, "/").digest(SALT),
+        Spec(["serve"], {"KEY": "secret"}, "/srv", "another").digest(SALT),
     }
-    assert len(digests) == 5
+    assert len(digests) == 6
     assert Spec(("serve",), {"KEY": "secret"}, "/srv").digest(SALT) == spec.digest(SALT)
 
 
