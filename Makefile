@@ -27,7 +27,7 @@ help: ## List the commands
 		'FNR == 1 {verb = FILENAME; gsub(/.*\/|\.yml$$/, "", verb)} $$1 == "## " group {sub(/^## [^:]*: /, ""); printf "  %-14s %s\n", verb, $$0}' \
 		$(addprefix playbooks/,$(addsuffix .yml,$(VERBS))); done
 	@echo; echo "Slipway itself"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {gsub(/[$$][$$]/, "$$", $$2); printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: $(VERBS)
 $(VERBS): setup

@@ -204,7 +204,8 @@ def keep(module: AnsibleModule) -> dict[str, Any]:
                 + " Compare their records in deployments.jsonl."
             )
     return {
-        "changed": False,
+        # Lock and ledger are bookkeeping, but for whom a lock was taken from.
+        "changed": params["state"] == "broken" and taken.former is not None,
         "actions": [*actions, *taken.ended],
         "deployment": {
             "run": asdict(run),

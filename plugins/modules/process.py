@@ -164,7 +164,7 @@ def absent(module: AnsibleModule, service: host.Service) -> dict[str, Any]:
             insist()
             host.stop(item, module.params["stop_timeout"])
         os.remove(service.file)
-        service.state = State()
+    service.state = State()  # nothing serves, or would
     return outcome(changed, service, actions)
 
 

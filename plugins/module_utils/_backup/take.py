@@ -208,13 +208,14 @@ class Backup:
             f"{self.seconds['restore'] + self.seconds['compare']:.1f} s.",
             *notes(manifest),
         ]
+        removed: list[str] = []
         whole = [entry.manifest for entry in store.entries(self.directory) if entry.manifest and not entry.problem]
         for old, why in to_prune(whole, manifest, self.params["keep"], self.params["keep_days"]):
             store.remove(self.directory, old)
-            actions.append(f"Removed backup {old.name}: {why}.")
+            removed.append(f"Removed backup {old.name}: {why}.")
         return {
             "changed": True,
-            "actions": actions,
+            "actions": [*removed, *actions],  # what is gone is read first
             "backup": asdict(manifest),
             "shown": manifest.shown,
             "scratch_db": self.scratch if kept else "",

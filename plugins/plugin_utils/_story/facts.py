@@ -48,11 +48,13 @@ def _migrations(migrations: Any, result: Result) -> str:
         return f"{applied} {'applied' if result.get('changed') else 'rehearsed'}"
     if migrations["status"] not in ("up_to_date", "pending"):
         return str(migrations["status"]).replace("_", " ")
-    return f"{pending} {'would be applied' if result.get('changed') else 'pending'}" if pending else "none pending"
+    applies = result.get("changed") and "undone" not in result
+    return f"{pending} {'would be applied' if applies else 'pending'}" if pending else "none pending"
 
 
 def _undone(undone: Any, result: Result) -> str:
-    return f"{len(undone)} {'undone' if result.get('changed') else 'to be undone'}"
+    pending = result.get("migrations", {}).get("pending", undone)  # none of them where check mode undid nothing
+    return f"{len(undone)} {'undone' if result.get('changed') and pending else 'to be undone'}"
 
 
 def _drift(_against: Any, result: Result) -> str:
@@ -132,6 +134,11 @@ def changes(result: Result, task: str) -> list[str]:
     if isinstance(actions, list) and actions:
         return [str(action) for action in actions]
     return [f"{task}."] if task else []
+
+
+def conditional(sentence: str) -> str:
+    """A change as check mode tells it: it would be made, and was not."""
+    return sentence if sentence.startswith("Would ") else f"Without --check: {sentence}"
 
 
 def reason(result: Result) -> str:

@@ -94,8 +94,8 @@ def paragraph(text: str, style: str, width: int | None, indent: int = 0) -> list
 
 
 def _verb(sentence: str) -> str:
-    words = sentence.split(" ", 2)
-    return " ".join(words[: 2 if words[0] == "Would" else 1])
+    words = sentence.split(" ", 3)
+    return " ".join(words[: {"Would": 2, "Without": 3}.get(words[0], 1)])
 
 
 def compact(sentences: Iterable[str]) -> str:

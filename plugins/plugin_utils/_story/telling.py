@@ -15,6 +15,7 @@ from typing import Any
 from ansible_collections.slipway.deploy.plugins.plugin_utils._story.facts import (
     HIDDEN,
     changes,
+    conditional,
     facts,
     message,
     parts,
@@ -105,7 +106,7 @@ class Story:
         """The phase, the running task, and the phase's seconds until now, in one line of at most ``width`` columns."""
         label, started = (self.phase.label, self.phase.started) if self.phase else ("", now)
         time = f"  {now - started:.0f} s"
-        return f"{label:<{LABEL - 2}}{self.task}"[: max(0, width - len(time))] + time
+        return f"{label:<{LABEL - 3}} {self.task}"[: max(0, width - len(time))] + time
 
     def done(self, event: Event) -> None:
         """A task went well."""
@@ -224,6 +225,8 @@ class Story:
         items: list[Item] = []
         for host, sentences in phase.changes.items():
             if sentences:
+                if self.check:  # modules say what they would do in the words for what they do
+                    sentences = [conditional(each) for each in sentences]
                 named = [self._of(host) + sentences[0], *sentences[1:]]
                 items += [((line, "green"),) for line in summary(named, self.width, INDENT, CHANGES)]
         items += [*phase.notes, *phase.answers]

@@ -43,11 +43,11 @@ def run(home: Path, port: int) -> Iterator[Run]:
     """Deploy a release; what it started is stopped at the end."""
     module = Module("process", home)
 
-    def deploy(release: str, *flags: str, env: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
+    def deploy(says: str, *flags: str, env: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
         options = {
             "directory": str(home / "state"),
             "argv": [sys.executable, str(APP / "src" / "serve.py"), "{host}", "{port}"],
-            "env": {"RELEASE": release, "PASSWORD": SECRET, **(env or {})},
+            "env": {"RELEASE": says, "PASSWORD": SECRET, **(env or {})},
             "cwd": str(home),
             "port": port,
             "start_timeout": 3,
@@ -86,6 +86,15 @@ def test_a_second_run_changes_nothing(run: Run, home: Path) -> None:
     assert not run("one", "--check")["changed"]
     assert not run("one")["changed"]
     assert record(home) == before
+
+
+def test_other_files_are_another_release(run: Run, home: Path) -> None:
+    before = record(home)["app"]
+    assert run("one", "--check", release="of other files")["changed"]
+    assert record(home)["app"] == before
+    assert run("one", release="of other files")["changed"]
+    assert record(home)["app"]["pid"] != before["pid"]
+    assert not run("one", release="of other files")["changed"]
 
 
 @pytest.mark.parametrize(

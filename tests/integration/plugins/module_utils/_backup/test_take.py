@@ -175,7 +175,7 @@ def test_retention_removes_only_the_oldest_of_the_same_kind(site: Site) -> None:
     names = [changed().backup(keep=0)["backup"]["name"] for _ in range(3)]
     (site.directory / "mine.dump").write_text("somebody's file")
     done = changed().backup(keep=2)
-    assert done["actions"][-2:] == [f"Removed backup {name}: the newest 2 are kept." for name in (names[1], names[0])]
+    assert done["actions"][:2] == [f"Removed backup {name}: the newest 2 are kept." for name in (names[1], names[0])]
     left = [backup["name"] for backup in site.info(verify=True)["backups"]]
     assert left == [kept, names[2], done["backup"]["name"]]
     assert site.info()["without_manifest"] == ["mine.dump"]
@@ -197,6 +197,6 @@ def test_retries_on_an_unchanged_database_are_one_backup(site: Site) -> None:
         assert [backup["name"] for backup in site.info(verify=True)["backups"]] == [older["name"], names[-1]]
     assert len(contents) == 1
     assert contents != {older["content"]}
-    assert done["actions"][-1] == f"Removed backup {names[-2]}: {names[-1]} holds the same."
+    assert done["actions"][0] == f"Removed backup {names[-2]}: {names[-1]} holds the same."
     site.execute("SELECT nextval('t_id_seq')")
     assert site.backup(release="1", keep=0)["backup"]["content"] not in contents

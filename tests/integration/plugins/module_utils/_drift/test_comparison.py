@@ -19,8 +19,10 @@ from ansible_collections.slipway.deploy.plugins.module_utils._drift.comparison i
     record,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import working
 from ansible_collections.slipway.deploy.plugins.module_utils._schema import catalogue
 from ansible_collections.slipway.deploy.plugins.module_utils._schema.catalogue import Catalogue
+from ansible_collections.slipway.deploy.plugins.module_utils._schema.snapshot import load, store
 from conftest import Postgres
 from support.backup import Site
 from support.migration_faults import COUNTER, history
@@ -66,6 +68,21 @@ def test_manual_changes_are_found_by_replay_and_by_snapshot(bed: Bed) -> None:
                 "rights on public.extra for postgres", "view public.extra"]  # fmt: skip
     assert [each.object for each in by_snapshot(bed.server, "public")] == expected
     assert [each.object for each in by_replay(bed.server, bed.files())] == expected
+
+
+def test_what_was_undone_and_only_marked_as_applied_is_found(bed: Bed) -> None:
+    bed.write("2_motto", "ALTER TABLE users ADD motto text;").with_name("down.sql").write_text(
+        "ALTER TABLE users DROP motto;"
+    )
+    bed.migrate()
+    bed.undo("2_motto")
+    with working(bed.server, "public") as cursor:  # as the undoing keeps it: migrations removed the column
+        kept = load(cursor)
+        assert kept
+        store(cursor, replace(kept, made=frozenset({"column public.users.motto"})))
+    assert by_replay(bed.server, bed.files()) == []
+    bed.resolve("applied", "2_motto")
+    assert [each.object for each in by_replay(bed.server, bed.files())] == ["column public.users.motto"]
 
 
 def test_clean_histories_show_nothing(postgres: Postgres, tmp_path: Path) -> None:
