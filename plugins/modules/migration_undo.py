@@ -67,8 +67,7 @@ attributes:
   check_mode:
     support: full
   diff_mode:
-    support: none
-    details: RV(actions) says all of it.
+    support: full
   idempotent:
     support: partial
     details: With O(names), not with O(last).
@@ -115,7 +114,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.locks import WATCH_SPEC, watcher_from_params
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import Files
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import Payload
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import Payload, Script
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import DEFAULTS, Policy
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.require_backup import (
     PROOF_SPEC,
@@ -153,7 +152,13 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         "undone": undone,
         "digest": files.payload.digest,
         "migrations": outcome.migrations,
+        **({"diff": [shown(files.payload.scripts[f"{name}/down"]) for name in undone]} if module._diff else {}),
     }
+
+
+def shown(script: Script) -> dict[str, str]:
+    """The SQL of one undoing, as the difference that a module returns."""
+    return {"before_header": "not undone", "after_header": script.path, "before": "", "after": script.text}
 
 
 def main() -> None:
