@@ -15,7 +15,7 @@ def test_down_and_resolve(ansible: Ansible) -> None:
     ansible.run("migrations")
     check = ansible.run("migration_undo", "--check", "--diff", last=1)
     assert (check["changed"], check["actions"]) == (True, ["Would undo 1_a."])
-    assert [each["after"] for each in check["diff"]] == ["DROP TABLE a;"]
+    assert "+DROP TABLE a;" in check["shown"]
     done = ansible.run("migration_undo", "--diff", names=["1_a"])
     assert (done["changed"], done["migrations"]["rolled_back"]) == (True, ["1_a"])
     assert ansible.tables() == ["_prisma_migrations"]
