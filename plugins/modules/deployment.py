@@ -170,7 +170,7 @@ def keep(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     ledger, run = Ledger(Path(params["directory"])), Run(**params["run"])
     dead = Run(**params["take_over"]) if params["take_over"] else None
-    last, current = ledger.newest(), ledger.newest(verb="deploy", status="succeeded")
+    last, current = ledger.newest(), ledger.serving()
     actions, taken = [], Taken(0)
     if params["state"] in ("locked", "broken"):
         check_environment(ledger.directory / FILE, run.environment)
@@ -211,7 +211,7 @@ def keep(module: AnsibleModule) -> dict[str, Any]:
             "run": asdict(run),
             "fence": taken.fence,
             "last": last,
-            "current": current.get("release", "") if current else "",
+            "current": current.get("release", ""),
         },
     }
 

@@ -72,7 +72,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._run.ledger import 
 def work(module: AnsibleModule) -> dict[str, Any]:
     """Read the two files, then ask the application."""
     ledger, url, number = Ledger(Path(module.params["directory"])), module.params["url"], module.params["number"]
-    deployed = ledger.newest(verb="deploy", status="succeeded") or {}
+    deployed = ledger.serving()
     holder = ledger.holder()
     return {
         "changed": False,

@@ -189,7 +189,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         return {**result, "actions": [f"Would run {command} in {where}."]}
     file = prepare(Path(params["directory"]) / "one-off", one_off)
     ledger = Ledger(Path(params["directory"]))
-    serving = ledger.newest(verb="deploy", status="succeeded") or {}
+    serving = ledger.serving()
     now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     ledger.append(
         {

@@ -30,9 +30,15 @@ options:
     type: path
     required: true
   content:
-    description: The whole configuration file.
+    description: The whole configuration file. Needed unless O(former=true).
     type: str
-    required: true
+    default: ""
+  former:
+    description:
+      - Whether to lead requests to O(upstream) as they were led to it when it served last. The configuration of each
+        release that is replaced is kept for as long as its container is.
+    type: bool
+    default: false
   config:
     description: Path of the configuration in the container with which nginx was started.
     type: str
@@ -134,7 +140,8 @@ def main() -> None:
         argument_spec={
             "container": {"type": "str", "required": True},
             "path": {"type": "path", "required": True},
-            "content": {"type": "str", "required": True},
+            "content": {"type": "str", "default": ""},
+            "former": {"type": "bool", "default": False},
             "config": {"type": "str", "default": "/etc/nginx/nginx.conf"},
             "url": {"type": "str", "required": True},
             "header": {"type": "str", "default": ""},
@@ -147,6 +154,7 @@ def main() -> None:
             "leftover_label": {"type": "str", "default": ""},
             "keep": {"type": "int", "default": 1},
         },
+        required_if=[("former", False, ["content"]), ("former", True, ["upstream"])],
         supports_check_mode=True,
     )
     run(module, lambda _module: Switch(Wish(**module.params), module.check_mode, module.warn).ensure())

@@ -6,8 +6,8 @@ from __future__ import annotations
 import http.client
 import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
@@ -22,7 +22,13 @@ from ansible_collections.slipway.deploy.plugins.module_utils._host.files import 
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._host.masking import masked
 from ansible_collections.slipway.deploy.plugins.module_utils._release import nginx
-from ansible_collections.slipway.deploy.plugins.module_utils._release.prune import Pruning, containers, prune
+from ansible_collections.slipway.deploy.plugins.module_utils._release.former import Former
+from ansible_collections.slipway.deploy.plugins.module_utils._release.prune import (
+    Container,
+    Pruning,
+    containers,
+    prune,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import insist
 
 
@@ -44,6 +50,7 @@ class Wish:
     upstream_label: str
     leftover_label: str
     keep: int
+    former: bool = False
 
 
 class Switch:
@@ -54,6 +61,9 @@ class Switch:
     """
 
     def __init__(self, wish: Wish, check: bool, warn: Callable[[str], None]) -> None:
+        self.former = Former(wish.path)
+        if wish.former:
+            wish = replace(wish, content=self.former.content(wish.upstream))
         self.wish = wish
         self.check = check
         self.warn = warn
@@ -69,6 +79,7 @@ class Switch:
         written = [] if same else [f"Wrote {self.wish.path}."]
         if not running:
             if not same and not self.check:
+                self.keep_former(self.others())
                 write(self.wish.path, content)
             return {"changed": not same, "pending": True, "actions": written, "diff": diff}
         if not self.serves():
@@ -80,10 +91,14 @@ class Switch:
         actions = [*written, f"Reloaded {self.wish.container}."] if reload_needed else []
         if reload_needed and not self.check:
             self.switch(content)
-        pruning = self.pruning()
+        others = self.others()
+        pruning = prune(others, self.wish.upstream, self.before, self.wish.keep)
         leftovers = self.leftovers()
         if not self.check:
+            if reload_needed:
+                self.keep_former(others)
             self.prune(pruning)
+            self.former.forget({item.name for item in others} - set(pruning.remove))
             if leftovers:
                 docker.must("rm", "--force", "--volumes", *leftovers)
         actions += [*pruning.actions, *(f"Removed container {name}, which a run left." for name in leftovers)]
@@ -176,12 +191,19 @@ class Switch:
             return nginx.Fault(no_answer(url, error))
         return wanted.fault(url, status, {name.lower(): text for name, text in headers.items()})
 
-    def pruning(self) -> Pruning:
+    def others(self) -> list[Container]:
+        """The containers of the application, the newest first; none where they are not to be looked after."""
         label = self.wish.upstream_label
         if not label or not self.wish.upstream:
-            return Pruning()
+            return []
         listing = docker.must("ps", "--all", "--no-trunc", f"--filter=label={label}", "--format={{json .}}")
-        return prune(containers(listing), self.wish.upstream, self.before, self.wish.keep)
+        return containers(listing)
+
+    def keep_former(self, others: Iterable[Container]) -> None:
+        """Keep what led to the container that served, for a rollback to it."""
+        for item in others:
+            if item.name != self.wish.upstream and item.name in self.before:
+                self.former.keep(item.name, self.before)
 
     def leftovers(self) -> list[str]:
         """Containers that nobody waits for any more, since the run that started them is dead."""

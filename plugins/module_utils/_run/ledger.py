@@ -200,6 +200,19 @@ class Ledger:
             )
         return found
 
+    def serving(self) -> dict[str, Any]:
+        """The newest record of a run that put a release in its place; empty before the first."""
+        return next(iter(self.releases()), {})
+
+    def releases(self) -> list[dict[str, Any]]:
+        """The records of all such runs, the newest first."""
+        wanted = {"deploy", "rollback"}
+        return [
+            record
+            for _number, record in self._newest_first()
+            if record.get("verb") in wanted and record.get("status") == "succeeded"
+        ]
+
     def newest(self, **wanted: str) -> dict[str, Any] | None:
         """The newest record whose fields are as ``wanted``, or None."""
         return next((record for _number, record in self._newest_first() if wanted.items() <= record.items()), None)
