@@ -91,8 +91,8 @@ rollback:
     barred: {description: Why each of the others can't., type: dict}
     rows:
       description:
-        - Where O(taken) is given, the tables that have another number of rows than in RV(rollback.backup), each with its
-          C(table), how many it had C(then) and has C(now).
+        - Where O(taken) is given, the tables that have another number of rows than in RV(rollback.backup), each with
+          its C(table), how many it had C(then) and has C(now).
       type: list
       elements: dict
 """

@@ -29,8 +29,8 @@ class Former:
         found = read(self._file(container))
         if not found:
             raise SlipwayError(
-                f"How requests were led to {container} was not kept in {self.directory}: check out the revision of that "
-                "release and deploy it."
+                f"How requests were led to {container} was not kept in {self.directory}: check out the revision of "
+                "that release and deploy it."
             )
         return found
 

@@ -12,7 +12,6 @@ from typing import Any
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import Manifest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.history import Row
-from ansible_collections.slipway.deploy.plugins.module_utils._text import listed
 
 # The cheapest first: the application alone; its migrations undone as well; the database put back as well.
 WAYS = ("application", "undo", "backup")
@@ -92,7 +91,7 @@ def choose(releases: Iterable[Release], wanted: str) -> Release:
         )
     matching = [each for each in kept if wanted in ("", each.release, each.container)]
     if not matching:
-        there = listed([f"{each.release} (until {each.ended[:19]})" for each in kept])
+        there = ", ".join(f"{each.release} (until {each.ended[:19]})" for each in kept)
         raise SlipwayError(
             f"Release {wanted!r} is not kept on this host; there is {there}: take one of them with -e to=RELEASE, or "
             "check out the revision of the one that you want and deploy it."
@@ -135,7 +134,7 @@ def plan(
     if not since:
         barred["undo"] = "no migration was applied since then"
     elif missing:
-        barred["undo"] = f"{listed(missing)} {'has' if len(missing) == 1 else 'have'} no down.sql"
+        barred["undo"] = f"{', '.join(missing)} {'has' if len(missing) == 1 else 'have'} no down.sql"
     if not backup:
         barred["backup"] = "there is no proved backup of before"
     elif not since and way != "backup":
@@ -150,7 +149,7 @@ def plan(
 
 
 def differing(then: Mapping[str, int], now: Mapping[str, int]) -> list[dict[str, Any]]:
-    """The tables that have another number of rows now than they had then; None stands for a table that was not there."""
+    """The tables that have another number of rows now than they had then; None for one that was not there."""
     names = sorted({*then, *now})
     return [
         {"table": name, "then": then.get(name), "now": now.get(name)}

@@ -115,3 +115,26 @@ def test_a_place_that_can_not_be_written(nginx: Proxy) -> None:
     made = nginx.home / "made" / "here" / "nginx.conf"
     assert nginx.switch("new two", path=str(made))["changed"]
     assert made.read_text() == "new two"
+
+
+def test_what_led_to_the_release_before_leads_back_to_it(nginx: Proxy) -> None:
+    nginx.container("new", "running")
+    label = {"upstream_label": "slipway.backend=shop"}
+    states = {"new": "running", "old": "running"}
+
+    def listing(states: dict[str, str]) -> None:
+        text = "".join(json.dumps({"Names": name, "State": state}) + "\n" for name, state in states.items())
+        (nginx.home / "listing").write_text(text)
+
+    listing(states)
+    nginx.switch("new two", **label)
+    former = nginx.home / "former"
+    assert [path.name for path in former.iterdir()] == ["old.conf"]
+    listing({"new": "running", "old": "running"})
+    back = nginx.switch("old one", former=True, **label)
+    assert (back["changed"], nginx.served, nginx.file.read_text()) == (True, "old one\n", "old one\n")
+    assert sorted(path.name for path in former.iterdir()) == ["new.conf", "old.conf"]
+    listing({"old": "running"})  # the other one was removed
+    assert not nginx.switch("old one", former=True, **label)["changed"]
+    assert [path.name for path in former.iterdir()] == ["old.conf"]
+    assert "How requests were led to new was not kept in " in nginx.switch("new two", former=True)["msg"]
