@@ -74,6 +74,32 @@ options:
     description: Keep what is younger than so many days too, however many there are.
     type: int
     default: 0
+  keep_hourly:
+    description: Keep the last one of so many hours that have one, too.
+    type: int
+    default: 0
+  keep_daily:
+    description: Keep the last one of so many days that have one, too.
+    type: int
+    default: 0
+  keep_weekly:
+    description: Keep the last one of so many weeks (ISO 8601) that have one, too.
+    type: int
+    default: 0
+  keep_monthly:
+    description: Keep the last one of so many months that have one, too.
+    type: int
+    default: 0
+  keep_releases:
+    description: Keep the last one of so many releases too, so that the database can go back with each of them.
+    type: int
+    default: 0
+  keep_size:
+    description:
+      - Bytes that all dumps together may have; beyond that the oldest go, whatever the other rules say, but never the
+        last three. V(0) is no limit.
+    type: int
+    default: 0
   unprovable:
     description:
       - Why a backup may be taken though something of the schema can't be restored, such as a check that its rows
@@ -190,7 +216,10 @@ SPEC: dict[str, dict[str, Any]] = {
     "scratch_db": {"type": "str"},
     "keep_scratch": {"type": "bool", "default": False},
     "keep": {"type": "int", "default": 14},
-    "keep_days": {"type": "int", "default": 0},
+    **{
+        f"keep_{rule}": {"type": "int", "default": 0}
+        for rule in ("days", "hourly", "daily", "weekly", "monthly", "releases", "size")
+    },
     "unprovable": {"type": "str", "default": ""},
 }
 

@@ -33,7 +33,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup.proof impor
     row_differences,
     sequence_differences,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._backup.prune import to_prune
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.prune import Keep, to_prune
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.restored_copy import Copy, Help
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
@@ -210,7 +210,7 @@ class Backup:
         ]
         removed: list[str] = []
         whole = [entry.manifest for entry in store.entries(self.directory) if entry.manifest and not entry.problem]
-        for old, why in to_prune(whole, manifest, self.params["keep"], self.params["keep_days"]):
+        for old, why in to_prune(whole, manifest, Keep.from_params(self.params)):
             store.remove(self.directory, old)
             removed.append(f"Removed backup {old.name}: {why}.")
         return {
