@@ -44,7 +44,7 @@ releases:
   contains:
     container: {description: Name of the container., type: str}
     release: {description: Which release it is., type: str}
-    running: {description: Whether it runs., type: bool}
+    serves: {description: Whether nginx leads requests to it., type: bool}
     created: {description: Since when the container exists (UTC)., type: str}
     ended: {description: When it was stopped last (UTC)., type: str}
     led_to: {description: Whether the configuration that led requests to it was kept., type: bool}
@@ -55,6 +55,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
+from ansible_collections.slipway.deploy.plugins.module_utils._host.files import read
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._release.former import Former
 from ansible_collections.slipway.deploy.plugins.module_utils._release.rollback import Release
@@ -63,10 +64,11 @@ from ansible_collections.slipway.deploy.plugins.module_utils._release.rollback i
 def work(module: AnsibleModule) -> dict[str, Any]:
     names = docker.must("ps", "--all", f"--filter=label={module.params['label']}", "--format={{.Names}}").split()
     listed = docker.must("container", "inspect", "--format={{json .}}", *names) if names else ""
-    led_to = Former(module.params["config"]).names()
+    config = module.params["config"]
+    serving, led_to = read(config), Former(config).names()
     return {
         "changed": False,
-        "releases": [asdict(Release.parse(line, led_to)) for line in listed.splitlines() if line],
+        "releases": [asdict(Release.parse(line, serving, led_to)) for line in listed.splitlines() if line],
     }
 
 

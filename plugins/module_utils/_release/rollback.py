@@ -23,21 +23,22 @@ class Release:
 
     container: str
     release: str
-    running: bool
+    # Whether nginx leads requests to it.
+    serves: bool
     created: str
     ended: str
     # Whether the configuration that led requests to it was kept.
     led_to: bool = False
 
     @classmethod
-    def parse(cls, inspected: str, led_to: Collection[str]) -> Release:
-        """From a line of ``docker container inspect --format '{{json .}}'``."""
+    def parse(cls, inspected: str, config: str, led_to: Collection[str]) -> Release:
+        """From a line of ``docker container inspect --format '{{json .}}'`` and nginx's configuration."""
         found = json.loads(inspected)
         name = found["Name"].lstrip("/")
         return cls(
             container=name,
             release=(found["Config"].get("Labels") or {}).get("slipway.release", ""),
-            running=bool(found["State"]["Running"]),
+            serves=name in config,
             created=found["Created"],
             ended=found["State"].get("FinishedAt", ""),
             led_to=name in led_to,
@@ -83,25 +84,26 @@ def choose(releases: Iterable[Release], wanted: str) -> Release:
 
     Raises SlipwayError where there is none.
     """
-    kept = sorted((each for each in releases if not each.running), key=lambda each: each.ended, reverse=True)
+    others = sorted((each for each in releases if not each.serves), key=lambda each: each.ended, reverse=True)
+    kept = [each for each in others if each.led_to]
+    matching = [each for each in kept if wanted in ("", each.release, each.container)]
+    if matching:
+        return matching[0]
+    if any(wanted in ("", each.release, each.container) for each in others):
+        raise SlipwayError(
+            f"How requests were led to release {wanted or others[0].release} was not kept, since an earlier Slipway "
+            "replaced it or it has never served: check out its revision and deploy it."
+        )
     if not kept:
         raise SlipwayError(
             "No earlier release is kept on this host, so that there is nothing to roll back to: check out the "
             "revision that you want and deploy it; app_keep_releases says how many stay from now on."
         )
-    matching = [each for each in kept if wanted in ("", each.release, each.container)]
-    if not matching:
-        there = ", ".join(f"{each.release} (until {each.ended[:19]})" for each in kept)
-        raise SlipwayError(
-            f"Release {wanted!r} is not kept on this host; there is {there}: take one of them with -e to=RELEASE, or "
-            "check out the revision of the one that you want and deploy it."
-        )
-    if not matching[0].led_to:
-        raise SlipwayError(
-            f"How requests were led to release {matching[0].release} was not kept, since it was replaced by an "
-            "earlier Slipway: check out its revision and deploy it."
-        )
-    return matching[0]
+    there = ", ".join(f"{each.release} (until {each.ended[:19]})" for each in kept)
+    raise SlipwayError(
+        f"Release {wanted!r} is not kept on this host; there is {there}: take one of them with -e to=RELEASE, or "
+        "check out the revision of the one that you want and deploy it."
+    )
 
 
 def served_until(target: Release, records: Iterable[Mapping[str, Any]]) -> datetime.datetime:

@@ -30,9 +30,11 @@ def containers() -> Iterator[list[str]]:
 def test_releases(containers: list[str], tmp_path: Path) -> None:
     (tmp_path / "former").mkdir()
     (tmp_path / "former" / f"{containers[0]}.conf").write_text("leads to it")
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "nginx.conf").write_text(f"leads to {containers[1]}")
     asked = {"label": LABEL, "config": str(tmp_path / "config" / "nginx.conf")}
     two, one = run_module("release_info", asked)["releases"]
-    assert (one["container"], one["release"], one["running"], one["led_to"]) == (containers[0], "one", False, True)
-    assert (two["container"], two["release"], two["running"], two["led_to"]) == (containers[1], "two", True, False)
+    assert (one["container"], one["release"], one["serves"], one["led_to"]) == (containers[0], "one", False, True)
+    assert (two["container"], two["release"], two["serves"], two["led_to"]) == (containers[1], "two", True, False)
     assert one["created"] < one["ended"]
     assert run_module("release_info", {**asked, "label": f"{LABEL}-of-nobody"})["releases"] == []

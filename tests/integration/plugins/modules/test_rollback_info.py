@@ -14,9 +14,9 @@ from support.migrations import Ansible
 pytestmark = pytest.mark.once
 
 RELEASES = [
-    {"container": "c1", "release": "one", "running": False, "created": "2026-01-01T10:00:00Z",
+    {"container": "c1", "release": "one", "serves": False, "created": "2026-01-01T10:00:00Z",
      "ended": "2026-01-02T10:00:00Z", "led_to": True},
-    {"container": "c2", "release": "two", "running": True, "created": "2026-01-02T10:00:00Z", "ended": ""},
+    {"container": "c2", "release": "two", "serves": True, "created": "2026-01-02T10:00:00Z", "ended": ""},
 ]  # fmt: skip
 
 

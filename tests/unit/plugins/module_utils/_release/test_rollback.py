@@ -33,12 +33,14 @@ def test_a_container_as_the_engine_describes_it() -> None:
         "Name": "/shop-1",
         "Created": "2026-01-01T10:00:00Z",
         "Config": {"Labels": {"slipway.release": "one"}},
-        "State": {"Running": False, "FinishedAt": "2026-01-02T10:00:00Z"},
+        "State": {"FinishedAt": "2026-01-02T10:00:00Z"},
     }
-    found = Release.parse(json.dumps(inspected), {"shop-1"})
+    found = Release.parse(json.dumps(inspected), "leads to shop-2", {"shop-1"})
     assert found == Release("shop-1", "one", False, "2026-01-01T10:00:00Z", "2026-01-02T10:00:00Z", True)
-    inspected |= {"Config": {"Labels": None}, "State": {"Running": False}}
-    assert Release.parse(json.dumps(inspected), ()) == Release("shop-1", "", False, "2026-01-01T10:00:00Z", "", False)
+    inspected |= {"Config": {"Labels": None}, "State": {}}
+    assert Release.parse(json.dumps(inspected), "leads to shop-1", ()) == Release(
+        "shop-1", "", True, "2026-01-01T10:00:00Z", "", False
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,6 +71,7 @@ def test_the_release_that_is_put_back(wanted: str, found: Release) -> None:
         (ALL, "three", "Release 'three' is not kept on this host; there is two (until 2026-01-03T10:00:00), one (until "
                        "2026-01-02T10:00:00): take one of them with -e to=RELEASE"),
         ([Release("shop-0", "zero", False, "", "")], "", "How requests were led to release zero was not kept, since"),
+        ([*ALL, Release("shop-0", "zero", False, "", "")], "zero", "How requests were led to release zero was not"),
     ],
 )  # fmt: skip
 def test_what_can_not_be_put_back(releases: list[Release], wanted: str, said: str) -> None:
