@@ -121,7 +121,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     target = rollback.choose([rollback.Release(**each) for each in params["releases"]], params["to"])
     with sql_errors("Reading the history"), autocommit(Server.from_params(params)) as cursor:
         rows = HistoryTable(params["schema"]).read(cursor).rows or ()
-    since = rollback.migrated_since(rows, rollback.served_until(target, ledger.releases()))
+    since = rollback.migrated_since(rows, rollback.deployed(target, ledger.releases()))
     manifests = [
         entry.manifest
         for entry in store.entries(Path(params["backup_directory"]), verify=False)

@@ -106,9 +106,10 @@ def choose(releases: Iterable[Release], wanted: str) -> Release:
     )
 
 
-def served_until(target: Release, records: Iterable[Mapping[str, Any]]) -> datetime.datetime:
-    """The end of the last run that put the release in its place: what was migrated later came with others."""
-    finished = [record["finished"] for record in records if record.get("release") == target.release]
+def deployed(target: Release, records: Iterable[Mapping[str, Any]]) -> datetime.datetime:
+    """The end of the release's last deploy: what was migrated later came with others, whatever it has served on since."""
+    own = {"verb": "deploy", "release": target.release}
+    finished = [record["finished"] for record in records if own.items() <= record.items()]
     return moment(max(finished, default=target.created))
 
 

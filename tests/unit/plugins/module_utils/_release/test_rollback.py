@@ -81,9 +81,13 @@ def test_what_can_not_be_put_back(releases: list[Release], wanted: str, said: st
 
 
 def test_what_was_migrated_since() -> None:
-    records = [{"release": "two", "finished": "2026-01-02T12:00:00+00:00"}, {"release": "one", "finished": "later"}]
-    assert rollback.served_until(TWO, records) == at("2026-01-02T12:00:00")
-    assert rollback.served_until(TWO, []) == at("2026-01-02T10:00:00")
+    records = [
+        {"verb": "rollback", "release": "two", "finished": "2026-01-04T12:00:00+00:00"},
+        {"verb": "deploy", "release": "two", "finished": "2026-01-02T12:00:00+00:00"},
+        {"verb": "deploy", "release": "one", "finished": "later"},
+    ]
+    assert rollback.deployed(TWO, records) == at("2026-01-02T12:00:00")
+    assert rollback.deployed(TWO, []) == at("2026-01-02T10:00:00")
     rows = [
         row("before", "2026-01-02T11:00:00"),
         row("failed", "2026-01-02T13:00:00", failed=True),
