@@ -107,7 +107,7 @@ def choose(releases: Iterable[Release], wanted: str) -> Release:
 
 
 def deployed(target: Release, records: Iterable[Mapping[str, Any]]) -> datetime.datetime:
-    """The end of the release's last deploy: what was migrated later came with others, whatever it has served on since."""
+    """The end of the release's last deploy: what was migrated later came with others, even if it has served since."""
     own = {"verb": "deploy", "release": target.release}
     finished = [record["finished"] for record in records if own.items() <= record.items()]
     return moment(max(finished, default=target.created))

@@ -74,8 +74,6 @@ def test_the_application_alone_and_forward_again(site: Containers) -> None:
     checked = site.play("playbooks/rollback.yml", "--check").succeeded().output
     assert f"From release {two} back to {one}" in checked
     assert (release(site), site.containers(), page(site)) == (two, containers, second)
-    unknown = site.play("playbooks/rollback.yml", to="nine").failed().messages[0]
-    assert f"Release 'nine' is not kept on this host; there is {one} (until " in " ".join(unknown.split())
 
     with load(site.port) as found:
         site.play("playbooks/rollback.yml").succeeded()
@@ -85,8 +83,6 @@ def test_the_application_alone_and_forward_again(site: Containers) -> None:
     assert (site.history(), has_motto(site)) == (history, True)
     record = site.records()[-1]
     assert (record["verb"], record["release"], record["facts"]["way"]) == ("rollback", one, "application")
-    status = " ".join(site.play("playbooks/status.yml").succeeded().output.split())
-    assert one in status
 
     with load(site.port) as found:
         site.play("playbooks/rollback.yml").succeeded()  # the one that served before is the newer one
@@ -135,7 +131,7 @@ def test_a_release_that_does_not_fit_the_database_is_not_put_back_alone(site: Co
     gone = sorted(path.name for path in site.migrations.iterdir() if path.is_dir())[-2]
     site.sql("UPDATE _prisma_migrations SET rolled_back_at = now() WHERE migration_name = %s", gone)
     try:
-        failed = site.play("playbooks/rollback.yml", to=one, way="application").failed()
+        failed = site.play("playbooks/rollback.yml", to=one, way="application", app_start_timeout=10).failed()
         assert "did not get healthy" in " ".join(failed.output.split())
         assert release(site) == two
     finally:
