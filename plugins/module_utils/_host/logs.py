@@ -22,21 +22,30 @@ from typing import Any
 
 # As PostgreSQL begins a line, and as many applications do.
 _TIME = re.compile(r"\W?(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d+))? ?(UTC|GMT|Z|[+-]\d\d:?\d\d)?")
+# As web servers write it in the line: the common log format, and Python's http.server.
+_IN_LINE = re.compile(r"\[(\d\d/[A-Z][a-z]{2}/\d{4})[: ](\d\d:\d\d:\d\d)(?: ([+-]\d{4}))?\]")
 _POLL = 0.25  # seconds between two looks at a file
 _RENEWAL = 2.0  # seconds between two looks for containers
 _BLOCK = 65536
+_ZONES = {None: "", "UTC": "+0000", "GMT": "+0000", "Z": "+0000"}
 _BEFORE = 100  # lines in which the time of one without a time is looked for
 
 
 def moment(text: str) -> float | None:
-    """The time with which a line begins, in seconds since 1970; None where it has none. Without a zone it is local."""
-    found = _TIME.match(text)
-    if not found:
+    """The time with which a line begins, or that a web server gives in it, in seconds since 1970; None without one.
+
+    Without a zone it is local.
+    """
+    if found := _TIME.match(text):
+        day, clock, fraction, zone = found.groups()
+        offset, form = _ZONES.get(zone, (zone or "").replace(":", "")), "%Y-%m-%d"
+    elif found := _IN_LINE.search(text):
+        day, clock, offset = found.groups(default="")
+        fraction, form = "", "%d/%b/%Y"
+    else:
         return None
-    day, clock, fraction, zone = found.groups()
-    offset = {None: "", "UTC": "+0000", "GMT": "+0000", "Z": "+0000"}.get(zone, (zone or "").replace(":", ""))
     try:
-        whole = datetime.datetime.strptime(f"{day} {clock}{offset}", f"%Y-%m-%d %H:%M:%S{'%z' if offset else ''}")
+        whole = datetime.datetime.strptime(f"{day} {clock}{offset}", f"{form} %H:%M:%S{'%z' if offset else ''}")
     except ValueError:
         return None
     return whole.timestamp() + (float(f"0.{fraction}") if fraction else 0.0)

@@ -18,6 +18,8 @@ from ansible_collections.slipway.deploy.plugins.module_utils._host.logs import l
         ("2026-11-26 16:10:01,5+01:00 x", 1795705801.5),
         ("[2026-11-26 15:10:01 UTC] x", 1795705801),
         ("2026-11-26T10:10:01-0500", 1795705801),
+        ('127.0.0.1 - - [26/Nov/2026:16:10:01 +0100] "GET / HTTP/1.1" 200', 1795705801),
+        ('127.0.0.1 - - [31/Feb/2026:16:10:01 +0100] "GET / HTTP/1.1" 200', None),
         ("INFO:     Started", None),
         ("2026-13-26 15:10:01 UTC", None),
         ("", None),
@@ -32,6 +34,7 @@ def test_a_time_without_a_zone_is_local(monkeypatch: pytest.MonkeyPatch) -> None
     found = moment("2026-11-26 15:10:01")
     assert found is not None
     assert abs(found - 1795705801) <= 14 * 3600
+    assert moment('127.0.0.1 - - [26/Nov/2026 15:10:01] "GET / HTTP/1.1" 200 -') == found
 
 
 def test_the_last_lines_of_a_file(tmp_path: Path) -> None:
