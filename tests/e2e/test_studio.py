@@ -3,13 +3,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-import signal
-import subprocess
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -18,40 +14,10 @@ from playwright.sync_api import Browser, Page, expect
 from support.browser import PATIENCE, chromium, grave_findings, troubles_of
 from support.environment import free_port
 from support.orphans import alive, descendants, wait_until
+from support.studio import Studio, running
 
 NINE = ["builds", "github_tokens", "releases", "scheduled_tests", "team_members", "team_settings", "teams",
         "test_runs", "users"]  # fmt: skip
-
-
-@dataclass
-class Studio:
-    """A studio that runs, and the address that it has printed."""
-
-    process: subprocess.Popen[str]
-    url: str
-
-    @property
-    def origin(self) -> str:
-        return self.url.partition("/?")[0]
-
-
-@contextlib.contextmanager
-def running(deployed: Deployed, **variables: object) -> Iterator[Studio]:
-    process = deployed.start("playbooks/studio.yml", **variables)
-    assert process.stdout is not None
-    said = ""
-    for line in process.stdout:
-        said += line
-        if "Ctrl-C" in line:
-            break
-    found = re.search(r"http://127\.0\.0\.1:\d+/\?token=\S+", said)
-    assert found, said
-    try:
-        yield Studio(process, found[0])
-    finally:
-        process.send_signal(signal.SIGINT)
-        assert "The studio has ended." in process.communicate(timeout=60)[0]
-        assert process.returncode == 0
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import urllib.error
@@ -23,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
+import pytest
+from support.release import images
 
 ROOT = Path(__file__).parents[2]
 PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
@@ -289,3 +292,18 @@ class Containers(Environment):
         """The names of the environment's containers, those that have ended too."""
         listed = ["docker", "ps", "--all", f"--filter=name=^{self.name}-test-", "--format={{.Names}}"]
         return sorted(subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split())
+
+
+@contextlib.contextmanager
+def shared_host() -> Iterator[Containers]:
+    """The environment ``test``, deployed with the images that the surroundings name, else the stand-ins."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, image in images().items():
+            patch.setenv(name, image)
+        patch.setenv("SLIPWAY_POSTGRES_IMAGE", os.environ.get("SLIPWAY_POSTGRES_IMAGE", "slipway-standin/postgres:15"))
+        found = Containers(Path(tempfile.mkdtemp(prefix="slipway-e2e-", dir="/tmp")))
+        found.deploy().succeeded()
+        yield found
+        found.play("playbooks/teardown.yml", delete_data=True, confirm="test").succeeded()
+        assert found.containers() == []
+        shutil.rmtree(found.directory)

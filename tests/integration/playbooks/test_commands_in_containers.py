@@ -5,20 +5,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
-import shutil
-import signal
-import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from http.cookiejar import CookieJar
-from pathlib import Path
 
 import pytest
-from support.environment import Containers, free_port
-from support.release import images
+from support.environment import Containers, free_port, shared_host
+from support.studio import running
 
 pytestmark = [pytest.mark.once, pytest.mark.container]
 
@@ -28,16 +23,8 @@ UNCONFIRMED = "It was not confirmed, so nothing was changed: run again with -e c
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Containers]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, image in images().items():
-            patch.setenv(name, image)
-        patch.setenv("SLIPWAY_POSTGRES_IMAGE", os.environ.get("SLIPWAY_POSTGRES_IMAGE", "slipway-standin/postgres:15"))
-        environment = Containers(Path(tempfile.mkdtemp(prefix="slipway-e2e-", dir="/tmp")))
-        environment.deploy().succeeded()
+    with shared_host() as environment:
         yield environment
-        environment.play("playbooks/teardown.yml", delete_data=True, confirm="test").succeeded()
-        assert environment.containers() == []
-        shutil.rmtree(environment.directory)
 
 
 def test_a_command_in_the_release(shared: Containers) -> None:
@@ -122,27 +109,14 @@ def test_the_database_anew(shared: Containers) -> None:
 
 
 def test_the_studio(shared: Containers) -> None:
-    started = shared.start("playbooks/studio.yml", port=free_port())
-    assert started.stdout is not None
-    said = ""
-    for line in started.stdout:
-        said += line
-        if "Ctrl-C" in line:
-            break
-    found = re.search(r"http://127\.0\.0\.1:\d+/\?token=\S+", said)
-    assert found, said
-    try:
-        browser = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(CookieJar())
-        )
-        with browser.open(found[0], timeout=20) as answer:
+    browser = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(CookieJar())
+    )
+    with running(shared, port=free_port()) as studio:
+        with browser.open(studio.url, timeout=20) as answer:
             assert "read-only, as autotest_readonly" in answer.read().decode()
-        with browser.open(f"{found[0].partition('/?')[0]}/teams/list", timeout=20) as answer:
+        with browser.open(f"{studio.origin}/teams/list", timeout=20) as answer:
             assert f"of {shared.rows()['teams']} rows" in answer.read().decode()
-    finally:
-        started.send_signal(signal.SIGINT)
-        assert "The studio has ended." in started.communicate(timeout=60)[0]
-    assert started.returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from support.environment import Containers
-from support.release import get, images, load
+from support.environment import Containers, shared_host
+from support.release import get, load
 
 pytestmark = [pytest.mark.once, pytest.mark.container]
 
@@ -21,16 +17,8 @@ SQL = "ALTER TABLE teams ADD COLUMN motto text NOT NULL DEFAULT 'none';\n"
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Containers]:
-    """Deployed once, and then another release with another migration."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, image in images().items():
-            patch.setenv(name, image)
-        patch.setenv("SLIPWAY_POSTGRES_IMAGE", os.environ.get("SLIPWAY_POSTGRES_IMAGE", "slipway-standin/postgres:15"))
-        found = Containers(Path(tempfile.mkdtemp(prefix="slipway-e2e-", dir="/tmp")))
-        found.deploy().succeeded()
-        yield found
-        found.play("playbooks/teardown.yml", delete_data=True, confirm="test").succeeded()
-        shutil.rmtree(found.directory)
+    with shared_host() as environment:
+        yield environment
 
 
 def release(site: Containers) -> str:
