@@ -86,7 +86,7 @@ class ActionModule(ActionBase):
         errors += taken_errors(nearer, own_names(ROLES, PLAYBOOKS), wiring, wiring["preflight_variables"])
         errors += problems(values, variables.get("groups", {}))
         if vault:
-            errors += vault_errors(Path(vault), arguments["secrets"])
+            errors += vault_errors(Path(vault), [name for name in arguments["secrets"] if name in variables])
         if not no_vault:
             errors += secret_errors(self.read_secrets(arguments["secrets"], variables), vault)
         if not errors:  # what the roles' variables are made from is there
