@@ -495,7 +495,7 @@ def test_the_url_that_the_application_gets_is_one_to_every_client(bed: Both) -> 
         "database_application": role,
         "application_password": password,
         "app_database": bed.database,
-        "database_socket_dir": str(bed.postgres.socket_dir),
+        "database_socket": str(bed.postgres.socket_dir),
     }
     bed.url = jinja2.Environment().from_string(wiring["database_url"]).render(told)
     assert bed.url.startswith(
