@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from ansible.plugins.callback.default import CallbackModule as Default
 from ansible_collections.slipway.deploy.plugins.callback.story import CallbackModule
+from support.orphans import modules, wait_until
 from support.playbook import Terminal, play, stays, words
 
 pytestmark = pytest.mark.once
@@ -189,7 +190,8 @@ def test_a_terminal_shows_what_runs_and_keeps_what_an_ordinary_log_does(tmp_path
 def test_an_interrupted_run_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path, "-e", "seconds=60", playbook=WAITING)
     # Not while Ansible forks: there Python drops what its handler raises (os.register_at_fork), whatever the callback.
-    terminal.until("Sleep  1 s")
+    terminal.until("Sleep")
+    wait_until(lambda: modules(terminal.process.pid))
     os.killpg(terminal.process.pid, signal.SIGINT)
     assert terminal.end() == 99
     assert terminal.seen.rfind("\x1b[?25h") > terminal.seen.rfind("\x1b[?25l")
