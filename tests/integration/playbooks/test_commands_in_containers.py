@@ -12,19 +12,13 @@ from collections.abc import Iterator
 from http.cookiejar import CookieJar
 
 import pytest
-from support.environment import Containers, free_port, shared_host
+from support.environment import Containers, free_port
 from support.studio import running
 
 pytestmark = [pytest.mark.once, pytest.mark.container]
 
 MODELS = "backend/src/autotest/models.py"
 UNCONFIRMED = "It was not confirmed, so nothing was changed: run again with -e confirm=test."
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Containers]:
-    with shared_host() as environment:
-        yield environment
 
 
 def test_a_command_in_the_release(shared: Containers) -> None:
