@@ -12,7 +12,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import Migration, Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._wanted.change import WANTED_NAME
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.files import from_task
-from ansible_collections.slipway.deploy.plugins.plugin_utils._run.stopping import stopped_with
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.progress import watched
 from ansible_collections.slipway.deploy.plugins.plugin_utils._wanted.wanted import read
 
 
@@ -35,7 +35,7 @@ class ActionModule(ActionBase):
         arguments["_payload"] = self._migrations(arguments.get("path")).dump()
         arguments["_wanted"] = Payload.pack([Migration(WANTED_NAME, ())], {WANTED_NAME: wanted.script}).dump()
         arguments["_speaks"] = list(wanted.speaks)
-        result.update(stopped_with(lambda: self._execute_module(module_args=arguments, task_vars=task_vars)))
+        result.update(watched(self, task_vars, arguments))
         return result
 
     def _migrations(self, path: object) -> Payload:

@@ -23,6 +23,7 @@ from ansible.executor.task_result import CallbackTaskResult
 from ansible.plugins.callback.default import CallbackModule as Default
 from ansible.utils.color import ANSIBLE_COLOR
 from ansible.vars import reserved
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run import progress
 from ansible_collections.slipway.deploy.plugins.plugin_utils._story.layout import (
     NARROW,
     WIDE,
@@ -58,8 +59,9 @@ description:
   - A task with the variable C(slipway_answer) is the answer to what the playbook was asked. Where that is no, the run
     ends with the exit status of a failure, for a script to see, and shows none.
   - A task with the variable C(slipway_told) has only the things of its result told that are in this list.
-  - On a terminal the running task is shown with its seconds, and text is wrapped at the terminal's width. Elsewhere
-    there is no motion, and no line is wrapped.
+  - On a terminal the running task is shown with its seconds, or with how far it has come where it takes long and can
+    say so, and text is wrapped at the terminal's width. Elsewhere there is no motion, no line is wrapped, and how far a
+    task has come is a line every ten seconds.
   - With C(-e output=json), or another format that M(slipway.deploy.show) prints, that is all there is on the standard
     output; failures are on the standard error.
   - When a run with M(slipway.deploy.foreground) has ended well, the process of C(ansible-playbook) becomes that
@@ -87,6 +89,7 @@ PAUSE = frozenset(name for name in BOOKKEEPING if name.endswith("pause"))
 TYPED = "SLIPWAY_TYPED"  # what stands in for ansible-playbook and its arguments, where something else was typed
 SHOW = "slipway.deploy.show"
 TICK = 0.25  # seconds between two pictures of the running task
+PAUSES = 10.0  # seconds between two lines of progress where there is no terminal
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -187,8 +190,10 @@ class CallbackModule(Default):
         self.terminal = sys.stdout.isatty()
         columns = shutil.get_terminal_size().columns
         self.story = Story(min(max(columns, NARROW), WIDE) if self.terminal else None)
-        self.live = Running(self.status, getattr(self._display, "_lock", contextlib.nullcontext()))
+        self.lock = getattr(self._display, "_lock", contextlib.nullcontext())
+        self.live = Running(self.status, self.lock)
         self.moving = False
+        self.ended = threading.Event()
 
     def note(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Note what counts however the run is shown."""
@@ -208,7 +213,21 @@ class CallbackModule(Default):
 
     def status(self) -> str:
         """What runs now, in one line."""
-        return self.story.running(time.monotonic(), shutil.get_terminal_size().columns - 4)  # beside the spinner
+        columns = shutil.get_terminal_size().columns - 4  # beside the spinner
+        return self.story.running(time.monotonic(), columns, self.progress())
+
+    def progress(self) -> str:
+        """How far the modules that are at work have come."""
+        notes = progress.read()
+        named = len(self.story.hosts) > 1
+        return "; ".join(f"{note['host']}: " * named + progress.shown(note) for note in notes)
+
+    def tell_progress(self) -> None:
+        """Tell it now and then where there is no terminal. Ansible forks under the lock of its display."""
+        while not self.ended.wait(PAUSES):
+            with self.lock, contextlib.suppress(Exception):
+                if (said := self.progress()) and not self.ended.is_set():
+                    self.show(self.story.halfway(time.monotonic(), said))
 
     def show(self, items: Iterable[Item], stderr: bool = False) -> None:
         if self.printing and not stderr:
@@ -242,6 +261,8 @@ class CallbackModule(Default):
     def v2_playbook_on_start(self, playbook: Any) -> None:
         self.story.check = bool(context.CLIARGS.get("check"))
         self.moving = self.terminal and HAS_RICH and not context.CLIARGS.get("step")
+        if not self.moving:
+            threading.Thread(target=self.tell_progress, daemon=True).start()
 
     @told
     def v2_playbook_on_play_start(self, play: Any) -> None:
@@ -384,6 +405,7 @@ class CallbackModule(Default):
 
     def leave(self) -> None:
         """However the run ends, the terminal is as it was, and what was seen is told."""
+        self.ended.set()
         self.live.stop()
         with contextlib.suppress(Exception):
             if not self._display.verbosity:

@@ -12,6 +12,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, sentence
 from ansible_collections.slipway.deploy.plugins.module_utils._host.masking import of_environment
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.interruption import Interrupted, interruptible
+from ansible_collections.slipway.deploy.plugins.module_utils._run import progress
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import fenced
 
 
@@ -36,7 +37,8 @@ def run(module: AnsibleModule, work: Callable[[AnsibleModule], dict[str, Any]], 
     with interruptible():
         try:
             try:
-                with fenced(exempt=bookkeeping or module.check_mode):
+                asked = os.environ.pop(progress.VARIABLE, "")
+                with fenced(exempt=bookkeeping or module.check_mode), progress.written_to(asked):
                     result = work(module)
             except SlipwayError as error:
                 module.fail_json(msg=str(error), **error.details)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import Extension, Reading, SequenceValue
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import batches, one_row
+from ansible_collections.slipway.deploy.plugins.module_utils._run import progress
 from ansible_collections.slipway.deploy.plugins.module_utils._schema import catalogue
 
 if TYPE_CHECKING:
@@ -86,17 +87,20 @@ def moment(opened: Connection, snapshot: str = "") -> Iterator[Cursor]:
         yield cursor
 
 
-def read(opened: Connection, snapshot: str = "") -> Reading:
+def read(opened: Connection, snapshot: str = "", doing: str = "reading") -> Reading:
     """Count the rows of every table that stores any, read every sequence, and describe every object of the schema.
 
     With a ``snapshot`` all but the sequences are of its moment; without, nobody else writes. Views are not counted:
-    their rows follow from the tables', and a materialised view may be older than those.
+    their rows follow from the tables', and a materialised view may be older than those. Its progress is told as what
+    is being done.
     """
     with moment(opened, snapshot) as cursor:
         cursor.execute(STORAGE)
         stored = cursor.fetchall()
     tables: dict[str, int] = {}
-    for names in batches([identity for kind, _, identity in stored if kind == "r"]):
+    stores = [identity for kind, _, identity in stored if kind == "r"]
+    for names in batches(stores):
+        progress.tell(doing, len(tables), len(stores), "tables")
         with moment(opened, snapshot) as cursor:
             counts = (f"(SELECT count(*) FROM ONLY {name})" for name in names)
             cursor.execute("SELECT " + ", ".join(counts))

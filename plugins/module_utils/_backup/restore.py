@@ -107,6 +107,7 @@ class Restore:
                     self.about,
                     str(self.directory / self.manifest.dump),
                     [Extension(**extension) for extension in self.manifest.extensions],
+                    self.manifest.database_size,
                 ).restore(databases.search_path(self.admin, self.server.database))
             with self.timed("compare"):
                 unproved = self.compare(took)
@@ -136,7 +137,7 @@ class Restore:
         SlipwayError when a row or a sequence is not, or the schema is not and nobody said why that may be.
         """
         with databases.reading(self.server.on(self.restoring)) as opened:
-            copy = read(opened)
+            copy = read(opened, doing="comparing the copy")
         data = restored_differences(self.manifest, copy)
         schema = schema_differences(self.manifest, copy)
         self.schema_compared = same_words(self.manifest, copy)

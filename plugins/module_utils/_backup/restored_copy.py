@@ -21,6 +21,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import Client, Failure
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server, autocommit, one_row
+from ansible_collections.slipway.deploy.plugins.module_utils._run import progress
 
 try:
     import psycopg2
@@ -70,6 +71,7 @@ class Copy:
     like: databases.About
     archive: str
     extensions: Sequence[Extension]
+    size: int = 0
 
     def restore(self, search_path: str) -> Help:
         """Make the database and restore the archive; ``search_path`` is the source's.
@@ -79,6 +81,17 @@ class Copy:
         self.admin.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
         superuser = one_row(self.admin)[0]
         order = archives.order(archives.parse(self.client.contents(self.archive)), superuser)
+        with progress.measured("restoring", self._size_now, self.size):
+            return self._restore(order, search_path)
+
+    def _size_now(self) -> int:
+        """Bytes that the copy has by now; asked for in a thread, while this one waits for pg_restore."""
+        with self.admin.connection.cursor() as cursor:
+            cursor.execute("SELECT coalesce(pg_database_size(oid), 0) FROM pg_database WHERE datname = %s",
+                           [self.server.database])  # fmt: skip
+            return int((cursor.fetchone() or (0,))[0])
+
+    def _restore(self, order: archives.Order, search_path: str) -> Help:
         try:
             self._begin(order)
             self._plainly(order)

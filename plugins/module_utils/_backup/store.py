@@ -15,6 +15,7 @@ from typing import IO, Any
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import manifest
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import Manifest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, advice
+from ansible_collections.slipway.deploy.plugins.module_utils._run import progress
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import insist
 from ansible_collections.slipway.deploy.plugins.module_utils._text import human
 
@@ -112,8 +113,10 @@ def checksum(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal."""
     digest = hashlib.sha256()
     with file_errors(path.parent), path.open("rb") as opened:
+        size = os.fstat(opened.fileno()).st_size
         for block in iter(lambda: opened.read(1 << 20), b""):
             digest.update(block)
+            progress.tell("reading the dump", opened.tell(), size, "B")
     return digest.hexdigest()
 
 
@@ -130,6 +133,16 @@ def _entry(path: Path, verify: bool) -> Entry:
     except (SlipwayError, UnicodeDecodeError) as error:
         return Entry(path.stem, None, str(error))
     return Entry(path.stem, manifest, damage(path.parent, manifest, verify))
+
+
+def expected_size(directory: Path, database: str, size: int) -> int:
+    """Bytes that a dump of a database of ``size`` bytes is likely to have, by the newest one; 0 without one."""
+    with contextlib.suppress(SlipwayError):
+        known = [entry.manifest for entry in entries(directory) if entry.manifest]
+        for each in reversed(known):
+            if each.database == database and each.database_size:
+                return size * each.size // each.database_size
+    return 0
 
 
 def choose(directory: Path, found: Iterable[Entry], wanted: str, params: Mapping[str, Any]) -> Manifest:

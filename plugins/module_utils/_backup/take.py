@@ -39,6 +39,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import Client
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server, sql_errors
+from ansible_collections.slipway.deploy.plugins.module_utils._run import progress
 from ansible_collections.slipway.deploy.plugins.module_utils._text import counted, human, listed
 
 if TYPE_CHECKING:
@@ -97,7 +98,9 @@ class Backup:
             content = self.client.read_through(str(self.partial))
         with self.timed("restore"):
             on = self.server.on(self.scratch)
-            copying = Copy(self.admin, self.client, on, self.about, str(self.partial), source.extensions)
+            copying = Copy(
+                self.admin, self.client, on, self.about, str(self.partial), source.extensions, self.about.size
+            )
             took = copying.restore(databases.search_path(self.admin, self.server.database))
         with self.timed("compare"):
             copy, unproved = self.compare(source, took)
@@ -136,9 +139,11 @@ class Backup:
         with databases.reading(self.server) as holder, databases.reading(self.server) as opened:
             snapshot = databases.export_snapshot(holder)
             with self.timed("count"):
-                reading = read(opened, snapshot)
+                reading = read(opened, snapshot, doing="reading the source")
                 roles, extensions = read_roles(opened), read_extensions(opened)
-            with self.timed("dump"), store.new_file(self.partial) as target:
+            expected = store.expected_size(self.directory, self.server.database, self.about.size)
+            written = progress.measured("dumping", lambda: self.partial.stat().st_size, expected)
+            with self.timed("dump"), store.new_file(self.partial) as target, written:
                 self.client.dump(snapshot, target, *(() if self.with_data else ("--schema-only",)))
             return Source(reading, read_sequences(opened), roles, extensions)
 
@@ -148,7 +153,7 @@ class Backup:
         SlipwayError when its data are not what the snapshot held, or the schema is not and nobody said why that may be.
         """
         with databases.reading(self.server.on(self.scratch)) as opened:
-            copy = read(opened)
+            copy = read(opened, doing="comparing the copy")
         if not self.with_data:
             objects = without(source.reading.objects, DATA)
             source = replace(source, reading=replace(copy, objects=objects), sequences_after=dict(copy.sequences))

@@ -19,6 +19,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
     one_row,
     roll_back,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._run import progress
 
 with contextlib.suppress(ImportError):  # connect() says so
     import psycopg2
@@ -47,6 +48,14 @@ _BLOCKERS = """
       FROM pg_stat_activity AS waiter, unnest(pg_blocking_pids(waiter.pid)) AS blocking(pid)
       LEFT JOIN pg_stat_activity AS blocker ON blocker.pid = blocking.pid
      WHERE waiter.pid = %s AND waiter.wait_event_type = 'Lock'
+"""
+# Manual section 28.4. VACUUM and ANALYZE are no statements of migrations that take long.
+_PROGRESS = """
+    SELECT 'building an index: ' || split_part(phase, ':', 1), blocks_done, blocks_total
+      FROM pg_stat_progress_create_index WHERE pid = %(pid)s
+    UNION ALL SELECT 'rewriting a table', heap_blks_scanned, heap_blks_total
+      FROM pg_stat_progress_cluster WHERE pid = %(pid)s
+    LIMIT 1
 """
 _POLL = 0.1
 _GONE = 1.0  # seconds after which a holder that can't be seen is not one that has just ended
@@ -180,6 +189,7 @@ class Watch:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
         self.blockers: tuple[Blocker, ...] = ()
+        self.doing = ""  # what the session is at, for its progress
         self._waited = 0.0
 
     def forget(self) -> None:
@@ -223,3 +233,12 @@ class Watch:
                 found = tuple(Blocker(*row) for row in cursor.fetchall())
                 self.blockers = found or self.blockers
                 self._waited += _POLL if found else 0
+                if self.doing:
+                    self._tell(cursor, bool(found))
+
+    def _tell(self, cursor: Cursor, waiting: bool) -> None:
+        """Tell how far the session's statement has come, as far as the server knows that."""
+        cursor.execute(_PROGRESS, {"pid": self._pid})
+        what, done, total = cursor.fetchone() or ("", 0, 0)
+        doing = f"{self.doing}, waiting for a lock" if waiting else f"{self.doing}, {what}" if what else self.doing
+        progress.tell(doing, done, total, "blocks" if what else "")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,12 @@ class StatementError(Exception):
         said_too = [("DETAIL", detail), ("HINT", said.message_hint), ("CONTEXT", context), *more]
         facts = "".join(f"\n{label}: {text}" for label, text in said_too if text)
         return f"{subject} failed at {place}: {message}{code}{shown}{facts}\n{advice}"
+
+
+def _doing(script: Script, number: int | None) -> str:
+    """What a session is at, in words."""
+    named = Path(script.path).parent.name or script.path
+    return named if number is None else f"{named}, statement {number + 1} of {len(script.statements)}"
 
 
 REHEARSED = "This was a rehearsal on a copy: the database was not touched, and what serves from it goes on serving. "
@@ -172,6 +179,8 @@ class Session:
 
         What is sent begins with ``shift`` characters that are not the script's.
         """
+        if self._watch:
+            self._watch.doing = _doing(script, number)
         try:
             yield
         except psycopg2.Error as error:

@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server
+from ansible_collections.slipway.deploy.plugins.module_utils._run import progress
 
 CLIENT_SPEC: dict[str, dict[str, Any]] = {
     "bindir": {"type": "path"},
@@ -269,13 +270,15 @@ def digest_of_script(descriptor: int) -> str:
 
     Closes the descriptor.
     """
-    digest = hashlib.sha256()
+    digest, read = hashlib.sha256(), 0
     with os.fdopen(descriptor, "rb") as script:
         head = script.read(KEY_WITHIN)
         tail = KEY.sub(b"", head, count=1)
         for block in iter(lambda: script.read(1 << 20), b""):
             digest.update(tail[:-KEY_WITHIN])
             tail = tail[-KEY_WITHIN:] + block
+            read += len(block)
+            progress.tell("reading the dump through", read, 0, "B")
         digest.update(KEY.sub(b"", tail))
     return digest.hexdigest()
 

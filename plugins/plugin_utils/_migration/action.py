@@ -7,7 +7,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.deploy.plugins.plugin_utils._migration.files import from_task
-from ansible_collections.slipway.deploy.plugins.plugin_utils._run.stopping import stopped_with
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.progress import watched
 
 
 class MigrationAction(ActionBase):
@@ -28,5 +28,5 @@ class MigrationAction(ActionBase):
         linted = self.linted and not (isinstance(policy, dict) and policy.get("lint") == "allow")
         files = from_task(self._loader, arguments.get("path"), self.companion, linted)
         arguments["_payload"] = files.payload.dump()
-        result.update(stopped_with(lambda: self._execute_module(module_args=arguments, task_vars=task_vars)))
+        result.update(watched(self, task_vars, arguments))
         return result

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.slipway.deploy.plugins.plugin_utils._run.stopping import stopped_with
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.progress import watched
 
 
 class StoppingAction(ActionBase):
@@ -18,5 +18,5 @@ class StoppingAction(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Call it in one round trip."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        result.update(stopped_with(lambda: self._execute_module(task_vars=task_vars)))
+        result.update(watched(self, task_vars))
         return result

@@ -102,11 +102,19 @@ class Story:
         self.phase, self.task = phase, ""
         return told
 
-    def running(self, now: float, width: int) -> str:
-        """The phase, the running task, and the phase's seconds until now, in one line of at most ``width`` columns."""
+    def running(self, now: float, width: int, progress: str = "") -> str:
+        """The phase, the running task, and the phase's seconds until now, in one line of at most ``width`` columns.
+
+        Where the task says how far it has come (``progress``), that stands in its place.
+        """
         label, started = (self.phase.label, self.phase.started) if self.phase else ("", now)
         time = f"  {now - started:.0f} s"
-        return f"{label:<{LABEL - 3}} {self.task}"[: max(0, width - len(time))] + time
+        return f"{label:<{LABEL - 3}} {progress or self.task}"[: max(0, width - len(time))] + time
+
+    def halfway(self, now: float, progress: str) -> list[Item]:
+        """The same as a line of its own, where there is no motion."""
+        label, started = (self.phase.label, self.phase.started) if self.phase else ("", now)
+        return list(headed(label, progress, "dim", self.width, now - started))
 
     def done(self, event: Event) -> None:
         """A task went well."""
