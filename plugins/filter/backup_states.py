@@ -25,13 +25,13 @@ options:
 EXAMPLES = r"""
 - name: Show the backups
   slipway.deploy.show:
-    columns: [backup, {name: size, align: right}, {name: rows, align: right}, state]
+    columns: [backup, where, {name: size, align: right}, {name: rows, align: right}, state]
     rows: "{{ found | slipway.deploy.backup_states }}"
 """
 
 RETURN = r"""
 _value:
-  description: The rows, each a name, a size, a number of rows, and whether the backup is proved.
+  description: The rows, each a name, where it is, a size, a number of rows, and whether the backup is proved.
   type: list
   elements: list
 """
@@ -40,12 +40,18 @@ NO_MANIFEST = "no backup: it has no manifest, so nothing vouches for it"
 
 
 def backup_states(found: Mapping[str, Any]) -> list[list[Any]]:
-    """The rows ``[name, size, rows, state]``; what is no backup is at the end."""
+    """The rows ``[name, where, size, rows, state]``; what is no backup is at the end."""
     backups = [
-        [backup["name"], human(backup.get("size") or 0), backup.get("rows"), _state(backup)]
+        [
+            backup["name"],
+            backup.get("where", "here"),
+            human(backup.get("size") or 0),
+            backup.get("rows"),
+            _state(backup),
+        ]
         for backup in found["backups"]
     ]
-    return backups + [[name, "", None, NO_MANIFEST] for name in found["without_manifest"]]
+    return backups + [[name, "here", "", None, NO_MANIFEST] for name in found["without_manifest"]]
 
 
 def _state(backup: Mapping[str, Any]) -> str:

@@ -19,10 +19,14 @@ description:
   - O(login_user) is a superuser, or may create databases and is a member of the role that owns O(login_db). Where
     row-level security would hide rows from it, it needs BYPASSRLS, and the module fails without.
   - Subscriptions are in the dump but are neither restored nor compared.
+  - With O(offsite) the proved backup, and any earlier one that is not there, is then sent to a repository of restic,
+    and what O(keep) and its like keep no more is removed there too. When that fails the backup still counts as taken,
+    and a warning says so; see O(offsite_insist).
 extends_documentation_fragment:
   - slipway.deploy.attributes
   - slipway.deploy.postgres
   - slipway.deploy.client_programs
+  - slipway.deploy.offsite
 attributes:
   check_mode:
     support: full
@@ -177,9 +181,15 @@ backup:
     unprovable: {description: The option O(unprovable) where it was needed., type: str}
     format: {description: Version of the manifest's format., type: int}
 shown:
-  description: The backup's name, with what is not proved and the reason, in one line.
+  description: The backup's name, with what is not proved and the reason, and that it is not away, in one line.
   type: str
   returned: when a backup was taken
+offsite:
+  description: Whether it is away.
+  type: dict
+  returned: when a backup was taken
+  contains:
+    problem: {description: Why it was not sent; empty when it was or was not to be., type: str}
 scratch_db:
   description: The scratch database that was left in place; empty when it was dropped.
   type: str
@@ -191,7 +201,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils._backup import store
+from ansible_collections.slipway.deploy.plugins.module_utils._backup import offsite, store
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import backup_name
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.take import Backup
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
@@ -209,6 +219,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._text import human
 SPEC: dict[str, dict[str, Any]] = {
     **CONNECTION_SPEC,
     **CLIENT_SPEC,
+    **offsite.OFFSITE_SPEC,
     "directory": {"type": "path", "required": True},
     "application": {"type": "str", "required": True},
     "environment_name": {"type": "str", "required": True},
@@ -228,6 +239,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     params: dict[str, Any] = module.params
     server = Server.from_params(params)
     scratch = params["scratch_db"] or derived_name(server.database, SCRATCH)
+    remote = offsite.Offsite.from_params(params)
     with sql_errors(f"The backup of database {server.database!r}"), autocommit(server) as admin:
         about = databases.describe(admin, server.database)
         client = Client.from_params(params, server, about.server_major)
@@ -241,12 +253,16 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             started = datetime.datetime.now(datetime.timezone.utc)
             name = backup_name(started, params["release"])
             with store.locked(directory):
-                return Backup(params, server, admin, client, about, scratch, name, started).take()
+                result = Backup(params, server, admin, client, about, scratch, name, started).take()
+            if result["offsite"]["problem"]:
+                module.warn(result["offsite"]["problem"])
+            return result
     return {
         "changed": True,
         "actions": [
             f"Would dump database {server.database} ({human(about.size)}) into {directory}, restore the dump into "
-            f"{scratch}{' (dropped first)' if left_behind else ''} and compare the two."
+            f"{scratch}{' (dropped first)' if left_behind else ''} and compare the two.",
+            *([f"Would then send it to {remote.repository}."] if remote else []),
         ],
         "backup": {
             "database": server.database,

@@ -10,10 +10,12 @@ author: The Slipway contributors
 short_description: List backups and what is wrong with them
 description:
   - Reads the manifests that M(slipway.deploy.backup) left in a directory and looks at their dumps. Needs no server.
+  - With O(offsite) it also lists what is in a repository away from this host.
   - With O(login) it also says which of the roles that a backup names a server lacks.
 extends_documentation_fragment:
   - slipway.deploy.attributes
   - slipway.deploy.attributes.info_module
+  - slipway.deploy.offsite
 options:
   directory:
     description: Directory of backups on the host. One that is not there holds no backup.
@@ -34,7 +36,9 @@ options:
     description: Backups of this environment instead, as M(slipway.deploy.restore) would take over its data.
     type: str
   verify:
-    description: Read every dump and compare its SHA-256 with the manifest's.
+    description:
+      - Read every dump and compare its SHA-256 with the manifest's; with O(offsite) also check the repository and read
+        every copy that is there.
     type: bool
     default: false
   login:
@@ -71,6 +75,7 @@ backups:
       description: Whether it was restored and compared when it was taken, and nothing was found wrong with it now.
       type: bool
     problem: {description: What is wrong with it; empty when nothing is., type: str}
+    where: {description: "Where its files are: V(here), V(away) or V(both).", type: str}
     age: {description: Seconds since its snapshot., type: int}
     size: {description: Bytes of its dump according to its manifest., type: int}
     started: {description: When its snapshot was taken (UTC)., type: str}
@@ -86,6 +91,12 @@ chosen:
   description: The one of RV(backups) that O(choose) names.
   type: dict
   returned: where O(choose) is given
+offsite:
+  description: The repository away from this host.
+  type: dict
+  returned: success
+  contains:
+    problem: {description: Why it can't be read; empty when it can or there is none., type: str}
 without_manifest:
   description: Files in the directory that end in C(.dump) and that no manifest vouches for.
   type: list
@@ -95,11 +106,10 @@ without_manifest:
 
 import contextlib
 import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils._backup import store
+from ansible_collections.slipway.deploy.plugins.module_utils._backup import offsite, store
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import age
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
@@ -124,9 +134,9 @@ ANYWHERE = {"login_db": "postgres"}
 DEFAULTS = {name: option.get("default") for name, option in CONNECTION_SPEC.items()}
 
 
-def summary(entry: store.Entry, now: datetime.datetime, admin: Cursor | None) -> dict[str, Any]:
+def summary(entry: store.Entry, where: str, now: datetime.datetime, admin: Cursor | None) -> dict[str, Any]:
     """One backup as the result shows it; a manifest that can't be read has a name and a problem only."""
-    found: dict[str, Any] = {"name": entry.name, "proved": False, "problem": entry.problem}
+    found: dict[str, Any] = {"name": entry.name, "proved": False, "problem": entry.problem, "where": where}
     if entry.manifest is not None:
         if admin is not None and not entry.problem:
             found["problem"] = databases.missing_roles(admin, entry.manifest.roles)
@@ -137,30 +147,41 @@ def summary(entry: store.Entry, now: datetime.datetime, admin: Cursor | None) ->
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
-    directory = Path(module.params["directory"])
+    params = module.params
     now = datetime.datetime.now(datetime.timezone.utc)
-    entries = store.entries(directory, module.params["verify"])
+    there = offsite.look(params, verify=params["verify"])
     with sql_errors("Looking for the roles of the backups"), contextlib.ExitStack() as stack:
-        login = module.params["login"]
+        login = params["login"]
         admin = (
             stack.enter_context(autocommit(Server.from_params({**DEFAULTS, **login, **ANYWHERE}))) if login else None
         )
-        found = [summary(entry, now, admin) for entry in entries]
+        found = [summary(entry, there.where(entry.name), now, admin) for entry in there.entries]
     for key, wanted in (
-        ("application", module.params["application"]),
-        ("environment", module.params["from_environment"] or module.params["environment_name"]),
+        ("application", params["application"]),
+        ("environment", params["from_environment"] or params["environment_name"]),
     ):
         # What can't be read may be anyone's and is always shown.
         found = [backup for backup in found if wanted is None or backup.get(key, wanted) == wanted]
-    result = {"changed": False, "backups": found, "without_manifest": store.without_manifest(directory)}
-    if module.params["choose"]:
-        manifest = store.choose(directory, entries, module.params["choose"], module.params)
+    if there.remote and params["verify"]:
+        for backup in found:
+            if backup["name"] in there.away and not backup["problem"]:
+                backup["problem"] = there.remote.problem(there.away[backup["name"]])
+                backup["proved"] = backup["proved"] and not backup["problem"]
+    result = {
+        "changed": False,
+        "backups": found,
+        "offsite": {"problem": there.problem},
+        "without_manifest": store.without_manifest(there.directory),
+    }
+    if params["choose"]:
+        manifest = there.choose(params["choose"], params)
         result["chosen"] = next(backup for backup in found if backup["name"] == manifest.name)
     return result
 
 
 def main() -> None:
     spec: dict[str, dict[str, Any]] = {
+        **offsite.OFFSITE_SPEC,
         "directory": {"type": "path", "required": True},
         "application": {"type": "str"},
         "environment_name": {"type": "str"},

@@ -20,11 +20,13 @@ description:
   - A step that fails leaves O(login_db) in place as it was. A run that is killed leaves it or the restored database in
     place, open to its clients at every moment.
   - O(login_user) is a superuser, or may create databases and is a member of the roles that own it and its objects.
+  - With O(offsite) a backup that is only there is fetched into O(directory) first.
   - Subscriptions are not restored.
 extends_documentation_fragment:
   - slipway.deploy.attributes
   - slipway.deploy.postgres
   - slipway.deploy.client_programs
+  - slipway.deploy.offsite
 attributes:
   check_mode:
     support: full
@@ -118,7 +120,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils._backup import store
+from ansible_collections.slipway.deploy.plugins.module_utils._backup import offsite, store
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.restore import Restore
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
@@ -135,6 +137,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._text import counte
 SPEC: dict[str, dict[str, Any]] = {
     **CONNECTION_SPEC,
     **CLIENT_SPEC,
+    **offsite.OFFSITE_SPEC,
     "directory": {"type": "path", "required": True},
     "backup": {"type": "str", "default": "latest"},
     "application": {"type": "str", "required": True},
@@ -150,11 +153,24 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     directory = Path(params["directory"])
     server = Server.from_params(params)
     maintenance = server.on(params["maintenance_db"])
-    manifest = store.choose(directory, store.entries(directory), params["backup"], params)
+    found = offsite.look(params, params["backup"])
+    manifest = found.choose(params["backup"], params)
+    if found.problem:
+        module.warn(f"Only the backups on this host were looked at: {found.problem}")
+    if module.check_mode and found.where(manifest.name) == "away":
+        return {
+            "changed": True,
+            "actions": [
+                f"Would fetch backup {manifest.name} ({human(manifest.size)}, {counted(manifest.rows, 'row')}) from "
+                f"{params['offsite']}, restore it and put it in the place of database {server.database}."
+            ],
+            "restore": {"backup": manifest.name, "database": server.database, "rows": manifest.rows, "seconds": {}},
+        }
     now = datetime.datetime.now(datetime.timezone.utc)
     with sql_errors(f"The restore of database {server.database!r}"), contextlib.ExitStack() as stack:
         if not module.check_mode:
             stack.enter_context(store.locked(directory))
+            manifest, fetched = found.fetched(manifest)
         admin = stack.enter_context(autocommit(maintenance))
         about = databases.describe(admin, server.database)
         client = Client.from_params(params, server, about.server_major)
@@ -167,7 +183,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         needed = int(manifest.database_size * params["space_factor"])
         store.check_space(directory, 0, about.data_directory, needed, client.free_space(about.data_directory))
         if not module.check_mode:
-            return restore.result(restore.apply())
+            return restore.result([*fetched, *restore.apply()])
         restore.seconds.clear()
         return restore.result(
             [

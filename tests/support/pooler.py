@@ -14,10 +14,9 @@ from pathlib import Path
 
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.embedded import unprivileged
 from conftest import Postgres
+from support.debian import extracted
 from support.environment import free_port
-from support.missing import missing
 
-FETCHING = 120  # seconds
 PACKAGES = ("pgbouncer", "libc-ares2", "libevent-2.1-7")
 
 
@@ -29,24 +28,9 @@ def program(directory: Path) -> Program:
     found = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     if found:
         return found, {}
-    if not shutil.which("apt-get"):
-        missing("There is no pgbouncer, and no apt-get that could bring it.")
-    ends = time.monotonic() + FETCHING
-    while (done := apt_get(directory, "download", *PACKAGES)).returncode:
-        if time.monotonic() > ends:
-            missing(f"There is no pgbouncer, and apt-get can't bring it: {done.stderr}")
-        apt_get(directory, "update")  # a new machine has no lists of packages; another one may be fetching them
-        time.sleep(1)
-    for package in directory.glob("*.deb"):
-        subprocess.run(["dpkg-deb", "--extract", str(package), str(directory)], check=True)
+    extracted(directory, *PACKAGES)
     library = next(directory.glob("usr/lib/*-linux-*/libevent-2.1.so.7")).parent
     return str(directory / "usr/sbin/pgbouncer"), {"LD_LIBRARY_PATH": str(library)}
-
-
-def apt_get(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["apt-get", "-qq", *arguments], cwd=directory, capture_output=True, text=True, timeout=FETCHING, check=False
-    )
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.slipway.deploy.plugins.module_utils._backup import store
+from ansible_collections.slipway.deploy.plugins.module_utils._backup import offsite, store
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.contents import (
     read,
     read_extensions,
@@ -218,10 +218,12 @@ class Backup:
         for old, why in to_prune(whole, manifest, Keep.from_params(self.params)):
             store.remove(self.directory, old)
             removed.append(f"Removed backup {old.name}: {why}.")
+        sent = offsite.after_backup(self.params, manifest)
         return {
             "changed": True,
-            "actions": [*removed, *actions],  # what is gone is read first
+            "actions": [*removed, *actions, *sent.actions],  # what is gone is read first
             "backup": asdict(manifest),
-            "shown": manifest.shown,
+            "shown": manifest.shown + (f" ({sent.problem})" if sent.problem else ""),
+            "offsite": {"problem": sent.problem},
             "scratch_db": self.scratch if kept else "",
         }

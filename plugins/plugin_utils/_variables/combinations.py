@@ -69,6 +69,12 @@ def problems(values: Mapping[str, Any], groups: Mapping[str, Collection[str]]) -
             "monitoring is true but database_runtime is embedded, which runs without root and systemd, whose service "
             "the exporter would be: set monitoring to false, or database_runtime to container or external."
         )
+    alone = values.get("backup_offsite") and not values.get("backup_offsite_password")
+    if alone and values.get("environment_name") == "prod":
+        found.append(
+            "backup_offsite is set but backup_offsite_password is not, without which nobody reads the backups there: "
+            "set it in vault.yml, and keep it in another place too."
+        )
     if boolean(values.get("delete_data", False), strict=False) and database == "external":
         found.append(
             "delete_data is true but database_runtime is external: Slipway deletes no database on a server of somebody "

@@ -8,16 +8,16 @@ from ansible_collections.slipway.deploy.plugins.filter.backup_states import Filt
 
 def test_states() -> None:
     backups = [
-        {"name": "a", "size": 107_498, "rows": 12, "proved": True, "problem": "", "unproved": []},
-        {"name": "b", "size": 5, "rows": 1, "proved": True, "problem": "", "unproved": ["table x"]},
-        {"name": "c", "size": None, "proved": False, "problem": "Its checksum differs."},
-        {"name": "d", "size": 1, "rows": 0, "proved": False, "problem": ""},
+        {"name": "a", "size": 107_498, "rows": 12, "proved": True, "problem": "", "unproved": [], "where": "both"},
+        {"name": "b", "size": 5, "rows": 1, "proved": True, "problem": "", "unproved": ["table x"], "where": "here"},
+        {"name": "c", "size": None, "proved": False, "problem": "Its checksum differs.", "where": "here"},
+        {"name": "d", "size": 1, "rows": 0, "proved": False, "problem": "", "where": "away"},
     ]
     found = {"backups": backups, "without_manifest": ["e.dump"]}
     assert FilterModule().filters()["backup_states"](found) == [
-        ["a", "107 kB", 12, "proved"],
-        ["b", "5 B", 1, "proved, not: table x"],
-        ["c", "0 B", None, "Its checksum differs."],
-        ["d", "1 B", 0, "not proved"],
-        ["e.dump", "", None, "no backup: it has no manifest, so nothing vouches for it"],
+        ["a", "both", "107 kB", 12, "proved"],
+        ["b", "here", "5 B", 1, "proved, not: table x"],
+        ["c", "here", "0 B", None, "Its checksum differs."],
+        ["d", "away", "1 B", 0, "not proved"],
+        ["e.dump", "here", "", None, "no backup: it has no manifest, so nothing vouches for it"],
     ]

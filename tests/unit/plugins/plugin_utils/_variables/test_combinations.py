@@ -62,6 +62,11 @@ def test_where_no_network_is_between(host: str, local: bool) -> None:
         ({"app_name": "a" * 55}, f"The database would be called {'a' * 55}, {LONG}"),
         ({"app_name": "a" * 55, "database_name": "shop"}, None),
         ({"database_name": "é" * 28}, f"The database would be called {'é' * 28}, {LONG}"),
+        ({"backup_offsite": "/nas"}, None),
+        ({"backup_offsite": "/nas", "backup_offsite_password": "x", "environment_name": "prod"}, None),
+        ({"backup_offsite": "/nas", "environment_name": "prod"},
+         "backup_offsite is set but backup_offsite_password is not, without which nobody reads the backups there: set "
+         "it in vault.yml, and keep it in another place too."),
         ({"database_image": "postgres:17"}, None),
         ({"database_image": "postgres:latest"}, "database_image postgres:latest does not show its major version: set "
                                                 "database_version, such as 17."),
