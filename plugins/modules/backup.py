@@ -104,6 +104,18 @@ options:
         last three. V(0) is no limit.
     type: int
     default: 0
+  contents_limit:
+    description:
+      - Up to how many megabytes of the database a checksum over the contents of every table and large object is
+        compared as well, and kept in the manifest for every restore. It takes about a tenth of a backup's time.
+    type: int
+    default: 20000
+  compress:
+    description:
+      - How to compress the dump, as pg_dump's C(--compress); V(1) is several times faster than its own default and
+        seldom much larger. PostgreSQL 16 and newer may know V(zstd) and V(lz4), which whoever restores has to know too.
+    type: str
+    default: "1"
   unprovable:
     description:
       - Why a backup may be taken though something of the schema can't be restored, such as a check that its rows
@@ -231,6 +243,8 @@ SPEC: dict[str, dict[str, Any]] = {
         f"keep_{rule}": {"type": "int", "default": 0}
         for rule in ("days", "hourly", "daily", "weekly", "monthly", "releases", "size")
     },
+    "contents_limit": {"type": "int", "default": 20000},
+    "compress": {"type": "str", "default": "1"},
     "unprovable": {"type": "str", "default": ""},
 }
 
@@ -253,7 +267,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             started = datetime.datetime.now(datetime.timezone.utc)
             name = backup_name(started, params["release"])
             with store.locked(directory):
-                result = Backup(params, server, admin, client, about, scratch, name, started).take()
+                contents = about.size <= params["contents_limit"] * 1_000_000
+                result = Backup(params, server, admin, client, about, scratch, name, started, contents=contents).take()
             if result["offsite"]["problem"]:
                 module.warn(result["offsite"]["problem"])
             return result

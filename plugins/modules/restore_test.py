@@ -29,6 +29,10 @@ attributes:
     support: full
     details: Nothing is changed.
 options:
+  compress:
+    description: How to compress the dump, as O(slipway.deploy.backup#module:compress).
+    type: str
+    default: "1"
   directory:
     description: Directory on the host for the dump while it is needed; the one of the backups.
     type: path
@@ -93,6 +97,7 @@ SPEC: dict[str, dict[str, Any]] = {
     **CLIENT_SPEC,
     "directory": {"type": "path", "required": True},
     "data_limit": {"type": "int", "default": 1000},
+    "compress": {"type": "str", "default": "1"},
     "unprovable": {"type": "str", "default": ""},
 }
 ADVICE = "Correct the migration that made it so, or set unprovable to the reason for applying it all the same."
@@ -116,7 +121,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         again = derived_name(server.database, AGAIN)
         with store.locked(directory):
             databases.drop(admin, again)
-            backup = Backup(params, server, admin, client, about, again, name, started, with_data, ADVICE)
+            backup = Backup(params, server, admin, client, about, again, name, started, with_data, advice=ADVICE)
             try:
                 manifest = backup.prove()
             except SlipwayError as error:

@@ -10,8 +10,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ansible_collections.slipway.deploy.plugins.module_utils._backup import checksums
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import Extension, Reading, SequenceValue
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import batches, one_row
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import batches
 from ansible_collections.slipway.deploy.plugins.module_utils._run import progress
 from ansible_collections.slipway.deploy.plugins.module_utils._schema import catalogue
 
@@ -87,8 +88,10 @@ def moment(opened: Connection, snapshot: str = "") -> Iterator[Cursor]:
         yield cursor
 
 
-def read(opened: Connection, snapshot: str = "", doing: str = "reading") -> Reading:
+def read(opened: Connection, snapshot: str = "", doing: str = "reading", method: str = "") -> Reading:
     """Count the rows of every table that stores any, read every sequence, and describe every object of the schema.
+
+    By a ``method`` (see ``checksums.py``) add up what is in the rows, too.
 
     With a ``snapshot`` all but the sequences are of its moment; without, nobody else writes. Views are not counted:
     their rows follow from the tables', and a materialised view may be older than those. Its progress is told as what
@@ -98,13 +101,17 @@ def read(opened: Connection, snapshot: str = "", doing: str = "reading") -> Read
         cursor.execute(STORAGE)
         stored = cursor.fetchall()
     tables: dict[str, int] = {}
+    contents: dict[str, checksums.Checksums] = {}
     stores = [identity for kind, _, identity in stored if kind == "r"]
     for names in batches(stores):
         progress.tell(doing, len(tables), len(stores), "tables")
         with moment(opened, snapshot) as cursor:
-            counts = (f"(SELECT count(*) FROM ONLY {name})" for name in names)
-            cursor.execute("SELECT " + ", ".join(counts))
-            tables.update(zip(names, one_row(cursor)))
+            counts, sums = checksums.read(cursor, names, method)
+        tables.update(counts)
+        contents.update(sums)
+    if method:
+        with moment(opened, snapshot) as cursor:
+            contents[checksums.LARGE_OBJECTS] = (checksums.large_objects(cursor, method), "")
     migrations: list[str] = []
     for history in [identity for kind, name, identity in stored if kind == "r" and name == "_prisma_migrations"]:
         with moment(opened, snapshot) as cursor:
@@ -116,7 +123,8 @@ def read(opened: Connection, snapshot: str = "", doing: str = "reading") -> Read
     sequences = read_sequences(opened)
     with moment(opened, snapshot) as cursor:
         objects = read_objects(cursor)
-    return Reading(tables, sequences, objects, tuple(migrations), catalogue.reading(opened.server_version, dumped=True))
+    query = catalogue.reading(opened.server_version, dumped=True)
+    return Reading(tables, sequences, objects, tuple(migrations), query, contents, method)
 
 
 def read_objects(cursor: Cursor) -> catalogue.Objects:

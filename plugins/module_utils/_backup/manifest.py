@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.checksums import Checksums
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._text import listed
 
@@ -59,6 +60,8 @@ class Reading:
     objects: Mapping[tuple[str, str], str]  # (kind, name) -> definition
     migrations: tuple[str, ...] = ()
     query: str = ""  # a digest of the one that read the objects
+    contents: Mapping[str, Checksums] = field(default_factory=dict)  # by table
+    method: str = ""  # of the checksums
 
     @property
     def rows(self) -> int:
@@ -137,6 +140,8 @@ class Manifest:
     extensions: list[dict[str, str]] = field(default_factory=list)
     help: str = ""  # why pg_restore alone could not restore it; '' when it could
     unproved: list[str] = field(default_factory=list)  # objects that the restored copy does not have as the source does
+    contents: dict[str, list[str]] = field(default_factory=dict)  # checksums by table; none of a large database
+    method: str = ""  # of the checksums
     unprovable: str = ""  # the reason that the operator gave for taking it all the same
     format: int = FORMAT
 
@@ -167,6 +172,11 @@ class Manifest:
         """The name, and what is not proved, in one line."""
         unproved = f" (not proved: {listed(self.unproved)}; reason: {self.unprovable})" if self.unproved else ""
         return self.name + unproved
+
+    @property
+    def checksums(self) -> dict[str, Checksums]:
+        """The checksums of the contents as the comparison takes them."""
+        return {name: (stored, generated) for name, (stored, generated) in self.contents.items()}
 
     @property
     def sequence_values(self) -> dict[str, SequenceValue]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.checksums import LARGE_OBJECTS, Checksums
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import (
     Manifest,
     Reading,
@@ -81,10 +82,29 @@ def kind_differences(expected: Mapping[str, int], found: Mapping[str, int]) -> l
     ]
 
 
+def content_differences(
+    expected: Mapping[str, Checksums], found: Mapping[str, Checksums]
+) -> tuple[list[str], list[str]]:
+    """Phrases about what differs in what is stored, and about tables of which only what is generated does.
+
+    What has no checksum on one side is not compared.
+    """
+    stored, generated = [], []
+    for name in sorted(expected.keys() & found.keys()):
+        (before, computed), (now, again) = expected[name], found[name]
+        if before and now and before != now:
+            stored.append(f"{name} {'hold' if name == LARGE_OBJECTS else 'holds'} other values")
+        elif computed and again and computed != again:
+            generated.append(f"the generated columns of {name} are computed otherwise")
+    return stored, generated
+
+
 def restored_differences(manifest: Manifest, found: Reading) -> list[str]:
     """How the data of a restored copy differ from what a backup's manifest says of them."""
+    rows = row_differences(manifest.tables, found.tables)
     return [
-        *row_differences(manifest.tables, found.tables),
+        *rows,
+        *([] if rows else content_differences(manifest.checksums, found.contents)[0]),
         *sequence_differences(manifest.sequence_values, manifest.sequence_values, found.sequences),
     ]
 
@@ -99,9 +119,11 @@ def same_words(manifest: Manifest, found: Reading) -> bool:
 
 def schema_differences(manifest: Manifest, found: Reading) -> list[str]:
     """How the schema of a restored copy differs from what a backup's manifest says of it, if that can be compared."""
+    computed = content_differences(manifest.checksums, found.contents)[1]
     if not same_words(manifest, found) or manifest.schema_digest == found.digest:
-        return []
-    return kind_differences(manifest.objects, found.kinds) or ["an object of the schema is defined otherwise"]
+        return computed
+    schema = kind_differences(manifest.objects, found.kinds) or ["an object of the schema is defined otherwise"]
+    return schema + computed
 
 
 def not_as_it_was(database: str, phrases: Sequence[str]) -> str:

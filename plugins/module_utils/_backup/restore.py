@@ -137,7 +137,7 @@ class Restore:
         SlipwayError when a row or a sequence is not, or the schema is not and nobody said why that may be.
         """
         with databases.reading(self.server.on(self.restoring)) as opened:
-            copy = read(opened, doing="comparing the copy")
+            copy = read(opened, doing="comparing the copy", method=self.manifest.method)
         data = restored_differences(self.manifest, copy)
         schema = schema_differences(self.manifest, copy)
         self.schema_compared = same_words(self.manifest, copy)

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import SequenceValue
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.proof import (
+    content_differences,
     kind_differences,
     object_differences,
     otherwise,
@@ -26,6 +27,22 @@ def test_row_differences() -> None:
         "b has no such table instead of 1 rows",
         "c has 2 rows instead of no such table",
     ]
+
+
+@pytest.mark.parametrize(
+    ("before", "found", "stored", "generated"),
+    [
+        (("1", "2"), ("1", "2"), [], []),
+        (("1", "2"), ("9", "2"), ["t holds other values"], []),
+        (("1", "2"), ("9", "9"), ["t holds other values"], []),
+        (("1", "2"), ("1", "9"), [], ["the generated columns of t are computed otherwise"]),
+        (("", ""), ("1", "9"), [], []),  # of a large database there are none
+    ],
+)
+def test_content_differences(
+    before: tuple[str, str], found: tuple[str, str], stored: list[str], generated: list[str]
+) -> None:
+    assert content_differences({"t": before, "gone": ("1", "")}, {"t": found, "new": ("1", "")}) == (stored, generated)
 
 
 @pytest.mark.parametrize(
