@@ -121,7 +121,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import offsite, store
-from ansible_collections.slipway.deploy.plugins.module_utils._backup.restore import Restore
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.restore import Restore, kept_name
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import CLIENT_SPEC, Client
@@ -175,9 +175,9 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         about = databases.describe(admin, server.database)
         client = Client.from_params(params, server, about.server_major)
         restoring = derived_name(server.database, RESTORING)
-        kept = derived_name(server.database, f"_before_restore_{now:%Y%m%d_%H%M%S}_{now.microsecond // 1000:03}")
+        kept = kept_name(server.database, now)
         restore = Restore(
-            server, maintenance, admin, client, about, directory, manifest, restoring, kept, params["unprovable"]
+            server, maintenance, admin, client, about, directory, restoring, kept, manifest, params["unprovable"]
         )
         restore.check()
         needed = int(manifest.database_size * params["space_factor"])

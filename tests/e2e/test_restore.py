@@ -32,6 +32,63 @@ def test_a_restore_brings_rows_back_and_keeps_the_former_database(deployed: Depl
     assert deployed.deploy().succeeded().recap["changed"] == 0
 
 
+def test_a_dump_from_elsewhere_takes_the_databases_place(deployed: Deployed, tmp_path: Path) -> None:
+    """As the guide makes one, after which the application goes on with the rights that it has."""
+    deployed.first.succeeded()
+    rows, schema, known, backups = deployed.rows(), deployed.schema(), deployed.databases(), len(deployed.backups())
+    text = deployed.dump()
+    dump = tmp_path / "backup.sql"
+    dump.write_text(text.replace("OWNER TO autotest_owner", "OWNER TO someone_else"))
+    deployed.sql("DELETE FROM teams")
+
+    check = deployed.play("playbooks/restore.yml", "--check", file=dump).succeeded()
+    assert "Would restore backup.sql as autotest_restoring" in " ".join(check.output.split())
+    assert deployed.rows()["teams"] == 0
+    assert deployed.databases() == known
+    broken = tmp_path / "broken.sql"
+    broken.write_text(text[: len(text) // 2])
+    assert (
+        "broken.sql was cut off: it ends in "
+        in deployed.play("playbooks/restore.yml", file=broken).failed().messages[0]
+    )
+    assert (deployed.rows()["teams"], deployed.databases(), len(deployed.backups())) == (0, known, backups)
+
+    outcome = deployed.play("playbooks/restore.yml", file=dump).succeeded()
+    assert f"backup.sql: {len(rows) + 2} tables" in outcome.output
+    assert (deployed.rows(), deployed.schema()) == (rows, schema)
+    [kept] = deployed.databases() - known
+    assert deployed.sql("SELECT count(*) FROM teams", database=kept) == [(0,)]
+    assert deployed.backups()[-1]["tables"]["public.teams"] == 0  # what was there before is a proved backup, too
+    assert len(deployed.backups()) == backups + 1
+    assert deployed.json("/api/v1/teams")["total"] == rows["teams"]
+    deployed.sql(f'DROP DATABASE "{kept}"', database="postgres")
+    assert deployed.deploy().succeeded().recap["changed"] == 0
+    assert list((deployed.state / "backups").glob("*.partial")) == []
+
+
+def test_tables_alone_come_into_a_schema_beside(deployed: Deployed) -> None:
+    deployed.first.succeeded()
+    deployed.play("playbooks/backup.yml").succeeded()
+    before, known = deployed.rows(), deployed.databases()
+    outcome = deployed.play("playbooks/restore.yml", tables="users,team_*").succeeded()
+    [(schema,)] = deployed.sql("SELECT nspname FROM pg_namespace WHERE nspname ~ '^restored_'")
+    try:
+        assert f"INSERT INTO … SELECT … FROM {schema}.…, then DROP SCHEMA {schema} CASCADE" in " ".join(
+            outcome.output.split()
+        )
+        assert deployed.sql(f"SELECT count(*) FROM {schema}.users") == [(before["users"],)]
+        assert (deployed.rows(), deployed.databases()) == (before, known)
+        assert "is there already with" in " ".join(
+            deployed.play("playbooks/restore.yml", "-v", tables="users").succeeded().output.split()
+        )
+        refused = deployed.play("playbooks/restore.yml", file="x.sql", tables="users").failed().messages
+        assert refused == [
+            "file names a dump that was made elsewhere, tables are taken from a backup of Slipway's: give one of them."
+        ]
+    finally:
+        deployed.sql(f"DROP SCHEMA {schema} CASCADE")
+
+
 def test_an_altered_dump_fails_the_verification(deployed: Deployed) -> None:
     deployed.first.succeeded()
     deployed.play("playbooks/backup.yml").succeeded()

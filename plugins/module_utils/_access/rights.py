@@ -141,16 +141,23 @@ def plan(cursor: Cursor, roles: Roles, environment: str, former: Sequence[str] =
         done = f"Marked database {database} as {environment}." if not found else f"Noted {', '.join(former)} there."
         statements.append(SqlAction(f"COMMENT ON DATABASE {quote(database)} IS {literal(marked)}", done))
     statements += database_rights(cursor, roles, new=not found)
-    new = []
+    new = [(kind, role) for kind, role in roles.clients() if not default_scopes(cursor, roles.owner, role)]
+    return statements + future_rights(cursor, roles) + rights_within(cursor, roles, new)
+
+
+def future_rights(cursor: Cursor, roles: Roles) -> list[SqlAction]:
+    """What the clients lack on what the owner makes later."""
+    statements = []
     for kind, role in roles.clients():
         scopes = default_scopes(cursor, roles.owner, role)
         if "" not in scopes:
             statements += default_rights(kind, role, roles.owner, scopes)
-        if not scopes:
-            new.append((kind, role))
-    statements += schema_rights(cursor, new) + relation_rights(cursor, new)
-    statements += own_rights(cursor, roles)
     return statements
+
+
+def rights_within(cursor: Cursor, roles: Roles, clients: Clients) -> list[SqlAction]:
+    """What the ``clients`` lack on what is there already, and what nobody but the owner is to have."""
+    return schema_rights(cursor, clients) + relation_rights(cursor, clients) + own_rights(cursor, roles)
 
 
 def entries(acl: str, owner: str) -> str:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
     autocommit,
     sql_errors,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.names import derived_name
 from ansible_collections.slipway.deploy.plugins.module_utils._schema import snapshot
 from ansible_collections.slipway.deploy.plugins.module_utils._text import counted, human, listed
 
@@ -51,9 +53,14 @@ def _equal(name: str, one: str, other: str) -> bool:
     return compared(kind, one) == compared(kind, other)
 
 
+def kept_name(database: str, now: datetime.datetime) -> str:
+    """What a database is called from then on when another one takes its place."""
+    return derived_name(database, f"_before_restore_{now:%Y%m%d_%H%M%S}_{now.microsecond // 1000:03}")
+
+
 @dataclass
-class Restore:
-    """One run: the backup, the database it goes to, and what it took so far."""
+class Replacement:
+    """A database that is made beside another one and takes its place: where, by whom, and what it took so far."""
 
     server: Server
     maintenance: Server
@@ -61,18 +68,54 @@ class Restore:
     client: Client
     about: databases.About
     directory: Path
-    manifest: Manifest
     restoring: str
     kept: str
-    unprovable: str = ""
-    schema_compared: bool = True
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict, init=False)
 
     @contextlib.contextmanager
     def timed(self, step: str) -> Iterator[None]:
         begin = time.monotonic()
         yield
         self.seconds[step] = round(time.monotonic() - begin, 3)
+
+    @contextlib.contextmanager
+    def beside(self) -> Iterator[list[str]]:
+        """Clear the way for the copy, and drop it when a step of the ``with`` block fails; what was done."""
+        actions = databases.recover(self.admin, self.server.database)
+        if databases.drop(self.admin, self.restoring):
+            actions.append(databases.left_behind(self.restoring))
+        actions += databases.drop_leftovers(self.admin, self.server.database)
+        try:
+            yield actions
+        except BaseException:
+            with contextlib.suppress(SlipwayError), sql_errors("Dropping the restored database"):
+                databases.drop(self.admin, self.restoring)
+            raise
+
+    def finish(self) -> None:
+        """Make the copy ready to be used, and put it in the database's place."""
+        with self.timed("analyse"), autocommit(self.server.on(self.restoring)) as cursor:
+            cursor.execute("ANALYZE")  # a dump holds no statistics, and without them plans are bad
+            snapshot.reprint(cursor, _equal)  # or drift takes for changed what PostgreSQL prints otherwise now
+        with self.timed("swap"):
+            databases.swap(self.maintenance, self.server.database, self.restoring, self.kept)
+
+    @property
+    def swapped(self) -> str:
+        """What was done in the end."""
+        return (
+            f"Put it in the place of database {self.server.database}, which nobody could use for "
+            f"{self.seconds['swap']:.2f} s; the former one is kept as {self.kept}."
+        )
+
+
+@dataclass
+class Restore(Replacement):
+    """One run: the backup, and the database whose place it takes."""
+
+    manifest: Manifest
+    unprovable: str = ""
+    schema_compared: bool = True
 
     def check(self) -> None:
         """Raise SlipwayError when the backup is damaged or can't be restored on this server."""
@@ -94,42 +137,33 @@ class Restore:
 
     def apply(self) -> list[str]:
         """Restore, compare, swap; what was done. The database stays as it was when a step fails."""
-        actions = databases.recover(self.admin, self.server.database)
-        if databases.drop(self.admin, self.restoring):
-            actions.append(databases.left_behind(self.restoring))
-        actions += databases.drop_leftovers(self.admin, self.server.database)
-        try:
+        with self.beside() as actions:
             with self.timed("restore"):
-                took = Copy(
-                    self.admin,
-                    self.client,
-                    self.server.on(self.restoring),
-                    self.about,
-                    str(self.directory / self.manifest.dump),
-                    [Extension(**extension) for extension in self.manifest.extensions],
-                    self.manifest.database_size,
-                ).restore(databases.search_path(self.admin, self.server.database))
+                took = self.copy()
             with self.timed("compare"):
                 unproved = self.compare(took)
-            with self.timed("analyse"), autocommit(self.server.on(self.restoring)) as cursor:
-                cursor.execute("ANALYZE")  # a dump holds no statistics, and without them plans are bad
-                snapshot.reprint(cursor, _equal)  # or drift takes for changed what PostgreSQL prints otherwise now
-            with self.timed("swap"):
-                databases.swap(self.maintenance, self.server.database, self.restoring, self.kept)
-        except BaseException:
-            with contextlib.suppress(SlipwayError), sql_errors("Dropping the restored database"):
-                databases.drop(self.admin, self.restoring)
-            raise
+            self.finish()
         return [
             *actions,
             f"Restored backup {self.manifest.name} ({human(self.manifest.size)}) and compared "
             f"{counted(len(self.manifest.tables), 'table')} and {counted(self.manifest.rows, 'row')} with its "
             f"manifest, in {self.seconds['restore'] + self.seconds['compare']:.1f} s.",
-            f"Put it in the place of database {self.server.database}, which nobody could use for "
-            f"{self.seconds['swap']:.2f} s; the former one is kept as {self.kept}.",
+            self.swapped,
             *([] if self.schema_compared else [_NOT_COMPARED]),
             *([f"Not as in the backup ({self.unprovable}): {listed(unproved)}."] if unproved else []),
         ]
+
+    def copy(self) -> Help:
+        """Restore the backup beside the database."""
+        return Copy(
+            self.admin,
+            self.client,
+            self.server.on(self.restoring),
+            self.about,
+            str(self.directory / self.manifest.dump),
+            [Extension(**extension) for extension in self.manifest.extensions],
+            self.manifest.database_size,
+        ).restore(databases.search_path(self.admin, self.server.database))
 
     def compare(self, took: Help) -> list[str]:
         """What of the restored schema is not what the manifest says.

@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import quote
 from ansible_collections.slipway.deploy.plugins.module_utils._run import progress
 
 CLIENT_SPEC: dict[str, dict[str, Any]] = {
@@ -208,6 +209,17 @@ class Client:
         finally:
             thread.join()
         return found[0]
+
+    def dump_schema(self, database: str, schema: str, target: IO[bytes]) -> None:
+        """Write one schema of a database as SQL, without owners and rights, and without what is about no schema."""
+        self.run(
+            "pg_dump", "--no-owner", "--no-privileges", "--no-publications", "--no-subscriptions", "--no-tablespaces",
+            f"--schema={quote(schema)}", f"--dbname={conninfo(database)}", stdout=target,
+        )  # fmt: skip
+
+    def script(self, archive: str, target: IO[bytes]) -> None:
+        """Write the SQL that an archive stands for, without owners and rights."""
+        self._restore(archive, "--no-owner", "--no-privileges", "--no-subscriptions", "--file=-", stdout=target)
 
     def contents(self, archive: str) -> str:
         """What is in the archive, and what needs what, as pg_restore lists it."""

@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A run that is told to stop ends when the restored copy is gone, or has taken the database's place."""
+
+from __future__ import annotations
+
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.stopping_action import StoppingAction
+
+
+class ActionModule(StoppingAction):
+    """The action of ``restore_dump``."""
