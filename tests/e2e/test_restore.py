@@ -84,7 +84,8 @@ def test_tables_alone_come_into_a_schema_beside(deployed: Deployed) -> None:
         )
         refused = deployed.play("playbooks/restore.yml", file="x.sql", tables="users").failed().messages
         assert refused == [
-            "file names a dump that was made elsewhere, tables are taken from a backup of ours: give one of them."
+            "file names a dump that was made elsewhere, tables are taken from a backup that Slipway took: give one of "
+            "them."
         ]
     finally:
         deployed.sql(f"DROP SCHEMA {schema} CASCADE")
