@@ -114,7 +114,7 @@ class ActionModule(ActionBase):
         failed_phase = arguments.pop("failed_phase", "")
         release, started = arguments.pop("release", ""), arguments.pop("started", "")
         source, commit = arguments.pop("source", ""), arguments.pop("revision", "")
-        facts = arguments.pop("facts", {})
+        facts, rehearsal = arguments.pop("facts", {}), arguments.pop("rehearsal", [])
         secrets = self.secrets(arguments.pop("secrets", []), variables)
         run = this_run(
             arguments.get("application", ""), arguments.get("environment_name", ""), arguments.get("verb", "deploy")
@@ -136,6 +136,7 @@ class ActionModule(ActionBase):
                 status=status,
                 phases=phases(noted(variables, "phase_results")),
                 facts=facts,
+                rehearsal=rehearsal,
                 failed_phase=failed_phase,
                 error=error(errors, len(variables.get("ansible_play_hosts_all", [])) > 1),
             )

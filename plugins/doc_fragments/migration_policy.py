@@ -42,6 +42,14 @@ options:
           named without a schema is taken to exist. V(warn) unless told otherwise.
         type: str
         choices: [allow, warn, deny]
+      blocking:
+        description: >-
+          A pending migration, rehearsed, holds a lock on a table for so long that those who use the live table could
+          not bear it, by O(ignore:blocking_limits) of M(slipway.deploy.migrations). C(ACCESS EXCLUSIVE) counts, for
+          which all wait, and C(EXCLUSIVE), C(SHARE ROW EXCLUSIVE) and C(SHARE), for which all who write wait; other
+          locks keep nobody from the rows. Only a rehearsal looks. V(warn) unless told otherwise.
+        type: str
+        choices: [allow, warn, deny]
       lint:
         description: >-
           The linter squawk finds something in a pending migration that matters to this database, such as a lock on a
@@ -73,7 +81,7 @@ options:
         description: The rule that need not hold.
         type: str
         required: true
-        choices: [edited, edited_whitespace, missing, ahead, out_of_order, destructive, lint]
+        choices: [edited, edited_whitespace, missing, ahead, out_of_order, destructive, blocking, lint]
       reason:
         description: Why.
         type: str

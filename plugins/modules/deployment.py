@@ -93,6 +93,12 @@ options:
     description: What the run found, by name, for the record and the report.
     type: dict
     default: {}
+  rehearsal:
+    description: What was seen of each migration in a rehearsal, for the record, as
+      RV(slipway.deploy.migrations#module:rehearsal).
+    type: list
+    elements: dict
+    default: []
   lasting:
     description: What of a failed run stays, as a sentence.
     type: str

@@ -68,6 +68,35 @@ options:
         like), and before what can't share that transaction.
     type: bool
     default: false
+      - What each migration does to the tables that were there before it is in RV(rehearsal).
+  live_db:
+    description:
+      - The database on the same server that the rehearsed one is a copy of. How large its tables are and how much they
+        are used meanwhile is read from it; nothing is written there.
+      - The reader is O(watch_login) where that is given, since a role sees but its own queries in
+        C(pg_stat_statements).
+    type: str
+    default: ""
+  blocking_limits:
+    description:
+      - Which lock on a table is a matter of the policy C(blocking). It is held for more than so many seconds in the
+        rehearsal, and the table has more than so many megabytes, or more than so many statements a second would wait.
+      - Without O(live_db), the size of the copy's table counts alone.
+    type: dict
+    suboptions:
+      seconds:
+        description: How long the lock may be held, from the statement that takes it to the end of its transaction. V(1)
+          unless told otherwise. On the copy there is no traffic, so that the same takes rather longer on the live
+          database.
+        type: float
+      megabytes:
+        description: Size with all indexes, in units of 10⁶ bytes. V(100) unless told otherwise.
+        type: float
+      statements:
+        description: Statements a second that would wait, as PostgreSQL counts them in C(pg_stat_user_tables), which are
+          scans that are started and rows that are written; those that write where the lock lets readers pass. They are
+          counted during the rehearsal, for 3 seconds at least where it matters. V(1) unless told otherwise.
+        type: float
   require_backup:
     description:
       - Whether to stop, before anything is written, unless O(backup_directory) holds a backup of this very database, of
@@ -145,6 +174,59 @@ effects:
   contains:
     migration: {description: The migration's name., type: str}
     effect: {description: What it did., type: str}
+rehearsal:
+  description:
+    - What each migration of a rehearsal did to the tables, partitions, views and materialized views that were there
+      before it; nothing unless O(rehearsal). Where one failed, what those before it did.
+  returned: always, once a migration was rehearsed
+  type: list
+  elements: dict
+  contains:
+    migration: {description: The migration's name., type: str}
+    seconds: {description: How long it took., type: float}
+    wal: {description: Bytes of write-ahead log., type: int}
+    wal_own:
+      description: Whether these are the bytes of this session, as PostgreSQL 18 and newer know them; else they are
+        those of the whole server meanwhile.
+      type: bool
+    size_before: {description: Bytes of the database before it., type: int}
+    size_after: {description: Bytes of the database after it., type: int}
+    complete:
+      description: Whether all its locks were seen. They are not where an earlier migration in the same transaction,
+        which is rolled back, has such locks already, nor where the session that watches a statement outside of a
+        transaction could not connect.
+      type: bool
+    tables:
+      description: The tables that it locked.
+      type: list
+      elements: dict
+      contains:
+        table: {description: Name as SQL, with the schema, before the migration., type: str}
+        locks:
+          description: The locks, the longest first. What a C(mode) C(blocks) is V(reads and writes), V(writes) or
+            nothing. C(seconds) are from the beginning of the statement that took it to the end of the transaction.
+          type: list
+          elements: dict
+        rewritten: {description: Whether its rows were written anew to another file., type: bool}
+        size_before: {description: Bytes with all indexes before., type: int}
+        size_after: {description: Bytes after; none where it is gone., type: int}
+        scans:
+          description: How often it was read from its beginning; this and the next four from PostgreSQL 15 on.
+          type: int
+        rows_read: {description: Rows that these scans read., type: int}
+        rows_inserted: {description: Rows that were inserted., type: int}
+        rows_updated: {description: Rows that were updated., type: int}
+        rows_deleted: {description: Rows that were deleted., type: int}
+        live_size: {description: Bytes in O(live_db); none where that is not known., type: int}
+        live_statements:
+          description: Statements a second there, see O(blocking_limits); none where it took less than a second.
+          type: float
+        live_writes: {description: Those of them that write., type: float}
+        live_queries:
+          description: The three most frequent queries that name it, of a table that would keep them waiting, where
+            C(pg_stat_statements) is installed.
+          type: list
+          elements: str
 release:
   description: The option O(release).
   returned: success
@@ -253,6 +335,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.apply import Patience
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.impact import LIMITS_SPEC, Limits
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.locks import WATCH_SPEC, watcher_from_params
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import Files, migrate
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import POLICY_SPEC
@@ -284,6 +367,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             rehearsal=given["rehearsal"],
             row_values=given["row_values"],
             watcher=watcher_from_params(server, given),
+            limits=Limits.from_params(given) if given["rehearsal"] else None,
+            live=given["live_db"],
             **settings,
         )
     for warning in outcome.warnings:
@@ -293,6 +378,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         "actions": outcome.actions,
         "migrations": outcome.migrations,
         "effects": [] if module.check_mode else outcome.effects,
+        "rehearsal": outcome.rehearsal,
         "release": given["release"],
         **({"diff": difference(files, outcome)} if module._diff and outcome.actions else {}),
     }
@@ -311,11 +397,12 @@ def main() -> None:
         "snapshot": {"type": "bool", "default": False},
         "row_values": {"type": "bool", "default": False},
         "rehearsal": {"type": "bool", "default": False},
+        "live_db": {"type": "str", "default": ""},
         "release": {"type": "str", "default": ""},
         # What the action plugin read; large, and not for the target's log.
         "_payload": {"type": "str", "no_log": True},
     }
-    spec = {**CONNECTION_SPEC, **POLICY_SPEC, **PROOF_SPEC, **WATCH_SPEC, **options}
+    spec = {**CONNECTION_SPEC, **POLICY_SPEC, **PROOF_SPEC, **WATCH_SPEC, **LIMITS_SPEC, **options}
     run(AnsibleModule(argument_spec=spec, supports_check_mode=True), work)
 
 

@@ -16,6 +16,7 @@ import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.apply import Patience
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.decisions import Decision
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.impact import Limits
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import Files, Outcome, migrate
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.plan import Plan
@@ -77,6 +78,11 @@ class Bed:
 
     def outcome(self, files: Files) -> Outcome:
         return migrate(self.server, files, self.patience, lock_timeout=self.lock_timeout, row_values=self.row_values)
+
+    def rehearse(self, limits: Limits | None = None, live: str = "") -> Outcome:
+        """Rehearse on this database, which is the live one too unless another is named."""
+        live = live or self.database
+        return migrate(self.server, self.files(), self.patience, rehearsal=True, limits=limits or Limits(), live=live)
 
     def survey(self) -> Plan:
         return survey(self.server, self.files())[0]
@@ -150,6 +156,11 @@ class Ansible:
             self.database,
         )
         return [row[0] for row in found]
+
+
+def report(outcome: Outcome) -> dict[str, dict[str, Any]]:
+    """What was seen of each migration, by its name."""
+    return {each["migration"]: each for each in outcome.rehearsal}
 
 
 def denied(bed: Bed, rule: str, *waivers: Waiver, choice: str = "deny") -> None:

@@ -81,12 +81,12 @@ class Applied:
 
 
 def advance(session: Session, works: Sequence[Application]) -> list[Applied]:
-    """Apply the first of some migrations, with those after it that can share its round trip.
+    """Apply the first of some migrations, with those after it that can share its round trip unless each is observed.
 
     Raises StatementError about the first.
     """
     quick = list(itertools.takewhile(lambda work: work.leaves_session_clean, works))
-    if len(quick) > 1 and not _event_triggers(session.cursor):
+    if len(quick) > 1 and not session.observer.looks and not _event_triggers(session.cursor):
         began = time.monotonic()
         for number, work in enumerate(quick):
             # now() is the same in all transactions of one round trip, and the history is read in the order of starts.
@@ -212,7 +212,8 @@ class Application:
         """Run a step and write how far it leads in one transaction."""
         verification = self.verification if final else None
         parts = self.script.statements[step.first : step.last]
-        if len(parts) == 1 and not parts[0].transaction and not verification:
+        shared = len(parts) == 1 and not parts[0].transaction and not verification
+        if shared and not self.session.observer.looks:
             self.session.transact(self.script, step.first, *self.history_write(step.last, final), last=final)
         else:
             self.session.begin(self.script, step.first, step.last)
@@ -234,8 +235,7 @@ class Application:
         if not repeated:
             self._note(Progress.of(self.script, number, True, leftovers.known(cursor, statement)))
         if leftovers.unrepeatable(statement):
-            self.session.renew(self.script, number)
-            self.session.send(self.script, number, self.script.sql(statement))
+            self.session.send_alone(self.script, number)
         else:
             release(cursor, PRISMA_KEY)
             try:
@@ -253,8 +253,7 @@ class Application:
     def _send_without_transaction(self, number: int, repeated: bool) -> None:
         statement = self.script.statements[number]
         try:
-            self.session.renew(self.script, number)
-            self.session.send(self.script, number, self.script.sql(statement))
+            self.session.send_alone(self.script, number)
         except StatementError as failed:
             if failed.lost:
                 raise

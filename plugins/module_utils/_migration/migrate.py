@@ -21,6 +21,8 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration.data_at_
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.decisions import write_down
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.effects import RowsByTable, effects, read_rows
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.history import COLUMNS, HistoryTable
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.impact import RULE as BLOCKING
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.impact import Limits, results
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.lint_relevance import applies_here
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.locks import (
     PRISMA_KEY,
@@ -31,10 +33,12 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration.locks im
     holder,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import Payload
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.observation import Observation
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.plan import Plan, make_plan
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import Finding, Policy, Verdict
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.rehearsal import Extent, extent, not_rehearsed
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.session import Session, StatementError
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.traffic import Traffic
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
     Server,
     roll_back,
@@ -51,6 +55,8 @@ if TYPE_CHECKING:
 
 # What surrounds the applying of migrations, given the session and the history's schema.
 ApplyContext = Callable[["Cursor", str], contextlib.AbstractContextManager[None]]
+# The rules that a rehearsal finds out about.
+_REHEARSED = ("destructive", BLOCKING)
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,8 @@ def _runs(cursor: Cursor) -> Holder | None:
 class Outcome:
     """The state of the database as a module returns it, what was done and what to warn of, in sentences.
 
-    ``stopped`` is the warning about what was not rehearsed, if there is one, ``effects`` what was lost in a rehearsal.
+    ``stopped`` is the warning about what was not rehearsed, if there is one, ``effects`` what was lost in a rehearsal,
+    ``rehearsal`` what each migration did in it.
     """
 
     migrations: dict[str, Any]
@@ -103,6 +110,7 @@ class Outcome:
     warnings: list[str]
     stopped: str = ""
     effects: list[dict[str, str]] = field(default_factory=list)
+    rehearsal: list[dict[str, Any]] = field(default_factory=list)
 
 
 def check(plan: Plan, verdict: Verdict) -> None:
@@ -126,6 +134,8 @@ def migrate(
     at_end: Callable[[Cursor], None] | None = None,
     row_values: bool = False,
     watcher: Server | None = None,
+    limits: Limits | None = None,
+    live: str = "",
     **settings: str,
 ) -> Outcome:
     """Apply what is pending; ``settings`` are the server's, such as ``lock_timeout``.
@@ -134,7 +144,8 @@ def migrate(
     that is rolled back, in which ``at_end`` is called. It stops, with a warning, before one that lasts.
     Nothing is locked or written when nothing is pending. Raises SlipwayError when the state forbids to go on, another
     run holds the lock for too long, or a migration fails; the state then is in the error's details. ``watcher`` may see
-    the sessions of all roles, to name those that are in the way.
+    the sessions of all roles, to name those that are in the way. With ``limits``, what each migration of a rehearsal
+    does to the tables is seen, and held against the traffic of the database ``live`` of the same server.
     """
     # Commits need not wait for the disk one by one: nothing is said to be applied before the last has reached it.
     settings = {"synchronous_commit": "off", "client_min_messages": "warning", **settings}
@@ -143,6 +154,8 @@ def migrate(
         applied: list[Applied] = []
         course, stopped = Extent(0), ""
         observed = Effects(cursor, files.policy, rehearsal and files.policy.rules["destructive"] != "allow")
+        lives = [each.on(live) for each in (watcher, server) if each and live]
+        seen = Observation(cursor, server, limits, Traffic(lives)) if limits else None
         if plan.pending or verdict.denied:
             with held(cursor, patience.lock_wait, watcher):
                 plan, verdict = files.compare(cursor)
@@ -161,6 +174,7 @@ def migrate(
                             course,
                             at_end,
                             observed,
+                            seen,
                             rehearsal,
                             row_values,
                             watcher,
@@ -169,7 +183,8 @@ def migrate(
                     stopped = not_rehearsed(f"The migration {plan.pending[len(applied)].name!r}", course.stop)
     actions = [f"{_told(each, course)} in {each.seconds:.3f} s." for each in applied]
     warnings = [each.text for each in (*verdict.warned, *observed.warned)] + ([stopped] if stopped else [])
-    return Outcome(report(plan, applied), actions, warnings, stopped, observed.found)
+    impacts = results(seen.impacts) if seen else []
+    return Outcome(report(plan, applied), actions, warnings, stopped, observed.found, impacts)
 
 
 class Effects:
@@ -263,6 +278,7 @@ def _apply(
     course: Extent,
     at_end: Callable[[Cursor], None] | None,
     observed: Effects,
+    seen: Observation | None,
     rehearsal: bool,
     row_values: bool,
     watcher: Server | None,
@@ -270,16 +286,19 @@ def _apply(
     applied: list[Applied] = []
     table = HistoryTable(files.schema)
     pid = cursor.connection.get_backend_pid()
-    with Watch(server, pid, watcher) as watch, Session(cursor, watch, rehearsal, row_values) as session:
+    observer = seen.locks if seen else None
+    with Watch(server, pid, watcher) as watch, Session(cursor, watch, rehearsal, row_values, observer) as session:
         _prepare(cursor, table, plan.managed)
         names = {each.name for each in plan.pending}
         # What a rehearsal saw is not known here: a waiver for that is recorded when its migration is applied.
-        seen = [each for each in files.policy.waivers if each.rule == "destructive" and each.migration in names]
-        for waiver in dict.fromkeys((*verdict.waived, *seen)):
+        early = [each for each in files.policy.waivers if each.rule in _REHEARSED and each.migration in names]
+        for waiver in dict.fromkeys((*verdict.waived, *early)):
             write_down(cursor, waiver.migration, waiver.decision)
         try:
             works = [Application(session, table, each, files.payload.scripts, watch, patience) for each in plan.pending]
             observed.begin()
+            if seen:
+                seen.begin()
             while len(applied) < course.kept:
                 insist()
                 work, *others = works[len(applied) : min(len(applied) + AT_ONCE, course.kept)]
@@ -289,20 +308,46 @@ def _apply(
                     applied += advance(session, [work, *others])
                 except StatementError as error:
                     raise SlipwayError(work.failure(error)) from error
-                observed.judge(applied[-1].name)
+                _look(applied[-1], observed, seen)
             if course.rolled_back:
                 applied += _apply_rolled_back(
-                    session, works[course.kept : course.kept + course.rolled_back], at_end, observed
+                    session, works[course.kept : course.kept + course.rolled_back], at_end, observed, seen
                 )
+            if seen:
+                observed.warned += _bearable(seen.blocking(), files.policy)
         except SlipwayError as error:
+            if seen:
+                error.details["rehearsal"] = results(seen.impacts)
             error.details["migrations"] = report(plan, applied)
             error.details["changed"] = not all(each.rolled_back for each in applied)
             raise
     return applied
 
 
+def _look(applied: Applied, observed: Effects, seen: Observation | None) -> None:
+    """See what a migration did. Nothing can be lost of tables that it did not lock to change them."""
+    if not seen:
+        observed.judge(applied.name)
+    elif seen.saw(applied.name, applied.seconds).changed_tables:
+        observed.judge(applied.name)
+        seen.settle()
+
+
+def _bearable(findings: Sequence[Finding], policy: Policy) -> tuple[Finding, ...]:
+    """What is to be warned of. Raises SlipwayError when the policy denies one of the findings of a rehearsal."""
+    verdict = policy.judge(findings)
+    if verdict.denied:
+        untouched = "This was a rehearsal on a copy: the database itself was not touched."
+        raise SlipwayError("\n".join([*(each.text for each in verdict.denied), untouched, *verdict.advice]))
+    return verdict.warned
+
+
 def _apply_rolled_back(
-    session: Session, works: list[Application], at_end: Callable[[Cursor], None] | None, observed: Effects
+    session: Session,
+    works: list[Application],
+    at_end: Callable[[Cursor], None] | None,
+    observed: Effects,
+    seen: Observation | None,
 ) -> list[Applied]:
     """Apply migrations in a transaction that is rolled back, up to one that turns out to want one of its own."""
     applied: list[Applied] = []
@@ -314,7 +359,7 @@ def _apply_rolled_back(
                 if failed.code in WANTS_ITS_OWN:
                     break
                 raise SlipwayError(work.failure(failed)) from failed
-            observed.judge(work.migration.name)
+            _look(applied[-1], observed, seen)
         if at_end:
             at_end(session.cursor)
     return applied

@@ -16,6 +16,7 @@ DEFAULTS = {
     "ahead": "deny",
     "out_of_order": "warn",
     "destructive": "warn",
+    "blocking": "warn",
     "lint": "warn",
     "drift": "warn",
 }

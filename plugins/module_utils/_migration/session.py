@@ -94,6 +94,28 @@ def _doing(script: Script, number: int | None) -> str:
     return named if number is None else f"{named}, statement {number + 1} of {len(script.statements)}"
 
 
+class Observer:
+    """Who is told of a session's work, where that matters. This one takes no notice."""
+
+    looks = False
+
+    def began(self, script: Script) -> None:
+        """A transaction begins, for statements of a script."""
+
+    def ran(self) -> None:
+        """A statement has run in it."""
+
+    def ends(self) -> None:
+        """It is about to end."""
+
+    def ended(self) -> None:
+        """It has ended."""
+
+    def alone(self) -> contextlib.AbstractContextManager[None]:
+        """A statement runs outside of any transaction, for a ``with`` block."""
+        return contextlib.nullcontext()
+
+
 REHEARSED = "This was a rehearsal on a copy: the database was not touched, and what serves from it goes on serving. "
 
 
@@ -101,13 +123,19 @@ class Session:
     """An autocommit connection's cursor. Whatever a script sets, it is as at its start before anything else is sent.
 
     As a context, whatever ends it: a transaction that is open then is rolled back, and all before it is on the disk.
-    ``rehearsal``: the database is a copy. ``row_values``: messages may quote rows.
+    ``rehearsal``: the database is a copy. ``row_values``: messages may quote rows. ``observer``: who is told of it all.
     """
 
     def __init__(
-        self, cursor: Cursor, watch: Watch | None = None, rehearsal: bool = False, row_values: bool = False
+        self,
+        cursor: Cursor,
+        watch: Watch | None = None,
+        rehearsal: bool = False,
+        row_values: bool = False,
+        observer: Observer | None = None,
     ) -> None:
         self.cursor = cursor
+        self.observer = observer or Observer()
         self.rehearsal = rehearsal
         self.row_values = row_values
         self._watch = watch
@@ -197,20 +225,34 @@ class Session:
         with self.failing(script, number, shift):
             self.cursor.execute(sql)
 
+    def send_alone(self, script: Script, number: int) -> None:
+        """Run a statement of a script outside of any transaction, under the settings of those before it."""
+        self.renew(script, number)
+        with self.observer.alone():
+            self.send(script, number, script.sql(script.statements[number]))
+
     def begin(self, script: Script, first: int, last: int) -> None:
         """Open a transaction and run the statements ``first`` to ``last`` (exclusive) of a script in it."""
         parts = script.statements[first:last]
         own = parts and parts[0].transaction == "begin" and not self.rolling_back
         opening = f"{script.sql(parts[0]) if own else self._begin}; "
         self.renew(script, first)
+        self.observer.began(script)
         if self._watch:
             self._watch.take_waited()  # that was for another attempt
         for number, part in enumerate(parts, first):
             if part.transaction not in ("begin", "commit"):
-                sql = "ROLLBACK; BEGIN" if part.transaction == "rollback" else script.sql(part)
+                undone = part.transaction == "rollback"
                 self._shorten_lock_timeout(script, number)
-                self.send(script, number, opening + sql, shift=len(opening))
+                if undone:
+                    self.observer.ends()
+                self.send(script, number, opening + ("ROLLBACK; BEGIN" if undone else script.sql(part)), len(opening))
                 opening = ""  # it went with the first statement, which saves a round trip
+                if undone:
+                    self.observer.ended()
+                    self.observer.began(script)
+                else:
+                    self.observer.ran()
         if opening:
             self.send(script, None, opening)
 
@@ -227,12 +269,19 @@ class Session:
         with self.failing(script, None):
             if self.cursor.connection.get_parameter_status("client_encoding") != "UTF8":
                 self.cursor.execute("RESET client_encoding")  # what follows would be taken for text in the script's
-            self.cursor.execute(self._closing(sql, last), values)
+            if self.observer.looks:
+                self.cursor.execute(self._closing(sql, last), values)
+                self.observer.ends()
+                self.cursor.execute(self._commit)
+                self.observer.ended()
+            else:
+                self.cursor.execute(f"{self._closing(sql, last)}; {self._commit}", values)
 
     def transact(self, script: Script, number: int, sql: str, values: Mapping[str, Any], last: bool = True) -> None:
         """Begin, run one statement of a script, write a row of ours and commit, in a single round trip."""
         self.renew(script, number)
-        opening, closing = f"{self._begin}; ", self.cursor.mogrify(self._closing(sql, last), values).decode()
+        opening = f"{self._begin}; "
+        closing = self.cursor.mogrify(f"{self._closing(sql, last)}; {self._commit}", values).decode()
         # On a line of its own, because the statement may end with a comment.
         whole = f"{opening}{script.sql(script.statements[number])}\n; {closing}"
         self.send(script, number, whole, shift=len(opening))
@@ -255,11 +304,12 @@ class Session:
         return True
 
     def _closing(self, sql: str, last: bool) -> str:
-        """All that comes after a script's statements. What is deferred to the end still runs under its settings.
+        """All that comes between a script's statements and the commit.
 
-        Temporary tables and the like go with the last transaction, so that they are there for all statements.
+        What is deferred to the end still runs under the script's settings. Temporary tables and the like go with the
+        last transaction, so that they are there for all statements.
         """
-        return f"SET CONSTRAINTS ALL IMMEDIATE; {self._restore}; {sql}; {_DISCARD + '; ' if last else ''}{self._commit}"
+        return f"SET CONSTRAINTS ALL IMMEDIATE; {self._restore}; {sql}{'; ' + _DISCARD if last else ''}"
 
     def _shorten_lock_timeout(self, script: Script, number: int) -> None:
         """Shorten ``lock_timeout`` by what was waited: others wait for the locks that the transaction has by now."""

@@ -196,9 +196,9 @@ def sql_errors(doing: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def autocommit(server: Server) -> Iterator[Cursor]:
-    """A cursor on which every statement is a transaction of its own."""
-    with connection(server, statement_timeout="0") as opened:
+def autocommit(server: Server, **settings: str) -> Iterator[Cursor]:
+    """A cursor on which every statement is a transaction of its own, under settings of the server."""
+    with connection(server, **{"statement_timeout": "0", **settings}) as opened:
         opened.autocommit = True
         with opened.cursor() as cursor:
             yield cursor

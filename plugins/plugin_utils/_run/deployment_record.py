@@ -25,6 +25,7 @@ class Phase:
 class Record:
     """A line of the ledger; see docs/formats.md. Times are ISO 8601 in UTC, ``facts`` what the run found, by name.
 
+    ``rehearsal`` is what was seen of each migration on a copy, as the module migrations returns it, if there was one.
     ``revision`` is the commit of the application's directory, with -dirty where files were changed since; '' for none.
     """
 
@@ -40,14 +41,17 @@ class Record:
     failed_phase: str = ""
     error: str = ""
     revision: str = ""
+    rehearsal: Sequence[Mapping[str, Any]] = ()
     format: int = FORMAT
 
     def result(self) -> dict[str, Any]:
-        """The record as JSON keeps it; what only a failure has is left out of others."""
-        kept = asdict(self)
-        return (
-            kept if self.failed_phase else {name: kept[name] for name in kept if name not in ("failed_phase", "error")}
-        )
+        """The record as JSON keeps it; what only a failure has, or a rehearsal, is left out of others."""
+        absent = {
+            "rehearsal": not self.rehearsal,
+            "failed_phase": not self.failed_phase,
+            "error": not self.failed_phase,
+        }
+        return {name: value for name, value in asdict(self).items() if not absent.get(name)}
 
 
 def phases(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Phase]:

@@ -33,8 +33,11 @@ def row(record: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def details(record: Mapping[str, Any]) -> list[str]:
-    """The lines that show all that one record with its ``number`` says to a person."""
+def details(record: Mapping[str, Any], rehearsal: Sequence[str] = ()) -> list[str]:
+    """The lines that show all that one record with its ``number`` says to a person.
+
+    ``rehearsal`` are the lines about what was seen in that.
+    """
     run, facts = record.get("run", {}), dict(record.get("facts", {}))
     names = migrations(facts)
     took = seconds(record)
@@ -55,7 +58,12 @@ def details(record: Mapping[str, Any]) -> list[str]:
         f"{phase['name']}{' at ' + phase['host'] if several else ''}: {phase['status']}, {phase['seconds']:g} s"
         for phase in record.get("phases", [])
     ]
-    lists = {"migrations": names, "phases": phases, "error": record.get("error", "").splitlines()}
+    lists = {
+        "migrations": names,
+        "rehearsal": rehearsal,
+        "phases": phases,
+        "error": record.get("error", "").splitlines(),
+    }
     shown = {
         **{name: [text(value)] for name, value in pairs.items() if value not in ("", None)},
         **{name: lines for name, lines in lists.items() if lines},

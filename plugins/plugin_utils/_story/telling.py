@@ -186,6 +186,8 @@ class Story:
             now - phase.started,
         )
         told: list[Item] = [*head, *paragraph(text, "" if ignored else "red", self.width, INDENT)]
+        if isinstance(event.result.get("shown"), Mapping):
+            told += self._shown(event.host, **event.result["shown"])
         if ignored:
             return told
         phase.told = True

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from ansible_collections.slipway.deploy.plugins.plugin_utils._run.deployment_record import (
     UNREACHABLE,
@@ -16,7 +18,8 @@ def test_what_the_ledger_keeps() -> None:
     kept = RECORD.result()
     assert kept["format"] == 1
     assert kept["phases"][1] == {"name": "release", "host": "one", "status": "ok", "seconds": 10.25}
-    assert not {"failed_phase", "error"} & kept.keys()
+    assert not {"failed_phase", "error", "rehearsal"} & kept.keys()
+    assert replace(RECORD, rehearsal=[{"migration": "1_a"}]).result() == {**kept, "rehearsal": [{"migration": "1_a"}]}
     assert FAILED.result() == {
         **kept, "status": "failed", "failed_phase": "migrate", "error": "db: there is no such table"
     }  # fmt: skip

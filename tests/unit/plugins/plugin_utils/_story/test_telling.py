@@ -166,6 +166,15 @@ def test_a_failure_is_its_sentence_and_what_follows_is_its_consequence() -> None
     assert story.failed == {"db"}
 
 
+def test_a_failure_shows_the_table_of_its_result() -> None:
+    story = Story(80)
+    story.begin(BACKUP, 0.0)
+    table = {"title": "Locks", "columns": ["table"], "rows": [["orders"]], "lines": ["All."]}
+    assert texts(story.fail(event({"msg": "No.", "shown": table}), 3.1))[1:] == [
+        "    No.", "Locks", "  table", "  orders", "All.",
+    ]  # fmt: skip
+
+
 def test_a_failure_on_one_of_several_hosts_says_on_which() -> None:
     story = Story(80)
     story.begin(BACKUP, 0.0)
