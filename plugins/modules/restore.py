@@ -59,6 +59,20 @@ options:
   from_environment:
     description: Take a backup of this other environment instead.
     type: str
+  from_directory:
+    description: Directory on the host to take the backup from, where it is another one than O(directory).
+    type: path
+  masking:
+    description:
+      - What is done to the copy before it takes the database's place, by table and column. A rule is C(keep), C(null),
+        C(hash) (the same for the same value, in this restore alone), C(fixed), or an expression of SQL. Columns that
+        are computed need none.
+      - A table that has a rule has one for each of its columns that may hold text (text, character, citext, json, xml,
+        bytea, hstore, and what is made of those), or nothing is restored. Other tables stay as they are.
+      - The application's triggers and rules do not see it, foreign keys hold. The tables are rewritten afterwards, and
+        materialised views filled anew, so that nothing of before is left in their files.
+    type: dict
+    default: {}
   maintenance_db:
     description: Database to connect to while O(login_db) is renamed.
     type: str
@@ -116,12 +130,14 @@ restore:
 
 import contextlib
 import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils._backup import offsite, store
+from ansible_collections.slipway.deploy.plugins.module_utils._backup import archive, masking, offsite, store
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.restore import Restore, kept_name
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.some_tables import known
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import CLIENT_SPEC, Client
@@ -143,6 +159,8 @@ SPEC: dict[str, dict[str, Any]] = {
     "application": {"type": "str", "required": True},
     "environment_name": {"type": "str", "required": True},
     "from_environment": {"type": "str"},
+    "from_directory": {"type": "path"},
+    "masking": {"type": "dict", "default": {}},
     "maintenance_db": {"type": "str", "default": "postgres"},
     "unprovable": {"type": "str", "default": ""},
 }
@@ -153,7 +171,10 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     directory = Path(params["directory"])
     server = Server.from_params(params)
     maintenance = server.on(params["maintenance_db"])
-    found = offsite.look(params, params["backup"])
+    source = Path(params["from_directory"] or directory)
+    if params["offsite"] and not source.is_dir():
+        source = directory
+    found = offsite.look({**params, "directory": str(source)}, params["backup"])
     manifest = found.choose(params["backup"], params)
     if found.problem:
         module.warn(f"Only the backups on this host were looked at: {found.problem}")
@@ -171,15 +192,33 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         if not module.check_mode:
             stack.enter_context(store.locked(directory))
             manifest, fetched = found.fetched(manifest)
+            if fetched and params["masking"]:  # what is not masked is not left here
+                stack.callback(store.remove, source, manifest)
         admin = stack.enter_context(autocommit(maintenance))
         about = databases.describe(admin, server.database)
         client = Client.from_params(params, server, about.server_major)
         restoring = derived_name(server.database, RESTORING)
         kept = kept_name(server.database, now)
+        mask = partial(masking.mask, rules=params["masking"]) if params["masking"] else None
         restore = Restore(
-            server, maintenance, admin, client, about, directory, restoring, kept, manifest, params["unprovable"]
+            server,
+            maintenance,
+            admin,
+            client,
+            about,
+            directory,
+            restoring,
+            kept,
+            manifest,
+            params["unprovable"],
+            source,
+            mask,
         )
         restore.check()
+        if params["masking"]:
+            listing = archive.parse(client.contents(str(source / manifest.dump)))
+            for name in params["masking"]:
+                masking.resolve(name, known(manifest, listing))
         needed = int(manifest.database_size * params["space_factor"])
         store.check_space(directory, 0, about.data_directory, needed, client.free_space(about.data_directory))
         if not module.check_mode:
@@ -189,6 +228,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             [
                 f"Would restore backup {manifest.name} ({human(manifest.size)}, {counted(manifest.rows, 'row')}) as "
                 f"{restoring} and put it in the place of database {server.database}, which would be kept as {kept}."
+                + (f" {', '.join(params['masking'])} would be masked." if params["masking"] else "")
             ]
         )
 

@@ -91,6 +91,46 @@ def test_tables_alone_come_into_a_schema_beside(deployed: Deployed) -> None:
         deployed.sql(f"DROP SCHEMA {schema} CASCADE")
 
 
+def test_refresh_takes_what_production_had_and_masks_it(deployed: Deployed) -> None:
+    deployed.first.succeeded()
+    deployed.play("playbooks/backup.yml").succeeded()
+    taken = deployed.backups()[-1]
+    production = deployed.directory / "prod" / "backups"
+    production.mkdir(parents=True)
+    for kind in ("dump", "json"):
+        shutil.copy(deployed.state / "backups" / f"{taken['name']}.{kind}", production)
+    manifest = production / f"{taken['name']}.json"
+    manifest.write_text(json.dumps({**taken, "environment": "prod"}))
+    rows, known = deployed.rows(), deployed.databases()
+    [(emails,)] = deployed.sql("SELECT array_agg(email ORDER BY id) FROM users")
+    text = (
+        "SELECT attname FROM pg_attribute WHERE attrelid = 'users'::regclass AND attnum > 0 AND NOT attisdropped AND "
+    )
+    others = [name for (name,) in deployed.sql(f"{text} atttypid::regtype::text ~ 'char|text|json' ORDER BY 1")]
+    rules = {"users": {name: "keep" for name in others} | {"email": "'user' || id || '@example.com'"}}
+
+    [refused] = deployed.play("playbooks/refresh.yml", **{"from": "prod"}).failed().messages
+    assert refused.startswith("app_masking says nothing, so that every row would come as it is: ")
+    some = json.dumps({"from": "prod", "app_masking": {"users": {"email": "hash"}}})
+    [refused, *_] = deployed.play("playbooks/refresh.yml", "-e", some, last_backup="false").failed().messages
+    assert f"app_masking has no rule for {len(others) - 1} column" in " ".join(refused.split())
+    assert (deployed.rows(), deployed.databases()) == (rows, known)
+
+    deployed.sql("DELETE FROM teams")
+    outcome = deployed.play(
+        "playbooks/refresh.yml", "-e", json.dumps({"from": "prod", "app_masking": rules})
+    ).succeeded()
+    assert outcome.recap["failed"] == 0
+    assert deployed.rows() == rows
+    assert [email for (email,) in deployed.sql("SELECT email FROM users WHERE email !~ '^user.*@example.com$'")] == []
+    [kept] = deployed.databases() - known
+    assert deployed.sql("SELECT count(*) FROM teams", database=kept) == [(0,)]
+    assert not set(emails) & {email for (email,) in deployed.sql("SELECT email FROM users")}
+    assert deployed.records()[-1]["verb"] == "refresh"
+    deployed.sql(f'DROP DATABASE "{kept}"', database="postgres")
+    assert deployed.deploy().succeeded().recap["changed"] == 0
+
+
 def test_an_altered_dump_fails_the_verification(deployed: Deployed) -> None:
     deployed.first.succeeded()
     deployed.play("playbooks/backup.yml").succeeded()

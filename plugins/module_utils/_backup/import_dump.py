@@ -87,7 +87,9 @@ class Import(Replacement):
         owner_login = target.by({"login_user": self.roles.owner, "login_password": self.owner_password})
         with autocommit(target) as admin:
             # What the owner makes from here on has the rights that it has when a migration makes it.
-            admin.execute(f"GRANT CREATE ON SCHEMA public TO {quote(self.roles.owner)}")
+            admin.execute("SELECT has_schema_privilege(%s, 'public', 'CREATE')", [self.roles.owner])
+            if not one_row(admin)[0]:  # before version 15, where everyone may, if the template has not been changed
+                admin.execute(f"GRANT CREATE ON SCHEMA public TO {quote(self.roles.owner)}")
             _do(admin, rights.future_rights(admin, self.roles))
             # The copy is of no worth until it is whole: single commits need not wait for the disk.
             with connection(owner_login, statement_timeout="0", synchronous_commit="off") as owner:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,6 +115,8 @@ class Restore(Replacement):
 
     manifest: Manifest
     unprovable: str = ""
+    source: Path | None = None  # where the backup is, if not in the directory
+    mask: Callable[[Cursor], list[str]] | None = None  # what is done to the copy before anybody sees it
     schema_compared: bool = True
 
     def check(self) -> None:
@@ -126,7 +128,7 @@ class Restore(Replacement):
                 "version."
             )
         with self.timed("checksum"):
-            damage = store.damage(self.directory, self.manifest, verify=True)
+            damage = store.damage(self.source or self.directory, self.manifest, verify=True)
         if damage:
             raise SlipwayError(f"{damage} Backup {self.manifest.name!r} can't be restored: choose another one.")
         missing = databases.missing_roles(self.admin, self.manifest.roles)
@@ -142,12 +144,17 @@ class Restore(Replacement):
                 took = self.copy()
             with self.timed("compare"):
                 unproved = self.compare(took)
+            masked: list[str] = []
+            if self.mask:
+                with self.timed("mask"), autocommit(self.server.on(self.restoring)) as cursor:
+                    masked = self.mask(cursor)
             self.finish()
         return [
             *actions,
             f"Restored backup {self.manifest.name} ({human(self.manifest.size)}) and compared "
             f"{counted(len(self.manifest.tables), 'table')} and {counted(self.manifest.rows, 'row')} with its "
             f"manifest, in {self.seconds['restore'] + self.seconds['compare']:.1f} s.",
+            *masked,
             self.swapped,
             *([] if self.schema_compared else [_NOT_COMPARED]),
             *([f"Not as in the backup ({self.unprovable}): {listed(unproved)}."] if unproved else []),
@@ -160,7 +167,7 @@ class Restore(Replacement):
             self.client,
             self.server.on(self.restoring),
             self.about,
-            str(self.directory / self.manifest.dump),
+            str((self.source or self.directory) / self.manifest.dump),
             [Extension(**extension) for extension in self.manifest.extensions],
             self.manifest.database_size,
         ).restore(databases.search_path(self.admin, self.server.database))

@@ -232,3 +232,47 @@ def test_a_swap_that_is_in_somebodys_way_gives_up(site: Site) -> None:
     assert site.databases() == []
     assert site.execute("SELECT count(*) FROM t") == [(1000,)]
     assert site.restore(**login).get("msg") is None
+
+
+def test_a_backup_of_another_environment_is_masked_before_anybody_sees_it(site: Site, tmp_path: Path) -> None:
+    production = Site(site.postgres, site.postgres.database(), tmp_path / "production", environment="prod")
+    production.execute(
+        "CREATE TABLE users (id int PRIMARY KEY, email text UNIQUE, name varchar(9)); CREATE TABLE free (x text);"
+        "INSERT INTO users SELECT g, 'real' || g || '@x', 'Real' FROM generate_series(1, 50) g; INSERT INTO free VALUES ('y')"
+    )
+    backup = production.backup()["backup"]["name"]
+    name, comment = site.database, "the tests'\nslipway.environment=test"
+    site.postgres.execute(f"COMMENT ON DATABASE {name} IS %s", parameters=[comment])
+    files = sorted(path.name for path in production.directory.iterdir())
+    rules = {"users": {"email": "'user' || id || '@example.com'", "name": "hash"}}
+    taken = {"from_environment": "prod", "from_directory": str(production.directory)}
+
+    for more, error in (
+        ({"masking": {"usrs": {}}}, "app_masking names table 'usrs'"),
+        (
+            {"masking": {"users": {"email": "hash"}}},
+            "1 column that may hold text, and nothing was changed: users.name;",
+        ),
+        (
+            {"masking": {"users": {**rules["users"], "email": "fixed"}}},
+            "equal that users_email_key wants to be different",
+        ),
+        ({"from_directory": str(tmp_path / "nowhere"), "masking": rules}, "There is no backup of application"),
+    ):
+        assert error in site.restore(**{**taken, **more})["msg"]
+        assert (site.databases(), site.execute("SELECT count(*) FROM t")) == ([], [(1000,)])
+
+    check = site.restore(check=True, **taken, masking=rules)
+    assert check["actions"][0].endswith(" users would be masked.")
+    done = site.restore(**taken, masking=rules)
+    assert done.get("msg") is None, done
+    assert done["restore"]["backup"] == backup
+    assert any(each.startswith("Masked users (email, name; 50 rows), and rewrote") for each in done["actions"])
+    assert site.databases() == [done["restore"]["kept_database"]]
+    query = "SELECT count(*), min(email), count(*) FILTER (WHERE name ~ '^[0-9a-f]{9}$') FROM users"
+    assert site.execute(query) == [(50, "user10@example.com", 50)]
+    assert site.execute("SELECT x FROM free") == [("y",)]
+    assert site.execute(
+        "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"
+    ) == [(comment,)]
+    assert sorted(path.name for path in production.directory.iterdir()) == files
