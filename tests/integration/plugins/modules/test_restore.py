@@ -238,7 +238,8 @@ def test_a_backup_of_another_environment_is_masked_before_anybody_sees_it(site: 
     production = Site(site.postgres, site.postgres.database(), tmp_path / "production", environment="prod")
     production.execute(
         "CREATE TABLE users (id int PRIMARY KEY, email text UNIQUE, name varchar(9)); CREATE TABLE free (x text);"
-        "INSERT INTO users SELECT g, 'real' || g || '@x', 'Real' FROM generate_series(1, 50) g; INSERT INTO free VALUES ('y')"
+        "INSERT INTO users SELECT g, 'real' || g || '@x', 'Real' FROM generate_series(1, 50) g;"
+        "INSERT INTO free VALUES ('y')"
     )
     backup = production.backup()["backup"]["name"]
     name, comment = site.database, "the tests'\nslipway.environment=test"

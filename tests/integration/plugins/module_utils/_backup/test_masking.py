@@ -51,6 +51,10 @@ def copy(postgres: Postgres) -> Iterator[tuple[str, Cursor]]:
     opened.close()
 
 
+def grep(options: str, text: str, files: Path) -> str:
+    return subprocess.run(["grep", options, text, str(files)], capture_output=True, text=True, check=False).stdout
+
+
 def test_nothing_of_before_is_left(postgres: Postgres, copy: tuple[str, Cursor]) -> None:
     database, cursor = copy
     actions = mask(cursor, RULES)
@@ -76,10 +80,8 @@ def test_nothing_of_before_is_left(postgres: Postgres, copy: tuple[str, Cursor])
     postgres.execute("CHECKPOINT", database)
     [(oid,)] = postgres.execute(f"SELECT oid FROM pg_database WHERE datname = '{database}'")
     files = Path(postgres.directory) / "data" / "base" / str(oid)
-    found = subprocess.run(["grep", "-rliE", "topsecret", str(files)], capture_output=True, text=True, check=False)
-    assert found.stdout == ""
-    assert "example.com" in subprocess.run(["grep", "-rohaE", "example.com", str(files)], capture_output=True, text=True,
-                                           check=False).stdout  # fmt: skip
+    assert grep("-rliE", "topsecret", files) == ""
+    assert "example.com" in grep("-rohaE", "example.com", files)
 
 
 @pytest.mark.parametrize(
