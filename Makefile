@@ -63,13 +63,13 @@ coverage: $(VENV)/test.stamp ## Measure which branches of the core unit and inte
 	@tests/run coverage
 
 .PHONY: soak
-soak: $(VENV)/test.stamp ## Inject 1,000 faults into migrations, 100 into restores, stop and kill 100 runs each way, compare 100 histories, hold a table (hours)
+soak: $(VENV)/test.stamp ## Inject 1,000 faults into migrations, 100 into backups and restores, stop and kill 100 runs each way, compare 100 histories, hold a table (hours)
 	@cd tests/integration/plugins && for version in 16 18; do \
-		SLIPWAY_FAULTS=1000 SLIPWAY_STOPS=100 SLIPWAY_ORPHANS=100 SLIPWAY_RESTORES=100 SLIPWAY_HISTORIES=100 SLIPWAY_HELD=20 pytest -q --pg-version $$version \
+		SLIPWAY_FAULTS=1000 SLIPWAY_STOPS=100 SLIPWAY_ORPHANS=100 SLIPWAY_RESTORES=100 SLIPWAY_BACKUPS=100 SLIPWAY_HISTORIES=100 SLIPWAY_HELD=20 pytest -q --pg-version $$version \
 			module_utils/_migration/test_migrate_faults.py module_utils/_postgres/test_interruption.py \
 			module_utils/_drift/test_comparison.py::test_clean_histories_show_nothing \
 			module_utils/_migration/test_apply.py::test_readers_wait_no_longer_than_the_lock_timeout \
-			modules/test_restore_faults.py module_utils/_run/test_fence.py || exit 1; done
+			modules/test_restore_faults.py modules/test_backup_faults.py module_utils/_run/test_fence.py || exit 1; done
 	@SLIPWAY_KILLED=100 pytest -q tests/integration/roles/test_deployment.py -k any_moment
 
 .PHONY: lock

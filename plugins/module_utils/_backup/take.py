@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -41,9 +42,11 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres import da
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import Client
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server, sql_errors
 from ansible_collections.slipway.deploy.plugins.module_utils._run import progress
+from ansible_collections.slipway.deploy.plugins.module_utils._run.beside import beside
 from ansible_collections.slipway.deploy.plugins.module_utils._text import counted, human, listed
 
 if TYPE_CHECKING:
+    from psycopg2.extensions import connection as Connection
     from psycopg2.extensions import cursor as Cursor
 
 
@@ -99,16 +102,14 @@ class Backup:
     def prove(self) -> Manifest:
         """Dump, restore, compare; what the dump holds, and that it can be had back, is known when this returns."""
         source = self.dump()
-        with self.timed("checksum"):
-            sha256 = store.checksum(self.partial)
-        with self.timed("read"):
-            content = self.client.read_through(str(self.partial))
-        with self.timed("restore"):
+        stop = threading.Event()
+        with beside(lambda: self.read_through(stop), stop.set) as read_through, self.timed("restore"):
             on = self.server.on(self.scratch)
             copying = Copy(
                 self.admin, self.client, on, self.about, str(self.partial), source.extensions, self.about.size
             )
             took = copying.restore(databases.search_path(self.admin, self.server.database))
+        sha256, content = read_through.result()
         with self.timed("compare"):
             copy, unproved = self.compare(source, took)
         return Manifest(
@@ -147,19 +148,30 @@ class Backup:
         """Write the dump; what its snapshot holds, and where the sequences stand when it has ended."""
         with databases.reading(self.server) as holder, databases.reading(self.server) as opened:
             snapshot = databases.export_snapshot(holder)
-            with self.timed("count"):
-                reading = read(opened, snapshot, "reading the source", self.method)
-                roles, extensions = read_roles(opened), read_extensions(opened)
-            expected = store.expected_size(self.directory, self.server.database, self.about.size)
-            written = progress.measured("dumping", lambda: self.partial.stat().st_size, expected)
-            with self.timed("dump"), store.new_file(self.partial) as target, written:
-                self.client.dump(
-                    snapshot,
-                    target,
-                    f"--compress={self.params['compress']}",
-                    *(() if self.with_data else ("--schema-only",)),
-                )
-            return Source(reading, read_sequences(opened), roles, extensions)
+            roles, extensions, before = read_roles(opened), read_extensions(opened), read_sequences(opened)
+            with beside(lambda: self.read_source(opened, snapshot), opened.cancel) as reading:
+                self.write(snapshot)
+            return Source(replace(reading.result(), sequences=before), read_sequences(opened), roles, extensions)
+
+    def write(self, snapshot: str) -> None:
+        """Have pg_dump write what the snapshot holds."""
+        expected = store.expected_size(self.directory, self.server.database, self.about.size)
+        written = progress.measured("dumping", lambda: self.partial.stat().st_size, expected)
+        with self.timed("dump"), store.new_file(self.partial) as target, written:
+            schema_only = () if self.with_data else ("--schema-only",)
+            self.client.dump(snapshot, target, f"--compress={self.params['compress']}", *schema_only)
+
+    def read_source(self, opened: Connection, snapshot: str) -> Reading:
+        """Read what the snapshot holds, but for the sequences, which are of none."""
+        with self.timed("count"):
+            return read(opened, snapshot, "reading the source", self.method)
+
+    def read_through(self, stop: threading.Event) -> tuple[str, str]:
+        """The SHA-256 of the dump, and of the SQL that it stands for."""
+        with self.timed("checksum"):
+            sha256 = store.checksum(self.partial)
+        with self.timed("read"):
+            return sha256, self.client.read_through(str(self.partial), stop)
 
     def compare(self, source: Source, took: Help) -> tuple[Reading, list[str]]:
         """Read the restored copy; what it holds, and what of its schema is not as in the source.

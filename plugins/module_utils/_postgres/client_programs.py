@@ -194,14 +194,15 @@ class Client:
             f"--dbname={conninfo(self.server.database)}", stdout=target,
         )  # fmt: skip
 
-    def read_through(self, archive: str) -> str:
+    def read_through(self, archive: str, stop: threading.Event | None = None) -> str:
         """Read the whole archive without restoring it: finds what was cut off and most of what was altered.
 
         Returns the SHA-256 of the SQL that it stands for, which is the same for two dumps of an unchanged database.
+        It ends soon, with a SlipwayError, when ``stop`` is set.
         """
         reading, writing = os.pipe()
         found: list[str] = []
-        thread = threading.Thread(target=lambda: found.append(digest_of_script(reading)))
+        thread = threading.Thread(target=lambda: found.append(digest_of_script(reading, stop)))
         thread.start()
         try:
             with os.fdopen(writing, "wb") as sink:
@@ -277,10 +278,10 @@ def conninfo(database: str) -> str:
     return "dbname='" + database.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def digest_of_script(descriptor: int) -> str:
+def digest_of_script(descriptor: int, stop: threading.Event | None = None) -> str:
     """SHA-256 of pg_restore's SQL that comes through a pipe, without the key for psql at both ends (another each time).
 
-    Closes the descriptor.
+    Closes the descriptor at the end, or when ``stop`` is set, so that who writes to it ends too.
     """
     digest, read = hashlib.sha256(), 0
     with os.fdopen(descriptor, "rb") as script:
@@ -290,6 +291,8 @@ def digest_of_script(descriptor: int) -> str:
             digest.update(tail[:-KEY_WITHIN])
             tail = tail[-KEY_WITHIN:] + block
             read += len(block)
+            if stop and stop.is_set():
+                break
             progress.tell("reading the dump through", read, 0, "B")
         digest.update(KEY.sub(b"", tail))
     return digest.hexdigest()

@@ -32,6 +32,7 @@ class _File:
 
 
 _file: _File | None = None
+_quiet = threading.local()  # whether a thread tells nothing
 
 
 @contextlib.contextmanager
@@ -61,7 +62,7 @@ def written_to(path: str) -> Iterator[None]:
 def tell(step: str, done: float = 0, total: float = 0, unit: str = "") -> None:
     """Note how far ``step``, such as ``dumping``, has come; of many notes in a short time one is written."""
     file = _file
-    if file is None:
+    if file is None or getattr(_quiet, "on", False):
         return
     with file.lock:
         now = time.monotonic()
@@ -73,6 +74,16 @@ def tell(step: str, done: float = 0, total: float = 0, unit: str = "") -> None:
         note = {"step": step, "done": int(done), "total": int(total), "unit": unit, "seconds": now - file.began}
         with contextlib.suppress(OSError):
             os.pwrite(file.descriptor, json.dumps(note).encode()[: _SIZE - 1].ljust(_SIZE - 1) + b"\n", 0)
+
+
+@contextlib.contextmanager
+def untold() -> Iterator[None]:
+    """Tell nothing of what this thread does, for a ``with`` block."""
+    _quiet.on = True
+    try:
+        yield
+    finally:
+        _quiet.on = False
 
 
 @contextlib.contextmanager

@@ -188,9 +188,7 @@ def test_a_role_without_superuser(site: Site, tmp_path: Path) -> None:
     assert site.backup(**login)["backup"]["rows"] == 1000
     assert site.restore(**login)["restore"]["rows"] == 1000
     site.execute("CREATE TABLE hidden (x int)")
-    assert site.backup(**login)["msg"] == (
-        f"The backup of database '{site.database}' failed: permission denied for table hidden."
-    )
+    assert "permission denied for table hidden" in site.backup(**login)["msg"]  # to pg_dump, or to who counts
     assert site.databases() == [name for name in site.databases() if "_before_restore_" in str(name)]
 
 

@@ -4,45 +4,26 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import multiprocessing
 import os
 import random
-import shutil
 import signal
-import subprocess
-import sys
-import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import psycopg2
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import connection, databases
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server
-from conftest import Postgres, start
-from support.backup import MODULES, ROOT, Site
+from conftest import Postgres
+from support.backup import Site
+from support.backup_faults import OURS, WAYS, Crowd, begin, strike
 
 RESTORES = int(os.environ.get("SLIPWAY_RESTORES", "6"))
 ROWS = 200
-OURS = "application_name = 'slipway' AND pid <> pg_backend_pid()"
 SWAPPING = f"SELECT pid FROM pg_stat_activity WHERE {OURS} AND query ~ '^ALTER DATABASE .* (RENAME|ALLOW)'"
 LEFT = "SELECT datname FROM pg_database WHERE datname ~ '^faults_(restoring|scratch|replay)'"
 KEPT = "SELECT datname FROM pg_database WHERE datname ~ '^faults_before_restore_'"
-
-
-@pytest.fixture(scope="module")
-def server(request: pytest.FixtureRequest) -> Iterator[Postgres]:
-    """A cluster of its own, since it is killed."""
-    directory = Path(tempfile.mkdtemp(prefix="slipway-", dir="/tmp"))
-    server = start(request.config.getoption("--pg-version"), directory)
-    yield server
-    server.run("pg_ctl", "-D", str(directory / "data"), "-m", "immediate", "-w", "stop")
-    shutil.rmtree(directory)
 
 
 @pytest.fixture(scope="module")
@@ -54,80 +35,6 @@ def site(server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Site:
     found.execute(f"INSERT INTO t (x) SELECT 'restored' FROM generate_series(1, {ROWS})")
     assert found.backup()["backup"]["proved"]
     return found
-
-
-class Crowd:
-    """Clients that connect again and again, as a pool of an application does."""
-
-    def __init__(self, site: Site, size: int = 3) -> None:
-        self.site, self.ended = site, threading.Event()
-        self.threads = [threading.Thread(target=self.work) for _ in range(size)]
-
-    def work(self) -> None:
-        while not self.ended.is_set():
-            with contextlib.suppress(psycopg2.Error):
-                opened = self.site.postgres.connect(self.site.database)
-                with contextlib.closing(opened), opened.cursor() as cursor:
-                    while not self.ended.is_set():
-                        cursor.execute("SELECT count(*) FROM t")
-                        time.sleep(0.002)
-
-    def __enter__(self) -> None:
-        for thread in self.threads:
-            thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.ended.set()
-        for thread in self.threads:
-            thread.join()
-
-
-def begin(site: Site) -> subprocess.Popen[bytes]:
-    """A restore that runs by itself, in a process group of its own."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", f"{MODULES}.restore"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "collections")},
-        start_new_session=True,
-    )
-    assert process.stdin is not None
-    process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": site.common}).encode())
-    process.stdin.close()
-    return process
-
-
-def answering(server: Postgres) -> None:
-    """Wait until a server that crashed has recovered."""
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            server.execute("SELECT 1")
-            return
-        except psycopg2.OperationalError:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-
-
-def strike(server: Postgres, process: subprocess.Popen[bytes], way: str) -> None:
-    """End the restore, its session, or the whole server."""
-    if way == "module":
-        process.kill()
-    elif way == "session ended":
-        server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {OURS}")
-    elif way == "backend killed":
-        pids = server.execute(f"SELECT pid FROM pg_stat_activity WHERE {OURS} ORDER BY query ~ '^ALTER' DESC LIMIT 1")
-        for (pid,) in pids:
-            os.kill(int(str(pid)), signal.SIGKILL)
-            while Path(f"/proc/{pid}").exists():  # until the server has seen it, and ends all other sessions
-                time.sleep(0.001)
-    else:
-        data = str(server.directory / "data")
-        server.run("pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
-        settings = f"-k {server.directory} -c listen_addresses='' -c fsync=off"
-        server.run("pg_ctl", "-D", data, "-l", str(server.directory / "log"), "-w", "-o", settings, "start")
-    answering(server)
 
 
 def state(site: Site) -> str:
@@ -191,9 +98,6 @@ def test_a_swap_that_is_killed_at_each_of_its_statements(server: Postgres, site:
     assert len(ends) > 4
 
 
-WAYS = ("module", "session ended", "backend killed", "server stopped")
-
-
 def test_restores_that_end_at_random_moments(server: Postgres, site: Site) -> None:
     begun = time.monotonic()
     site.restore()
@@ -204,7 +108,7 @@ def test_restores_that_end_at_random_moments(server: Postgres, site: Site) -> No
         way = WAYS[number % len(WAYS)] if number < 2 * len(WAYS) else chance.choice(WAYS)
         site.execute("UPDATE t SET x = 'old'")
         with Crowd(site):
-            process = begin(site)
+            process = begin(site, "restore")
             if chance.random() < 0.3:
                 time.sleep(chance.uniform(0, whole))
             else:  # in the swap itself
