@@ -4,7 +4,7 @@
     python bench/backup.py
 
 Starts PostgreSQL 18 of this environment, fills databases of 30 MB, 300 MB and 1.5 GB with rows as an application has
-them, and takes the median of three runs in turns. Writes the section "A backup and its proof" of ``docs/benchmarks.md``.
+them, and takes the median of three runs in turns. Writes the section "A backup and its proof" of docs/benchmarks.md.
 """
 
 from __future__ import annotations

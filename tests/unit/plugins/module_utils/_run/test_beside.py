@@ -46,11 +46,19 @@ def test_what_the_block_raises_stops_the_work_and_counts_more() -> None:
     assert isinstance(result.exception(0), ValueError)
 
 
-def test_what_the_work_raised_before_counts_more_but_not_than_an_interruption() -> None:
-    for error, counts in ((KeyError("block"), ValueError), (KeyboardInterrupt(), KeyboardInterrupt)):
-        with pytest.raises(counts), beside(lambda: int("bad luck"), str) as result:
+@pytest.mark.parametrize(
+    ("error", "counts"), [(KeyError("block"), ValueError), (KeyboardInterrupt(), KeyboardInterrupt)]
+)
+def test_what_the_work_raised_before_counts_more_but_not_than_an_interruption(
+    error: BaseException, counts: type[BaseException]
+) -> None:
+    def block() -> None:
+        with beside(lambda: int("bad luck"), str) as result:
             assert result.exception(60)
             raise error
+
+    with pytest.raises(counts):
+        block()
 
 
 def test_the_progress_is_the_block_s(tmp_path: Path) -> None:
