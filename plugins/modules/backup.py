@@ -191,6 +191,7 @@ backup:
     help: {description: Why C(pg_restore) alone can't restore the dump; empty when it can., type: str}
     unproved: {description: What the restored copy did not have as the database does., type: list, elements: str}
     unprovable: {description: The option O(unprovable) where it was needed., type: str}
+    taken_by: {description: "V(schedule) where it was taken on a schedule, else empty.", type: str}
     format: {description: Version of the manifest's format., type: int}
 shown:
   description: The backup's name, with what is not proved and the reason, and that it is not away, in one line.
@@ -208,84 +209,59 @@ scratch_db:
   returned: success
 """
 
-import datetime
-from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils._backup import offsite, store
-from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import backup_name
-from ansible_collections.slipway.deploy.plugins.module_utils._backup.take import Backup
+from ansible_collections.slipway.deploy.plugins.module_utils._backup import store
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.offsite import OFFSITE_SPEC
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.prune import KEEP_SPEC
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.take import TAKE_SPEC, opened
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import CLIENT_SPEC, Client
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
-    CONNECTION_SPEC,
-    Server,
-    autocommit,
-    sql_errors,
-)
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.names import SCRATCH, derived_name
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import CLIENT_SPEC
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import CONNECTION_SPEC
 from ansible_collections.slipway.deploy.plugins.module_utils._text import human
 
 SPEC: dict[str, dict[str, Any]] = {
     **CONNECTION_SPEC,
     **CLIENT_SPEC,
-    **offsite.OFFSITE_SPEC,
+    **OFFSITE_SPEC,
+    **KEEP_SPEC,
+    **TAKE_SPEC,
     "directory": {"type": "path", "required": True},
     "application": {"type": "str", "required": True},
     "environment_name": {"type": "str", "required": True},
     "release": {"type": "str", "default": ""},
     "scratch_db": {"type": "str"},
     "keep_scratch": {"type": "bool", "default": False},
-    "keep": {"type": "int", "default": 14},
-    **{
-        f"keep_{rule}": {"type": "int", "default": 0}
-        for rule in ("days", "hourly", "daily", "weekly", "monthly", "releases", "size")
-    },
-    "contents_limit": {"type": "int", "default": 20000},
-    "compress": {"type": "str", "default": "1"},
     "unprovable": {"type": "str", "default": ""},
 }
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     params: dict[str, Any] = module.params
-    server = Server.from_params(params)
-    scratch = params["scratch_db"] or derived_name(server.database, SCRATCH)
-    remote = offsite.Offsite.from_params(params)
-    with sql_errors(f"The backup of database {server.database!r}"), autocommit(server) as admin:
-        about = databases.describe(admin, server.database)
-        client = Client.from_params(params, server, about.server_major)
-        client.check_version()
-        databases.insist_on_all_rows(server)
-        left_behind = databases.exists(admin, scratch)
-        needed = int(about.size * params["space_factor"])
-        directory = Path(params["directory"])
-        store.check_space(directory, needed, about.data_directory, needed, client.free_space(about.data_directory))
+    with opened(params) as backup:
+        left_behind = databases.exists(backup.admin, backup.scratch)
         if not module.check_mode:
-            started = datetime.datetime.now(datetime.timezone.utc)
-            name = backup_name(started, params["release"])
-            with store.locked(directory):
-                contents = about.size <= params["contents_limit"] * 1_000_000
-                result = Backup(params, server, admin, client, about, scratch, name, started, contents=contents).take()
+            with store.locked(backup.directory):
+                result = backup.take()
             if result["offsite"]["problem"]:
                 module.warn(result["offsite"]["problem"])
             return result
     return {
         "changed": True,
         "actions": [
-            f"Would dump database {server.database} ({human(about.size)}) into {directory}, restore the dump into "
-            f"{scratch}{' (dropped first)' if left_behind else ''} and compare the two.",
-            *([f"Would then send it to {remote.repository}."] if remote else []),
+            f"Would dump database {backup.server.database} ({human(backup.about.size)}) into {backup.directory}, "
+            f"restore the dump into {backup.scratch}{' (dropped first)' if left_behind else ''} and compare the two.",
+            *([f"Would then send it to {params['offsite']}."] if params["offsite"] else []),
         ],
         "backup": {
-            "database": server.database,
-            "database_size": about.size,
+            "database": backup.server.database,
+            "database_size": backup.about.size,
             "release": params["release"],
             "proved": False,
         },
-        "scratch_db": scratch if params["keep_scratch"] else "",
+        "scratch_db": backup.scratch if params["keep_scratch"] else "",
     }
 
 

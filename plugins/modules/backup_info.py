@@ -41,6 +41,18 @@ options:
         every copy that is there.
     type: bool
     default: false
+  max_age:
+    description:
+      - Hours that the newest proved backup may be old. With it RV(problems) says whether there is a backup to rely on,
+        of O(application) and O(environment_name); with O(offsite) it has to be there as well.
+    type: float
+  drill_max_age:
+    description: Hours that the last drill may be old, with O(max_age); where it is not given no drill is expected.
+    type: float
+  ping_url:
+    description: URL of a dead man's switch, told of what O(max_age) finds, with C(/fail) after it.
+    type: str
+    default: ""
   login:
     description:
       - How to reach the server that the backups are to be restored on, a dictionary of the C(login_*) options,
@@ -97,6 +109,21 @@ offsite:
   returned: success
   contains:
     problem: {description: Why it can't be read; empty when it can or there is none., type: str}
+problems:
+  description: What is not as it should be, one sentence each.
+  type: list
+  elements: str
+  returned: where O(max_age) is given
+drill:
+  description: The last drill of M(slipway.deploy.backup_schedule); empty where there was none.
+  type: dict
+  returned: success
+  contains:
+    at: {description: When it began (UTC)., type: str}
+    backup: {description: The backup that was restored., type: str}
+    where: {description: "Where that was: V(here) or V(away).", type: str}
+    seconds: {description: How long it took., type: float}
+    problem: {description: What was wrong; empty when nothing was., type: str}
 without_manifest:
   description: Files in the directory that end in C(.dump) and that no manifest vouches for.
   type: list
@@ -106,11 +133,13 @@ without_manifest:
 
 import contextlib
 import datetime
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils._backup import offsite, store
+from ansible_collections.slipway.deploy.plugins.module_utils._backup import drill, freshness, offsite, store
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import age
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.scheduled import ping
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
@@ -173,6 +202,14 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         "offsite": {"problem": there.problem},
         "without_manifest": store.without_manifest(there.directory),
     }
+    last = drill.last(there.directory)
+    result["drill"] = asdict(last) if last else {}
+    if params["max_age"] is not None:
+        drills = params["drill_max_age"]
+        limits = freshness.Limits(params["max_age"], drills or 0, there.remote is not None, drills is not None)
+        problems = [*filter(None, [there.problem]), *freshness.problems(found, last, limits, now)]
+        unheard = ping(params["ping_url"] if problems else "", " ".join(problems))
+        result["problems"] = [*problems, *filter(None, [unheard])]
     if params["choose"]:
         manifest = there.choose(params["choose"], params)
         result["chosen"] = next(backup for backup in found if backup["name"] == manifest.name)
@@ -188,9 +225,12 @@ def main() -> None:
         "choose": {"type": "str"},
         "from_environment": {"type": "str"},
         "verify": {"type": "bool", "default": False},
+        "max_age": {"type": "float"},
+        "drill_max_age": {"type": "float"},
+        "ping_url": {"type": "str", "default": ""},
         "login": {"type": "dict", "no_log": True},
     }
-    needed = {"choose": ("application", "environment_name")}
+    needed = dict.fromkeys(("choose", "max_age"), ("application", "environment_name"))
     run(AnsibleModule(argument_spec=spec, supports_check_mode=True, required_by=needed), work)
 
 

@@ -149,6 +149,7 @@ deployment:
     current: {description: The release of the last deploy that succeeded., type: str}
 """
 
+import os
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._module import run 
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.identity import FILE, check_environment
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import Fence
 from ansible_collections.slipway.deploy.plugins.module_utils._run.ledger import Ledger, Run, Taken
+from ansible_collections.slipway.deploy.plugins.module_utils._run.process import is_dead, run_of
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
@@ -171,11 +173,18 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         ) from error
 
 
+def gone(ledger: Ledger) -> Run | None:
+    """The holder of the lock where it ran on this very host, as a scheduled backup does, and has ended."""
+    holder = ledger.holder() if ledger.lock.exists() else None
+    here = run_of(os.getpid(), "", "", "")
+    return holder if holder and is_dead(holder, here) else None
+
+
 def keep(module: AnsibleModule) -> dict[str, Any]:
     """Read the ledger, then take or give back the lock."""
     params = module.params
     ledger, run = Ledger(Path(params["directory"])), Run(**params["run"])
-    dead = Run(**params["take_over"]) if params["take_over"] else None
+    dead = Run(**params["take_over"]) if params["take_over"] else gone(ledger)
     last, current = ledger.newest(), ledger.serving()
     actions, taken = [], Taken(0)
     if params["state"] in ("locked", "broken"):

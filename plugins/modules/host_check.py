@@ -58,9 +58,10 @@ options:
     type: dict
     default: {}
   systemd:
-    description: Whether a service of systemd is to be made here, for which the user must be root.
-    type: bool
-    default: false
+    description: The settings that ask for a service of systemd here, for which the user must be root.
+    type: list
+    elements: str
+    default: []
   server:
     description: A database server that must answer already.
     type: dict
@@ -218,8 +219,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             if not (engine and isinstance(error.__cause__, PermissionError)):
                 raise
     check_files(params["files"])
-    if params["systemd"]:
-        systemd.insist()
+    for wanted in params["systemd"]:
+        systemd.insist(wanted)
     if params["server"]:
         check_server(params["server"])
     free = free_megabytes(directory)
@@ -246,7 +247,7 @@ def main() -> None:
             "secrets_file": {"type": "str", "default": "", "no_log": False},
             "files": {"type": "dict", "default": {}},
             "look_for": {"type": "dict", "default": {}},
-            "systemd": {"type": "bool", "default": False},
+            "systemd": {"type": "list", "elements": "str", "default": []},
             "server": {"type": "dict", "options": CONNECTION_SPEC},
         },
         supports_check_mode=True,

@@ -27,7 +27,13 @@ def test_a_bare_host(deployed: Deployed, fresh: Environment, tmp_path: Path) -> 
     assert lost[0].startswith("There is no backup_offsite, from which a lost host is recovered: set it, or bring")
     deployed.play("playbooks/backup.yml", **away).succeeded()
     newest = deployed.backups()[-1]["name"]
-    assert f"{newest}  both" in deployed.play("playbooks/backups.yml", verify="true", **away).succeeded().output
+    assert (
+        f"{newest}  both"
+        in deployed.play("playbooks/backups.yml", verify="true", check="true", **away).succeeded().output
+    )
+
+    told = deployed.play("playbooks/backups.yml", check="true", backup_max_age=0, **away).failed().messages
+    assert told[0].startswith(f"The newest proved backup, {newest}, is ")
 
     # What is left is the controller with its secrets.
     fresh.state.mkdir()

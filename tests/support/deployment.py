@@ -9,8 +9,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.slipway.deploy.plugins.action.deployment import started_ticks, this_run
+from ansible_collections.slipway.deploy.plugins.action.deployment import this_run
 from ansible_collections.slipway.deploy.plugins.module_utils._run.ledger import Run
+from ansible_collections.slipway.deploy.plugins.module_utils._run.process import started_ticks
 from support.modules import run_ansible, run_module
 
 # This very process, which lives.

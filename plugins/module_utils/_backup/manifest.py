@@ -143,6 +143,7 @@ class Manifest:
     contents: dict[str, list[str]] = field(default_factory=dict)  # checksums by table; none of a large database
     method: str = ""  # of the checksums
     unprovable: str = ""  # the reason that the operator gave for taking it all the same
+    taken_by: str = ""  # "schedule", or '' for a run of an operator
     format: int = FORMAT
 
     def text(self) -> str:

@@ -10,6 +10,13 @@ from typing import Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import Manifest
 
+KEEP_SPEC: dict[str, dict[str, Any]] = {
+    "keep": {"type": "int", "default": 14},
+    **{
+        f"keep_{rule}": {"type": "int", "default": 0}
+        for rule in ("days", "hourly", "daily", "weekly", "monthly", "releases", "size")
+    },
+}
 # What a limit on the size of all of them never takes.
 UNTOUCHED = 3
 

@@ -25,6 +25,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest im
     Manifest,
     Reading,
     SequenceValue,
+    backup_name,
     notes,
     without,
 )
@@ -40,7 +41,8 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup.restored_co
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import Client
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server, sql_errors
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server, autocommit, sql_errors
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.names import SCRATCH, derived_name
 from ansible_collections.slipway.deploy.plugins.module_utils._run import progress
 from ansible_collections.slipway.deploy.plugins.module_utils._run.beside import beside
 from ansible_collections.slipway.deploy.plugins.module_utils._text import counted, human, listed
@@ -48,6 +50,12 @@ from ansible_collections.slipway.deploy.plugins.module_utils._text import counte
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection
     from psycopg2.extensions import cursor as Cursor
+
+
+TAKE_SPEC: dict[str, dict[str, Any]] = {
+    "contents_limit": {"type": "int", "default": 20000},
+    "compress": {"type": "str", "default": "1"},
+}
 
 
 @dataclass(frozen=True)
@@ -142,6 +150,7 @@ class Backup:
             help=took.reason,
             unproved=unproved,
             unprovable=self.params["unprovable"] if unproved else "",
+            taken_by=self.params.get("taken_by", ""),
         )
 
     def dump(self) -> Source:
@@ -256,3 +265,24 @@ class Backup:
             "offsite": {"problem": sent.problem},
             "scratch_db": self.scratch if kept else "",
         }
+
+
+@contextlib.contextmanager
+def opened(params: dict[str, Any]) -> Iterator[Backup]:
+    """A backup that can be taken, by a module's options, for a ``with`` block: programs, rights and space are there."""
+    server = Server.from_params(params)
+    scratch = params["scratch_db"] or derived_name(server.database, SCRATCH)
+    offsite.Offsite.from_params(params)
+    with sql_errors(f"The backup of database {server.database!r}"), autocommit(server) as admin:
+        about = databases.describe(admin, server.database)
+        client = Client.from_params(params, server, about.server_major)
+        client.check_version()
+        databases.insist_on_all_rows(server)
+        databases.exists(admin, scratch)
+        needed = int(about.size * params["space_factor"])
+        directory = Path(params["directory"])
+        store.check_space(directory, needed, about.data_directory, needed, client.free_space(about.data_directory))
+        started = datetime.datetime.now(datetime.timezone.utc)
+        name = backup_name(started, params["release"])
+        contents = about.size <= params["contents_limit"] * 1_000_000
+        yield Backup(params, server, admin, client, about, scratch, name, started, contents=contents)

@@ -33,12 +33,12 @@ def read(path: str) -> str:
         return ""
 
 
-def replace_file(path: str, text: str, mode: int = 0o600) -> None:
+def replace_file(path: str, text: str | bytes, mode: int = 0o600) -> None:
     """Write beside ``path``, sync, rename: a reader sees the old file or the new one, after a crash too."""
     partial = f"{path}.partial"
-    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as file:
+    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
         os.fchmod(file.fileno(), mode)
-        file.write(text)
+        file.write(text.encode() if isinstance(text, str) else text)
         file.flush()
         os.fsync(file.fileno())
     os.replace(partial, path)

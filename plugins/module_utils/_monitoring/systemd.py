@@ -16,17 +16,16 @@ UNITS = Path("/etc/systemd/system")
 RUNNING = Path("/run/systemd/system")  # there where it runs (sd_booted(3))
 
 
-def insist() -> None:
-    """Raise SlipwayError where this user can't make a service of systemd."""
+def insist(wanted: str) -> None:
+    """Raise SlipwayError where this user can't make a service of systemd, which the setting ``wanted`` asks for."""
     if not RUNNING.is_dir():
         raise SlipwayError(
-            "monitoring is true, but this host does not run systemd, whose service the exporter would be: set "
-            "monitoring to false here."
+            f"{wanted} is set, but this host does not run systemd, whose service it would be: leave {wanted} out here."
         )
     if os.geteuid():
         raise SlipwayError(
-            f"monitoring is true, but user {user_name()} may not make a service of systemd on this host: become root "
-            "(ansible_become), or set monitoring to false here."
+            f"{wanted} is set, but user {user_name()} may not make a service of systemd on this host: become root "
+            f"(ansible_become), or leave {wanted} out here."
         )
 
 
@@ -82,11 +81,50 @@ class Service:
         return " / ".join(done.stdout.split("\n")).strip(" /")
 
 
+@dataclass(frozen=True)
+class Timer:
+    """The timer of this name, which starts the service of the same name."""
+
+    name: str
+
+    @property
+    def unit(self) -> Path:
+        return UNITS / f"{self.name}.timer"
+
+    @property
+    def service(self) -> Path:
+        return UNITS / f"{self.name}.service"
+
+    @property
+    def runs(self) -> bool:
+        """Whether it waits for its time, and starts with the system."""
+        enabled = (UNITS / "timers.target.wants" / self.unit.name).is_symlink()
+        return enabled and systemctl("show", "--property=ActiveState", "--value", self.unit.name).strip() == "active"
+
+    def start(self) -> None:
+        """Have it run by its units as they are now."""
+        systemctl("daemon-reload")
+        systemctl("enable", "--quiet", self.unit.name)
+        systemctl("restart", self.unit.name)
+
+    def remove(self) -> None:
+        """Stop it, and take both units away."""
+        systemctl("disable", "--now", "--quiet", self.unit.name)
+        for path in (self.unit, self.service):
+            path.unlink(missing_ok=True)
+        systemctl("daemon-reload")
+
+
 def systemctl(*arguments: str) -> str:
     """Run ``systemctl ARGUMENTS``; SlipwayError with its own words when it fails."""
+    return run("systemctl", *arguments)
+
+
+def run(program: str, *arguments: str) -> str:
+    """Run a program of systemd; SlipwayError with its own words when it fails."""
     try:
         done = subprocess.run(
-            ["systemctl", *arguments],
+            [program, *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -96,9 +134,9 @@ def systemctl(*arguments: str) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         said = plain(error) if isinstance(error, OSError) else "it has not ended within 120 s"
         raise SlipwayError(
-            f"systemctl {arguments[0]} failed ({said}): see whether systemd runs on this host."
+            f"{program} {arguments[0]} failed ({said}): see whether systemd runs on this host."
         ) from error
     if done.returncode:
         reason = " ".join((done.stderr or done.stdout).split()) or f"exit status {done.returncode}"
-        raise SlipwayError(f"systemctl {' '.join(arguments)} failed: {reason}; see journalctl -xe.")
+        raise SlipwayError(f"{program} {' '.join(arguments)} failed: {reason}; see journalctl -xe.")
     return done.stdout

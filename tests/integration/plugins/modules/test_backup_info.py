@@ -48,3 +48,19 @@ def test_a_damaged_manifest_is_no_missing_backup(site: Site) -> None:
             (newer, False, True),
         ]
     assert site.restore(backup=older, check=True)["restore"]["backup"] == older
+
+
+def test_whether_there_is_one_to_rely_on(site: Site) -> None:
+    told: dict[str, object] = {"application": "autotest", "environment_name": "test", "max_age": 26.0}
+    assert site.info(**told)["problems"] == ["There is no proved backup: take one."]
+    name = site.backup()["backup"]["name"]
+    assert site.info(**told)["problems"] == []
+    assert "problems" not in site.info()
+    late = site.info(**{**told, "max_age": 0.0})["problems"]
+    assert len(late) == 1
+    assert late[0].startswith(f"The newest proved backup, {name}, is ")
+    undrilled = site.info(**told, drill_max_age=192.0)
+    assert undrilled["problems"] == ["No drill was made yet: see that its timer runs, or start its service."]
+    # Nobody listens at the switch, which is told too.
+    silent = site.info(**told, drill_max_age=192.0, ping_url="http://127.0.0.1:9/hook")["problems"]
+    assert silent[1:] == ["The ping of 127.0.0.1:9 failed ([Errno 111] Connection refused)."]

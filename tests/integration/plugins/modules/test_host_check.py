@@ -239,7 +239,7 @@ def test_what_is_looked_for(tmp_path: Path) -> None:
 def test_host_that_runs_no_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(systemd, "RUNNING", tmp_path / "not")
     for check in (True, False):
-        assert look(tmp_path, free_port(), systemd=True, check=check)["msg"] == (
-            "monitoring is true, but this host does not run systemd, whose service the exporter would be: set "
-            "monitoring to false here."
+        assert look(tmp_path, free_port(), systemd=["monitoring"], check=check)["msg"] == (
+            "monitoring is set, but this host does not run systemd, whose service it would be: leave monitoring out "
+            "here."
         )

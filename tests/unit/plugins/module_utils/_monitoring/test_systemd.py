@@ -13,18 +13,18 @@ from ansible_collections.slipway.deploy.plugins.module_utils._monitoring import 
 
 def test_host_without_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(systemd, "RUNNING", tmp_path / "system")
-    with pytest.raises(SlipwayError, match=r"^monitoring is true, but this host does not run systemd, whose"):
-        systemd.insist()
+    with pytest.raises(SlipwayError, match=r"^monitoring is set, but this host does not run systemd, whose"):
+        systemd.insist("monitoring")
     (tmp_path / "system").mkdir()
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    systemd.insist()
+    systemd.insist("monitoring")
 
 
 def test_user_who_is_not_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(systemd, "RUNNING", tmp_path)
     monkeypatch.setattr(os, "geteuid", lambda: 4711)
     with pytest.raises(SlipwayError, match=r"user uid 4711 may not make a service of systemd .* become root"):
-        systemd.insist()
+        systemd.insist("monitoring")
 
 
 @pytest.mark.parametrize(

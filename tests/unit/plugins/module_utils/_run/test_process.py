@@ -8,7 +8,8 @@ import subprocess
 from dataclasses import replace
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.action.deployment import is_dead, started_ticks, this_run, user_name
+from ansible_collections.slipway.deploy.plugins.action.deployment import this_run
+from ansible_collections.slipway.deploy.plugins.module_utils._run.process import is_dead, started_ticks, user_name
 
 NOBODY = 2**22 + 1  # above the largest pid (proc(5), pid_max)
 

@@ -1,0 +1,291 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: backup_schedule
+author: The Slipway contributors
+short_description: Backups and drills on a schedule, without a controller
+description:
+  - Puts a program on the host, which is this collection's own core, and has a timer of systemd start it. It takes a
+    backup, proves it, sends it and removes what is kept no more, exactly as M(slipway.deploy.backup) does; or it makes
+    a drill, which restores the newest backup, the one that is away where there is O(offsite), compares it with its
+    manifest, drops it, and writes how it went to C(offsite/drill.json) in O(directory).
+  - The program holds the lock of O(state_directory) meanwhile, and waits for it as long as O(wait) says. Each run is
+    in the ledger there.
+  - C(absent) stops both timers and takes them, the program and its settings away. Backups stay.
+extends_documentation_fragment:
+  - slipway.deploy.attributes
+  - slipway.deploy.postgres
+  - slipway.deploy.client_programs
+  - slipway.deploy.offsite
+attributes:
+  check_mode:
+    support: full
+    details: Returns what would be done and does nothing.
+  diff_mode:
+    support: full
+    details: Shows the units.
+  idempotent:
+    support: full
+options:
+  state:
+    description: Whether there is a schedule.
+    type: str
+    choices: [present, absent]
+    default: present
+  name:
+    description: Name of the service and the timer; those of the drill have C(-drill) after it.
+    type: str
+    required: true
+  files:
+    description: Directory for the program and its settings (0600), of which the first has the passwords in it.
+    type: path
+    required: true
+  schedule:
+    description: When a backup is taken, as systemd.time(7) says it, such as V(daily) or V(*-*-* 03:00:00).
+    type: str
+    default: ""
+  drill_schedule:
+    description: When a drill is made; empty for never.
+    type: str
+    default: ""
+  ping_url:
+    description:
+      - A URL of a dead man's switch. It is asked after each backup that is proved (and sent, with O(offsite)), and with
+        C(/fail) after it, and the reason in the body, after each run that failed.
+    type: str
+    default: ""
+  wait:
+    description: Seconds to wait for a run that holds the lock.
+    type: int
+    default: 3600
+  state_directory:
+    description: Directory of the lock and the ledger.
+    type: path
+    required: true
+  directory:
+    description: Directory of backups on the host.
+    type: path
+    required: true
+  application:
+    description: Name of the application, kept in the manifest.
+    type: str
+    required: true
+  environment_name:
+    description: Name of the environment, kept in the manifest.
+    type: str
+    required: true
+  scratch_db:
+    description: Database to restore into. The default is O(login_db) with C(_scratch) appended.
+    type: str
+  keep:
+    description: As M(slipway.deploy.backup) has it.
+    type: int
+    default: 14
+  contents_limit:
+    description: As M(slipway.deploy.backup) has it.
+    type: int
+    default: 20000
+  compress:
+    description: As M(slipway.deploy.backup) has it.
+    type: str
+    default: "1"
+  keep_days:
+    description: As M(slipway.deploy.backup) has it.
+    type: int
+    default: 0
+  keep_hourly:
+    description: As M(slipway.deploy.backup) has it.
+    type: int
+    default: 0
+  keep_daily:
+    description: As M(slipway.deploy.backup) has it.
+    type: int
+    default: 0
+  keep_weekly:
+    description: As M(slipway.deploy.backup) has it.
+    type: int
+    default: 0
+  keep_monthly:
+    description: As M(slipway.deploy.backup) has it.
+    type: int
+    default: 0
+  keep_releases:
+    description: As M(slipway.deploy.backup) has it.
+    type: int
+    default: 0
+  keep_size:
+    description: As M(slipway.deploy.backup) has it.
+    type: int
+    default: 0
+requirements:
+  - systemd, root, and psycopg2 for the Python that runs this module
+seealso:
+  - module: slipway.deploy.backup
+"""
+
+EXAMPLES = r"""
+- name: Back the database up every night
+  slipway.deploy.backup_schedule:
+    login_unix_socket: /var/lib/slipway/shop/prod/run
+    login_user: postgres
+    login_password: "{{ postgres_superuser_password }}"
+    login_db: shop
+    container: shop-prod-postgres
+    name: shop-prod-backup
+    files: /var/lib/slipway/shop/prod/schedule
+    schedule: "*-*-* 03:00:00"
+    drill_schedule: weekly
+    state_directory: /var/lib/slipway/shop/prod
+    directory: /var/lib/slipway/shop/prod/backups
+    application: shop
+    environment_name: prod
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, or would be done in check mode, one sentence each.
+  type: list
+  elements: str
+  returned: success
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.deploy.plugins.module_utils._backup import scheduled
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.offsite import OFFSITE_SPEC, Offsite
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.prune import KEEP_SPEC
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.take import TAKE_SPEC
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._host.files import replace_file
+from ansible_collections.slipway.deploy.plugins.module_utils._host.program import packed
+from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._monitoring import systemd
+from ansible_collections.slipway.deploy.plugins.module_utils._monitoring.exporter import escaped, word
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import CLIENT_SPEC
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import CONNECTION_SPEC
+from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import insist
+
+SPEC: dict[str, dict[str, Any]] = {
+    **CONNECTION_SPEC,
+    **CLIENT_SPEC,
+    **OFFSITE_SPEC,
+    **KEEP_SPEC,
+    **TAKE_SPEC,
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "name": {"type": "str", "required": True},
+    "files": {"type": "path", "required": True},
+    "schedule": {"type": "str", "default": ""},
+    "drill_schedule": {"type": "str", "default": ""},
+    "ping_url": {"type": "str", "default": ""},
+    "wait": {"type": "int", "default": 3600},
+    "state_directory": {"type": "path", "required": True},
+    "directory": {"type": "path", "required": True},
+    "application": {"type": "str", "required": True},
+    "environment_name": {"type": "str", "required": True},
+    "scratch_db": {"type": "str"},
+}
+
+
+def units(timer: systemd.Timer, when: str, action: str, files: Path, params: dict[str, Any]) -> dict[Path, str]:
+    """The two units of one timer, by their files."""
+    what = f"{action.capitalize()} of {params['application']}, {params['environment_name']}"
+    command = " ".join(word(each) for each in (sys.executable, f"{files}/{PROGRAM}", action, f"{files}/{SETTINGS}"))
+    return {
+        timer.service: f"""\
+# Written by Slipway.
+[Unit]
+Description={escaped(what)}
+Wants=network-online.target
+After=network-online.target docker.service
+
+[Service]
+Type=oneshot
+ExecStart={command.replace("$", "$$")}
+Environment=LC_ALL=C.UTF-8
+Nice=10
+""",
+        timer.unit: f"""\
+# Written by Slipway.
+[Unit]
+Description={escaped(what)}
+
+[Timer]
+OnCalendar={escaped(when)}
+Persistent=true
+
+[Install]
+WantedBy=timers.target
+""",
+    }
+
+
+PROGRAM, SETTINGS = "backup.pyz", "settings.json"
+
+
+def read(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b""
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    params, files = module.params, Path(module.params["files"])
+    timers = {"backup": systemd.Timer(params["name"]), "drill": systemd.Timer(f"{params['name']}-drill")}
+    times = {"backup": params["schedule"], "drill": params["drill_schedule"]}
+    wanted = {action: when for action, when in times.items() if when and params["state"] == "present"}
+    actions, before, after = list[str](), "", ""
+    texts: dict[Path, bytes] = {}
+    if wanted:
+        systemd.insist("A schedule of backups")
+        Offsite.from_params(params)
+        settings = {name: params[name] for name in SPEC if name not in ("state", "schedule", "drill_schedule")}
+        settings.update(unprovable="", keep_scratch=False)
+        texts[files / PROGRAM] = packed(scheduled.__name__)
+        texts[files / SETTINGS] = (json.dumps(settings, indent=2, sort_keys=True) + "\n").encode()
+    for action, when in wanted.items():
+        try:
+            systemd.run("systemd-analyze", "calendar", when)
+        except SlipwayError as error:
+            raise SlipwayError(f"{when!r} is no time of a schedule: {error}") from error
+        made = units(timers[action], when, action, files, params)
+        texts.update({path: text.encode() for path, text in made.items()})
+        before += "".join(read(path).decode() for path in made)
+        after += "".join(made.values())
+    changed = {path: text for path, text in texts.items() if read(path) != text}
+    actions += [f"Wrote {path}." for path in changed]
+    late = [action for action in wanted if timers[action].unit in changed or not timers[action].runs]
+    gone = [action for action in timers if action not in wanted and timers[action].unit.exists()]
+    actions += [f"Started timer {timers[action].name}, {wanted[action]}." for action in late]
+    actions += [f"Stopped and removed timer {timers[action].name}." for action in gone]
+    if not wanted and files.exists():
+        actions.append(f"Deleted {files}.")
+    if actions and not module.check_mode:
+        insist()
+        if wanted:
+            files.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path, text in changed.items():
+            replace_file(str(path), text, 0o600 if path.parent == files else 0o644)
+        if changed:
+            systemd.systemctl("daemon-reload")
+        for action in late:
+            timers[action].start()
+        for action in gone:
+            timers[action].remove()
+        if not wanted and files.exists():
+            shutil.rmtree(files)
+    return {"changed": bool(actions), "actions": actions, "diff": {"before": before, "after": after}}
+
+
+def main() -> None:
+    run(AnsibleModule(argument_spec=SPEC, supports_check_mode=True, mutually_exclusive=[("bindir", "container")]), work)
+
+
+if __name__ == "__main__":
+    main()
