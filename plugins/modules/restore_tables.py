@@ -21,6 +21,7 @@ extends_documentation_fragment:
   - slipway.deploy.attributes
   - slipway.deploy.postgres
   - slipway.deploy.client_programs
+  - slipway.deploy.offsite
 attributes:
   check_mode:
     support: full
@@ -106,7 +107,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils._backup import archive, store
+from ansible_collections.slipway.deploy.plugins.module_utils._backup import archive, offsite, store
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.restore import kept_name
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.some_tables import (
     SomeTables,
@@ -125,10 +126,12 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
     sql_errors,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.names import RESTORING, derived_name
+from ansible_collections.slipway.deploy.plugins.module_utils._text import human
 
 SPEC: dict[str, dict[str, Any]] = {
     **CONNECTION_SPEC,
     **CLIENT_SPEC,
+    **offsite.OFFSITE_SPEC,
     "directory": {"type": "path", "required": True},
     "backup": {"type": "str", "default": "latest"},
     "tables": {"type": "list", "elements": "str", "required": True},
@@ -144,11 +147,20 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     directory = Path(params["directory"])
     server = Server.from_params(params)
     maintenance = server.on(params["maintenance_db"])
-    manifest = store.choose(directory, store.entries(directory), params["backup"], params)
+    found = offsite.look(params, params["backup"])
+    manifest = found.choose(params["backup"], params)
+    if module.check_mode and found.where(manifest.name) == "away":
+        return {
+            "changed": True,
+            "actions": [f"Would fetch backup {manifest.name} ({human(manifest.size)}), and restore tables of it."],
+            "restore": {"backup": manifest.name, "schema": schema_of(manifest.name), "seconds": {}},
+        }
+    fetched: list[str] = []
     now = datetime.datetime.now(datetime.timezone.utc)
     with sql_errors(f"The restore of tables into database {server.database!r}"), contextlib.ExitStack() as stack:
         if not module.check_mode:
             stack.enter_context(store.locked(directory))
+            manifest, fetched = found.fetched(manifest)
         admin = stack.enter_context(autocommit(maintenance))
         about = databases.describe(admin, server.database)
         client = Client.from_params(params, server, about.server_major)
@@ -173,7 +185,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
                 f"Would restore {names} of backup {manifest.name} into schema {some.schema}, and touch nothing else."
             ]
         else:
-            actions = some.apply()
+            actions = [*fetched, *some.apply()]
     rows = sum(number for name, number in manifest.tables.items() if parsed(name) in some.tables)
     return {
         "changed": there is None,

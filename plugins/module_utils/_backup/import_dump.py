@@ -12,6 +12,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
     one_row,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import SqlAction, quote
+from ansible_collections.slipway.deploy.plugins.module_utils._run import progress
 from ansible_collections.slipway.deploy.plugins.module_utils._text import counted, human
 
 if TYPE_CHECKING:
@@ -94,7 +96,7 @@ class Import(Replacement):
             # The copy is of no worth until it is whole: single commits need not wait for the disk.
             with connection(owner_login, statement_timeout="0", synchronous_commit="off") as owner:
                 owner.autocommit = True
-                with owner.cursor() as cursor, self._script(found, stream) as script:
+                with owner.cursor() as cursor, self._script(found, stream) as script, _progress(found, stream, script):
                     left_out = play(script, cursor, admin, known)
             _do(admin, rights.rights_within(admin, self.roles, self.roles.clients()))
             admin.execute(_OWN_TABLES)
@@ -173,6 +175,13 @@ class Import(Replacement):
                 "seconds": self.seconds,
             },
         }
+
+
+def _progress(found: dump_file.DumpFile, stream: IO[bytes], script: Script) -> AbstractContextManager[None]:
+    """Tell how far the dump was read: in bytes where the file is what is read, else in lines of its SQL."""
+    if found.kind == "sql" and not found.compressed:
+        return progress.measured("restoring the dump", stream.tell, found.size, "B")
+    return progress.measured("restoring the dump", lambda: script.number, 0, "lines")
 
 
 def _do(cursor: Cursor, statements: list[SqlAction]) -> None:

@@ -18,6 +18,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup.some_tables
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import one_row
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import literal, quote
+from ansible_collections.slipway.deploy.plugins.module_utils._run import progress
 from ansible_collections.slipway.deploy.plugins.module_utils._text import counted, listed
 
 with contextlib.suppress(ImportError):  # connect() has said so before anything here is called
@@ -213,11 +214,16 @@ def mask(cursor: Cursor, rules: Rules) -> list[str]:
         cursor.execute(let_be)
     cursor.execute("BEGIN")
     cursor.execute("SET CONSTRAINTS ALL DEFERRED")
-    rows = {update.shown: _update(cursor, update) for update in updates if update.sets}
+    rows: dict[str, int] = {}
+    for number, update in enumerate(updates):
+        progress.tell("masking", number, len(updates), "tables")
+        if update.sets:
+            rows[update.shown] = _update(cursor, update)
     _said(cursor, "COMMIT", "the tables")
     for _, put_back in reactions:
         cursor.execute(put_back)
-    for update in updates:
+    for number, update in enumerate(updates):
+        progress.tell("rewriting what was masked", number, len(updates), "tables")
         if update.sets:
             cursor.execute(f"{_FAMILY} SELECT oid::regclass::text FROM family", [update.sql_name])
             for (table,) in cursor.fetchall():

@@ -140,6 +140,7 @@ class Restore(Replacement):
     def apply(self) -> list[str]:
         """Restore, compare, swap; what was done. The database stays as it was when a step fails."""
         with self.beside() as actions:
+            actions += self.tidied()
             with self.timed("restore"):
                 took = self.copy()
             with self.timed("compare"):
@@ -159,6 +160,10 @@ class Restore(Replacement):
             *([] if self.schema_compared else [_NOT_COMPARED]),
             *([f"Not as in the backup ({self.unprovable}): {listed(unproved)}."] if unproved else []),
         ]
+
+    def tidied(self) -> list[str]:
+        """Remove the files that a run left which was cut short; what was done."""
+        return [store.left_behind(name) for name in store.remove_partial(self.directory)]
 
     def copy(self) -> Help:
         """Restore the backup beside the database."""

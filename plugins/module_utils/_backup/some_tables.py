@@ -180,6 +180,7 @@ class SomeTables(Restore):
     def apply(self) -> list[str]:
         """Restore them; what was done. The live database stays as it was when a step fails."""
         with self.beside() as actions:
+            actions += self.tidied()
             with self.timed("restore"):
                 took = self.copy()
             with self.timed("compare"):

@@ -99,6 +99,10 @@ def remove_partial(directory: Path) -> list[str]:
     return [path.name for path in left]
 
 
+def left_behind(name: str) -> str:
+    return f"Removed {name}, which an interrupted run left behind."
+
+
 def remove(directory: Path, manifest: Manifest) -> None:
     """Remove a backup: the dump first, so that no manifest is missed when this is cut short."""
     insist()

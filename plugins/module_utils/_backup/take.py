@@ -224,9 +224,7 @@ class Backup:
 
     def take(self) -> dict[str, Any]:
         """The whole run, under the directory's lock."""
-        actions = [
-            f"Removed {name}, which an interrupted run left behind." for name in store.remove_partial(self.directory)
-        ]
+        actions = [store.left_behind(name) for name in store.remove_partial(self.directory)]
         if databases.drop(self.admin, self.scratch):
             actions.append(databases.left_behind(self.scratch))
         actions += databases.drop_leftovers(self.admin, self.server.database)

@@ -174,3 +174,49 @@ def test_failures(contained: Contained, tmp_path: Path) -> None:
     assert "/nowhere" in backup(container_socket_dir="/nowhere")["msg"]
     assert list((tmp_path / "backups").iterdir()) == []
     assert "parameters are mutually exclusive" in backup(bindir="/usr/bin")["msg"]
+
+
+def test_what_others_dumped_tables_alone_and_masked(contained: Contained, tmp_path: Path) -> None:
+    """The programs are the container's, and an archive reaches them through a pipe."""
+    for role in ("el_owner", "el_app", "el_ro"):
+        contained.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'el-password'")
+    contained.execute("CREATE DATABASE elsewhere OWNER el_owner")
+    contained.execute("CREATE TABLE before (x int)", "elsewhere")
+    contained.execute("CREATE DATABASE source")
+    contained.execute(
+        "CREATE TABLE users (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, email text, l text GENERATED ALWAYS AS "
+        "(lower(email)) STORED); INSERT INTO users (email) SELECT 'Real' || g FROM generate_series(1, 100) g;"
+        "COMMENT ON TABLE users IS 'people'; SELECT lo_from_bytea(4711, 'large')",
+        "source",
+    )
+    common: dict[str, object] = {
+        **contained.login, "login_db": "elsewhere", "directory": str(tmp_path / "backups"),
+    }  # fmt: skip
+    for options in ("-Fp", "-Fc", "-Ft"):
+        incoming = tmp_path / "incoming.dump.partial"
+        with incoming.open("wb") as out:
+            subprocess.run(["docker", "exec", "-u", "postgres", contained.container, "pg_dump", options, "source"],
+                           stdout=out, check=True)  # fmt: skip
+        done = run_module("restore_dump", {
+            **common, "path": str(incoming), "name": "backup", "owner": "el_owner", "owner_password": "el-password",
+            "application": "el_app", "readonly": "el_ro",
+        })  # fmt: skip
+        assert done.get("msg") is None, (options, done)
+        query = "SELECT count(*), max(l), obj_description('users'::regclass), pg_get_userbyid(relowner) FROM users, pg_class"
+        assert contained.execute(f"{query} WHERE relname = 'users' GROUP BY 4", "elsewhere") == [
+            (100, "real99", "people", "el_owner")
+        ]
+        assert contained.execute("SELECT lo_get(4711) = 'large'", "elsewhere") == [(True,)]
+        assert contained.execute("INSERT INTO users (email) VALUES ('x') RETURNING id", "elsewhere") == [(101,)]
+
+    common |= {"application": "autotest", "environment_name": "test"}
+    assert run_module("backup", common).get("msg") is None
+    alone = run_module("restore_tables", {**common, "tables": ["users"]})
+    assert alone.get("msg") is None, alone
+    schema = alone["restore"]["schema"]
+    assert contained.execute(f"SELECT count(*), max(l) FROM {schema}.users", "elsewhere") == [(101, "x")]
+    contained.execute(f"DROP SCHEMA {schema} CASCADE", "elsewhere")
+    masked = run_module("restore", {**common, "masking": {"users": {"email": "hash"}}})
+    assert masked.get("msg") is None, masked
+    assert contained.execute("SELECT count(*) FROM users WHERE email ~ 'Real' OR l ~ 'real'", "elsewhere") == [(0,)]
+    assert contained.execute("SELECT count(DISTINCT l) FROM users", "elsewhere") == [(101,)]
