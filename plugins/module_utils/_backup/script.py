@@ -2,7 +2,7 @@
 """A plain dump, statement by statement, as psql reads it; but nothing in it is a command to a program.
 
 psql runs what begins with a backslash on the machine where it runs. Here the statements go to the server alone, so such
-a line is refused, but for those that pg_dump itself writes: ``\\restrict``, ``\\unrestrict``, and one ``\\connect``.
+a line is refused, but for those that pg_dump itself writes: ``\\restrict``, ``\\unrestrict``, and ``\\connect``, always to the same database.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class Script:
         self.name = name
         self.number = 0  # of the line that was read last
         self.complete: bool | None = None  # whether pg_dump's last line was seen; None where its first one was not
-        self.connected = False
+        self.connected = b""  # to which database, as it is written there
         self.old_strings = False  # whether a backslash in '…' takes the next character along
 
     def __iter__(self) -> Iterator[Statement]:
@@ -242,8 +242,8 @@ class Script:
         outside = not _stripped(before)
         if outside and name in (b"restrict", b"unrestrict"):
             return
-        if outside and name in (b"connect", b"c") and not self.connected:
-            self.connected = True
+        if outside and name in (b"connect", b"c") and after == (self.connected or after):
+            self.connected = after
             return
         shown = (b"\\" + (after.split() or [b""])[0]).decode(errors="replace")
         raise SlipwayError(

@@ -202,10 +202,10 @@ def test_what_others_dumped_tables_alone_and_masked(contained: Contained, tmp_pa
             "application": "el_app", "readonly": "el_ro",
         })  # fmt: skip
         assert done.get("msg") is None, (options, done)
-        query = "SELECT count(*), max(l), obj_description('users'::regclass), pg_get_userbyid(relowner) FROM users, pg_class"
-        assert contained.execute(f"{query} WHERE relname = 'users' GROUP BY 4", "elsewhere") == [
-            (100, "real99", "people", "el_owner")
-        ]
+        query = "SELECT count(*), max(l), obj_description('users'::regclass) FROM users"
+        assert contained.execute(query, "elsewhere") == [(100, "real99", "people")]
+        query = "SELECT pg_get_userbyid(relowner) FROM pg_class WHERE relname = 'users'"
+        assert contained.execute(query, "elsewhere") == [("el_owner",)]
         assert contained.execute("SELECT lo_get(4711) = 'large'", "elsewhere") == [(True,)]
         assert contained.execute("INSERT INTO users (email) VALUES ('x') RETURNING id", "elsewhere") == [(101,)]
 

@@ -88,7 +88,7 @@ def without_owners(lines: list[str]) -> list[str]:
 @pytest.mark.parametrize("how", ["plain", "create", "clean", "inserts", "gz", "custom", "custom.gz", "tar"])
 def test_whatever_format(source: Site, site: Site, tmp_path: Path, how: str) -> None:
     options = {
-        "create": ["--create"], "clean": ["--clean", "--create"], "inserts": ["--rows-per-insert=100"],
+        "create": ["--create"], "clean": ["--clean", "--create"], "inserts": ["--column-inserts", "--rows-per-insert=100"],
         "custom": ["-Fc"], "custom.gz": ["-Fc"], "tar": ["-Ft"],
     }.get(how, [])  # fmt: skip
     path = dumped(source, tmp_path / "backup", *options)

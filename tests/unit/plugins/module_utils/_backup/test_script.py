@@ -34,7 +34,7 @@ def split(text: str) -> list[str]:
         ("COPY t (a) FROM stdin;\n1;\n\\! touch x\n'\n\\.\nSELECT 1;", ["COPY t (a) FROM stdin", "SELECT 1"]),
         ("COPY t FROM stdin;\r\n1\r\n\\.\r\nSELECT 1;", ["COPY t FROM stdin", "SELECT 1"]),
         ("\\restrict abc\nSELECT 1;\n\\unrestrict abc\n", ["SELECT 1"]),
-        ("CREATE DATABASE x;\n\\connect x\nSELECT 1;", ["CREATE DATABASE x", "SELECT 1"]),
+        ("CREATE DATABASE x;\n\\connect x\n\\connect x\nSELECT 1;", ["CREATE DATABASE x", "SELECT 1"]),
         ("SELECT '\\! no command';\n-- \\! nor this\n/* \\! */;", ["SELECT '\\! no command'"]),
     ],
 )  # fmt: skip
