@@ -2,7 +2,8 @@
 """A plain dump, statement by statement, as psql reads it; but nothing in it is a command to a program.
 
 psql runs what begins with a backslash on the machine where it runs. Here the statements go to the server alone, so such
-a line is refused, but for those that pg_dump itself writes: ``\\restrict``, ``\\unrestrict``, and ``\\connect``, always to the same database.
+a line is refused, but for those that pg_dump itself writes: ``\\restrict``, ``\\unrestrict``, and ``\\connect``,
+always to the same database.
 """
 
 from __future__ import annotations
