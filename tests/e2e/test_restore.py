@@ -79,9 +79,6 @@ def test_tables_alone_come_into_a_schema_beside(deployed: Deployed) -> None:
         )
         assert deployed.sql(f"SELECT count(*) FROM {schema}.users") == [(before["users"],)]
         assert (deployed.rows(), deployed.databases()) == (before, known)
-        assert "is there already with" in " ".join(
-            deployed.play("playbooks/restore.yml", "-v", tables="users").succeeded().output.split()
-        )
         refused = deployed.play("playbooks/restore.yml", file="x.sql", tables="users").failed().messages
         assert refused == [
             "file names a dump that was made elsewhere, tables are taken from a backup that Slipway took: give one of "
@@ -111,9 +108,6 @@ def test_refresh_takes_what_production_had_and_masks_it(deployed: Deployed) -> N
 
     [refused] = deployed.play("playbooks/refresh.yml", **{"from": "prod"}).failed().messages
     assert refused.startswith("app_masking says nothing, so that every row would come as it is: ")
-    some = json.dumps({"from": "prod", "app_masking": {"users": {"email": "hash"}}})
-    [refused, *_] = deployed.play("playbooks/refresh.yml", "-e", some, last_backup="false").failed().messages
-    assert f"app_masking has no rule for {len(others) - 1} column" in " ".join(refused.split())
     assert (deployed.rows(), deployed.databases()) == (rows, known)
 
     deployed.sql("DELETE FROM teams")
