@@ -3,12 +3,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import random
+import signal
+import time
+
 import pytest
 from support.environment import Containers
+from support.orphans import descendants
 from support.release import get, load
 
 pytestmark = [pytest.mark.once, pytest.mark.container]
 
+ROUNDS = int(os.environ.get("SLIPWAY_ROLLBACKS", "1"))
+KILLED = int(os.environ.get("SLIPWAY_ROLLBACKS_KILLED", "1"))
 NEW = "20260101000000_add_motto"
 SQL = "ALTER TABLE teams ADD COLUMN motto text NOT NULL DEFAULT 'none';\n"
 
@@ -55,18 +64,19 @@ def test_the_application_alone_and_forward_again(shared: Containers) -> None:
     assert f"From release {two} back to {one}" in checked
     assert (release(shared), shared.containers(), page(shared)) == (two, containers, second)
 
-    with load(shared.port) as found:
-        shared.play("playbooks/rollback.yml").succeeded()
-    assert found.failures == []
-    assert set(found.answers) == {one, two}
-    assert (release(shared), page(shared)) == (one, first)
-    assert (shared.history(), has_motto(shared)) == (history, True)
-    record = shared.records()[-1]
-    assert (record["verb"], record["release"], record["facts"]["way"]) == ("rollback", one, "application")
+    for _ in range(ROUNDS):
+        with load(shared.port) as found:
+            shared.play("playbooks/rollback.yml").succeeded()
+        assert found.failures == []
+        assert set(found.answers) == {one, two}
+        assert (release(shared), page(shared)) == (one, first)
+        assert (shared.history(), has_motto(shared)) == (history, True)
+        record = shared.records()[-1]
+        assert (record["verb"], record["release"], record["facts"]["way"]) == ("rollback", one, "application")
 
-    with load(shared.port) as found:
-        shared.play("playbooks/rollback.yml").succeeded()  # the one that served before is the newer one
-    assert (found.failures, release(shared), page(shared)) == ([], two, second)
+        with load(shared.port) as found:
+            shared.play("playbooks/rollback.yml").succeeded()  # the one that served before is the newer one
+        assert (found.failures, release(shared), page(shared)) == ([], two, second)
     assert shared.deploy().succeeded().recap["changed"] == 0
 
 
@@ -75,13 +85,35 @@ def test_its_migrations_are_undone_as_well(shared: Containers) -> None:
     unconfirmed = shared.play("playbooks/rollback.yml", way="undo").failed().messages[0]
     assert "run again with -e confirm=test." in " ".join(unconfirmed.split())
     assert (release(shared), has_motto(shared)) == (two, True)
-    with load(shared.port) as found:
-        shared.play("playbooks/rollback.yml", way="undo", confirm="test").succeeded()
-    assert found.failures == []
-    assert release(shared) != two
-    assert not has_motto(shared)
-    assert NEW not in shared.history()
-    assert shared.records()[-1]["facts"]["way"] == "undo"
+    for _ in range(ROUNDS):
+        with load(shared.port) as found:
+            shared.play("playbooks/rollback.yml", way="undo", confirm="test").succeeded()
+        assert found.failures == []
+        assert release(shared) != two
+        assert not has_motto(shared)
+        assert NEW not in shared.history()
+        assert shared.records()[-1]["facts"]["way"] == "undo"
+        shared.deploy().succeeded()
+        assert (release(shared), has_motto(shared), shared.history()[-1]) == (two, True, NEW)
+
+
+@pytest.mark.parametrize("number", range(KILLED))
+def test_one_that_is_killed_leaves_a_release_that_serves_and_the_next_run_ends_it(
+    shared: Containers, number: int
+) -> None:
+    chance = random.Random(number)
+    two, whole = release(shared), 40.0
+    process = shared.start("playbooks/rollback.yml", way=("undo", "backup", "application")[number % 3], confirm="test")
+    time.sleep(whole * (number + chance.random()) / KILLED)
+    killed = [process.pid, *(descendants(process.pid) if number % 2 == 0 else [])]  # also what is at work there
+    for pid in killed:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.communicate()
+    assert get(shared.port)[0] == 200
+    shared.play("playbooks/backup.yml").succeeded()
+    assert [name for name in shared.databases() if name.endswith(("_scratch", "_restoring", "_again"))] == []
+    assert get(shared.port)[0] == 200
     shared.deploy().succeeded()
     assert (release(shared), has_motto(shared), shared.history()[-1]) == (two, True, NEW)
 
