@@ -55,10 +55,23 @@ options:
     default: ""
   login:
     description:
-      - How to reach the server that the backups are to be restored on, a dictionary of the C(login_*) options,
-        C(ssl_mode) and C(ca_cert) of M(slipway.deploy.restore).
+      - How to reach the server that the backups are to be restored on, by the options of M(slipway.deploy.restore).
       - A backup that names roles which are missing there has that as its problem.
     type: dict
+    suboptions:
+      login_host: {description: Address., type: str, default: ""}
+      login_port: {description: Port., type: int, default: 5432}
+      login_unix_socket: {description: Directory of the socket; it goes before the address., type: path, default: ""}
+      login_user: {description: Role., type: str, required: true}
+      login_password: {description: Its password., type: str, default: ""}
+      login_db: {description: A database; the roles are the whole server's., type: str, required: true}
+      ssl_mode:
+        description: As libpq's sslmode.
+        type: str
+        choices: [disable, allow, prefer, require, verify-ca, verify-full]
+        default: prefer
+      ca_cert: {description: File of the certificate authority., type: path}
+      connect_timeout: {description: Seconds., type: int, default: 10}
 seealso:
   - module: slipway.deploy.backup
 """
@@ -160,7 +173,6 @@ SHOWN = (
 
 # The roles are the cluster's, and the database may not be there yet.
 ANYWHERE = {"login_db": "postgres"}
-DEFAULTS = {name: option.get("default") for name, option in CONNECTION_SPEC.items()}
 
 
 def summary(entry: store.Entry, where: str, now: datetime.datetime, admin: Cursor | None) -> dict[str, Any]:
@@ -168,7 +180,7 @@ def summary(entry: store.Entry, where: str, now: datetime.datetime, admin: Curso
     found: dict[str, Any] = {"name": entry.name, "proved": False, "problem": entry.problem, "where": where}
     if entry.manifest is not None:
         if admin is not None and not entry.problem:
-            found["problem"] = databases.missing_roles(admin, entry.manifest.roles)
+            found["problem"] = databases.missing_roles(admin, entry.manifest.roles, entry.manifest.role_definitions)
         found["proved"] = entry.manifest.proved and not found["problem"]
         found["age"] = age(entry.manifest, now)
         found.update({key: getattr(entry.manifest, key) for key in SHOWN})
@@ -181,9 +193,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     there = offsite.look(params, verify=params["verify"])
     with sql_errors("Looking for the roles of the backups"), contextlib.ExitStack() as stack:
         login = params["login"]
-        admin = (
-            stack.enter_context(autocommit(Server.from_params({**DEFAULTS, **login, **ANYWHERE}))) if login else None
-        )
+        admin = stack.enter_context(autocommit(Server.from_params({**login, **ANYWHERE}))) if login else None
         found = [summary(entry, there.where(entry.name), now, admin) for entry in there.entries]
     for key, wanted in (
         ("application", params["application"]),
@@ -228,7 +238,7 @@ def main() -> None:
         "max_age": {"type": "float"},
         "drill_max_age": {"type": "float"},
         "ping_url": {"type": "str", "default": ""},
-        "login": {"type": "dict", "no_log": True},
+        "login": {"type": "dict", "options": CONNECTION_SPEC},
     }
     needed = dict.fromkeys(("choose", "max_age"), ("application", "environment_name"))
     run(AnsibleModule(argument_spec=spec, supports_check_mode=True, required_by=needed), work)

@@ -7,11 +7,12 @@ Of the schema it is what drift sees, by the same reader (``_schema/catalogue.py`
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import checksums
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import Extension, Reading, SequenceValue
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import batches
 from ansible_collections.slipway.deploy.plugins.module_utils._run import progress
 from ansible_collections.slipway.deploy.plugins.module_utils._schema import catalogue
@@ -55,6 +56,29 @@ SELECT pg_get_userbyid(role) FROM (
     UNION SELECT p.proowner FROM pg_proc p JOIN space s ON s.oid = p.pronamespace WHERE NOT EXISTS (
         SELECT FROM member m WHERE m.classid = 'pg_proc'::regclass AND m.objid = p.oid)
 ) AS found (role) WHERE pg_get_userbyid(role) !~ '^pg_' ORDER BY 1
+"""
+# What would make these roles again, but for their passwords: themselves, whose members they are, and their settings.
+ROLE_DEFINITIONS = """
+WITH named AS (SELECT * FROM pg_roles WHERE rolname = ANY(%(roles)s) AND rolname !~ '^pg_')
+SELECT text FROM (
+    SELECT 1 AS part, rolname, concat_ws(' ', format('CREATE ROLE %%I', rolname),
+        CASE WHEN rolsuper THEN 'SUPERUSER' END, CASE WHEN rolcreatedb THEN 'CREATEDB' END,
+        CASE WHEN rolcreaterole THEN 'CREATEROLE' END, CASE WHEN NOT rolinherit THEN 'NOINHERIT' END,
+        CASE WHEN rolcanlogin THEN 'LOGIN' END, CASE WHEN rolreplication THEN 'REPLICATION' END,
+        CASE WHEN rolbypassrls THEN 'BYPASSRLS' END,
+        CASE WHEN rolconnlimit <> -1 THEN 'CONNECTION LIMIT ' || rolconnlimit END) AS text FROM named
+    UNION ALL SELECT 2, m.rolname, format('GRANT %%I TO %%I', g.rolname, m.rolname)
+            || CASE WHEN a.admin_option THEN ' WITH ADMIN OPTION' ELSE '' END
+        FROM pg_auth_members a JOIN named m ON m.oid = a.member JOIN pg_roles g ON g.oid = a.roleid
+    UNION ALL SELECT 3, n.rolname, format('ALTER ROLE %%I', n.rolname)
+            || CASE WHEN s.setdatabase <> 0 THEN format(' IN DATABASE %%I', current_database()) ELSE '' END
+            || format(' SET %%s TO ', v.name)
+            || CASE WHEN v.name = ANY(%(lists)s) AND v.value <> '' THEN v.value ELSE quote_literal(v.value) END
+        FROM pg_db_role_setting s JOIN named n ON n.oid = s.setrole CROSS JOIN unnest(s.setconfig) AS setting
+        CROSS JOIN LATERAL (
+            VALUES (split_part(setting, '=', 1), substr(setting, strpos(setting, '=') + 1))) AS v (name, value)
+        WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+) AS found ORDER BY part, rolname, text
 """
 # In the order in which they were created, since one may need another.
 EXTENSIONS = """
@@ -151,6 +175,13 @@ def read_roles(opened: Connection) -> list[str]:
     """The roles that a dump of the database names."""
     with moment(opened) as cursor:
         cursor.execute(ROLES)
+        return [row[0] for row in cursor.fetchall()]
+
+
+def read_role_definitions(opened: Connection, roles: Sequence[str]) -> list[str]:
+    """The statements that make roles again, without their passwords, in an order in which they can be run."""
+    with moment(opened) as cursor:
+        cursor.execute(ROLE_DEFINITIONS, {"roles": list(roles), "lists": list(databases.NAME_LISTS)})
         return [row[0] for row in cursor.fetchall()]
 
 

@@ -137,6 +137,8 @@ class Manifest:
     proved: bool = True
     content: str = ""  # SHA-256 of the SQL that the dump stands for; '' when it is not known
     roles: list[str] = field(default_factory=list)  # that owners, rights and policies of the database name
+    role_definitions: list[str] = field(default_factory=list)  # statements that make them again, without passwords
+    wal_position: str = ""  # of the server when the snapshot was taken, as an LSN; '' when it is not known
     extensions: list[dict[str, str]] = field(default_factory=list)
     help: str = ""  # why pg_restore alone could not restore it; '' when it could
     unproved: list[str] = field(default_factory=list)  # objects that the restored copy does not have as the source does

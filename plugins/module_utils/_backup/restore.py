@@ -131,7 +131,7 @@ class Restore(Replacement):
             damage = store.damage(self.source or self.directory, self.manifest, verify=True)
         if damage:
             raise SlipwayError(f"{damage} Backup {self.manifest.name!r} can't be restored: choose another one.")
-        missing = databases.missing_roles(self.admin, self.manifest.roles)
+        missing = databases.missing_roles(self.admin, self.manifest.roles, self.manifest.role_definitions)
         if missing:
             raise SlipwayError(f"Backup {self.manifest.name!r} can't be restored, and nothing was changed. {missing}")
         self.client.check_version()

@@ -16,6 +16,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup import chec
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.contents import (
     read,
     read_extensions,
+    read_role_definitions,
     read_roles,
     read_sequences,
 )
@@ -65,6 +66,8 @@ class Source:
     reading: Reading
     sequences_after: dict[str, SequenceValue]
     roles: list[str]
+    role_definitions: list[str]
+    wal_position: str
     extensions: list[Extension]
 
 
@@ -144,6 +147,8 @@ class Backup:
             seconds=self.seconds,
             content=content,
             roles=source.roles,
+            role_definitions=source.role_definitions,
+            wal_position=source.wal_position,
             extensions=[asdict(extension) for extension in source.extensions],
             contents={name: list(sums) for name, sums in copy.contents.items()},
             method=copy.method,
@@ -157,10 +162,18 @@ class Backup:
         """Write the dump; what its snapshot holds, and where the sequences stand when it has ended."""
         with databases.reading(self.server) as holder, databases.reading(self.server) as opened:
             snapshot = databases.export_snapshot(holder)
+            position = databases.wal_position(self.admin)
             roles, extensions, before = read_roles(opened), read_extensions(opened), read_sequences(opened)
             with beside(lambda: self.read_source(opened, snapshot), opened.cancel) as reading:
                 self.write(snapshot)
-            return Source(replace(reading.result(), sequences=before), read_sequences(opened), roles, extensions)
+            return Source(
+                replace(reading.result(), sequences=before),
+                read_sequences(opened),
+                roles,
+                read_role_definitions(opened, roles),
+                position,
+                extensions,
+            )
 
     def write(self, snapshot: str) -> None:
         """Have pg_dump write what the snapshot holds."""

@@ -134,8 +134,22 @@ def insist_on_all_rows(server: Server) -> None:
         )
 
 
-def missing_roles(cursor: Cursor, roles: Sequence[str]) -> str:
-    """What is to be said of those of the roles that the server does not have; '' when it has them all."""
+def wal_position(cursor: Cursor) -> str:
+    """Where the server's write-ahead log stands now, as an LSN; '' where the role may not know, as in some clouds."""
+    try:
+        cursor.execute(
+            "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text"
+        )
+    except (psycopg2.errors.InsufficientPrivilege, psycopg2.errors.FeatureNotSupported):
+        return ""
+    return str(one_row(cursor)[0] or "")
+
+
+def missing_roles(cursor: Cursor, roles: Sequence[str], definitions: Sequence[str] = ()) -> str:
+    """What is to be said of those of the roles that the server does not have; '' when it has them all.
+
+    ``definitions`` are the statements that made all of them where the backup was taken.
+    """
     cursor.execute(
         "SELECT name, quote_ident(name) FROM unnest(%s::text[]) AS name "
         "WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) ORDER BY 1",
@@ -144,10 +158,12 @@ def missing_roles(cursor: Cursor, roles: Sequence[str]) -> str:
     missing = cursor.fetchall()
     if not missing:
         return ""
+    named = tuple(f" {word} {quoted} " for _, quoted in missing for word in ("ROLE", "TO"))
+    made = [each for each in definitions if any(part in f"{each} " for part in named)]
     return (
         f"It names {counted(len(missing), 'role')} that this server does not have, since roles are no part of a "
         f"backup: {', '.join(name for name, _ in missing)}; create them first ("
-        + "; ".join(f"CREATE ROLE {quoted}" for _, quoted in missing)
+        + "; ".join(made or [f"CREATE ROLE {quoted}" for _, quoted in missing])
         + "; those that sign in need LOGIN and a password)."
     )
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,14 @@ def test_roles_that_the_server_lacks_are_all_named_before_anything_starts(site: 
     names = ("bk_grantee", "bk_policy", "bk owner", "bk_default")
     for name in names:
         site.postgres.execute(f'CREATE ROLE "{name}"')
+    site.postgres.execute(
+        f"""
+        ALTER ROLE "bk owner" LOGIN CREATEDB NOINHERIT CONNECTION LIMIT 7 PASSWORD 'not-in-the-manifest';
+        GRANT bk_grantee TO "bk owner" WITH ADMIN OPTION; GRANT pg_monitor TO bk_policy;
+        ALTER ROLE bk_policy SET work_mem TO '7MB';
+        ALTER ROLE "bk owner" IN DATABASE {site.database} SET search_path TO "$user", 'it''s';
+        """
+    )
     site.execute(
         """
         GRANT SELECT (x) ON t TO bk_grantee;
@@ -71,6 +81,10 @@ def test_roles_that_the_server_lacks_are_all_named_before_anything_starts(site: 
     )
     backup = site.backup()["backup"]
     assert backup["roles"] == ["bk owner", "bk_default", "bk_grantee", "bk_policy", "postgres"]
+    made = [each for each in backup["role_definitions"] if "bk_default" not in each and "postgres" not in each]
+    assert made[0] == 'CREATE ROLE "bk owner" CREATEDB NOINHERIT LOGIN CONNECTION LIMIT 7'
+    assert "not-in-the-manifest" not in json.dumps(backup)
+    assert re.fullmatch(r"[0-9A-F]+/[0-9A-F]+", backup["wal_position"])
     login = {"login": site.postgres.login(site.database)}
     assert [found["proved"] for found in site.info(verify=True, **login)["backups"]] == [True]
 
@@ -80,8 +94,7 @@ def test_roles_that_the_server_lacks_are_all_named_before_anything_starts(site: 
     site.postgres.execute(f"CREATE DATABASE {site.database}")
     missing = (
         "It names 3 roles that this server does not have, since roles are no part of a backup: bk owner, bk_grantee, "
-        'bk_policy; create them first (CREATE ROLE "bk owner"; CREATE ROLE bk_grantee; CREATE ROLE bk_policy; those '
-        "that sign in need LOGIN and a password)."
+        f"bk_policy; create them first ({'; '.join(made)}; those that sign in need LOGIN and a password)."
     )
     expected = f"Backup '{backup['name']}' can't be restored, and nothing was changed. {missing}"
     assert site.restore()["msg"] == expected
@@ -89,9 +102,11 @@ def test_roles_that_the_server_lacks_are_all_named_before_anything_starts(site: 
     assert site.databases() == []
     [found] = site.info(verify=True, **login)["backups"]
     assert (found["proved"], found["problem"]) == (False, missing)
-    for name in names[:3]:
-        site.postgres.execute(f'CREATE ROLE "{name}"')
+    for statement in made:
+        site.postgres.execute(statement)
     assert site.restore()["changed"]
+    again = site.backup()["backup"]
+    assert again["role_definitions"] == backup["role_definitions"]
 
 
 def test_the_same_schema_by_another_path(site: Site) -> None:
