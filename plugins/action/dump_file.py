@@ -23,6 +23,7 @@ class ActionModule(ActionBase):
         try:
             with dump_file.opened(path, path.name) as (found, stream):
                 plain = dump_file.read_through(Script(stream, path.name)) if found.kind == "sql" else None
+                expanded = stream.tell() if plain else found.size
         except (SlipwayError, OSError) as error:
             raise AnsibleActionFail(sentence(error)) from error
         result["changed"] = False
@@ -32,6 +33,7 @@ class ActionModule(ActionBase):
             "kind": found.kind,
             "shown": found.shown,
             "size": found.size,
+            "expanded": expanded,
             "version": found.version,
             "tables": plain.tables if plain else [],
             "rows": plain.rows if plain else None,

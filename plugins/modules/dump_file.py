@@ -43,6 +43,7 @@ dump:
     kind: {description: "One of C(sql), C(custom) and C(tar).", type: str}
     shown: {description: The same in words., type: str}
     size: {description: Bytes of the file., type: int}
+    expanded: {description: "Bytes of its SQL, of an archive those of the file.", type: int}
     version: {description: Version of the server that it was taken from; empty when it does not say., type: str}
     tables: {description: Tables that a plain dump creates., type: list, elements: str}
     rows: {description: Rows that a plain dump holds; null of an archive., type: int}

@@ -200,7 +200,7 @@ def mask(cursor: Cursor, rules: Rules) -> list[str]:
     """Mask the current database, a copy that is dropped when this fails; what was done. ``cursor`` is on autocommit.
 
     Raises SlipwayError where the rules do not fit it, before a row is written. Nothing of what was there stays in its
-    files: tables are rewritten with their indexes, materialised views are filled anew. Statistics are the caller's.
+    files: tables and statistics are rewritten with their indexes, materialised views are filled anew.
     """
     cursor.execute("SET search_path TO public; SET row_security TO off")
     updates = plan(rules, read(cursor), secrets.token_hex(16))
@@ -231,6 +231,10 @@ def mask(cursor: Cursor, rules: Rules) -> list[str]:
     cursor.execute(_VIEWS)
     for (view,) in cursor.fetchall():
         cursor.execute(f"REFRESH MATERIALIZED VIEW {view}")
+    # The statistics hold the most frequent values, also those that an automatic ANALYZE has found meanwhile.
+    cursor.execute("ANALYZE")
+    for catalogue in ("pg_statistic", "pg_statistic_ext_data"):
+        cursor.execute(f"VACUUM FULL pg_catalog.{catalogue}")
     cursor.execute("SELECT count(*) FROM pg_largeobject_metadata")
     large = one_row(cursor)[0]
     cursor.execute("RESET search_path; RESET row_security")

@@ -18,7 +18,7 @@ def test_a_plain_dump(tmp_path: Path) -> None:
         found = run_ansible("slipway.deploy.dump_file", {"path": str(path)}, tmp_path, *flags)
         assert (found["changed"], found["dump"]) == (False, {
             "path": str(path), "name": "backup.sql", "kind": "sql", "shown": "a plain dump of PostgreSQL 16.1",
-            "size": path.stat().st_size, "version": "16.1", "tables": ["a"], "rows": 1,
+            "size": path.stat().st_size, "expanded": path.stat().st_size, "version": "16.1", "tables": ["a"], "rows": 1,
         })  # fmt: skip
 
 

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -11,7 +14,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 from conftest import Postgres
-from support.backup import Site, contents, fill
+from support.backup import MODULES, ROOT, Site, contents, fill
 
 PROPERTIES = """
 SELECT pg_get_userbyid(datdba), encoding, datcollate, datctype, datallowconn, datconnlimit, datistemplate,
@@ -277,3 +280,31 @@ def test_a_backup_of_another_environment_is_masked_before_anybody_sees_it(site: 
         "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"
     ) == [(comment,)]
     assert sorted(path.name for path in production.directory.iterdir()) == files
+
+
+def test_a_run_that_is_killed_while_it_masks_leaves_nothing_that_is_not_masked(site: Site) -> None:
+    site.backup()
+    site.execute("UPDATE t SET x = 'second'")
+    arguments = {**site.common, "masking": {"t": {"x": "pg_sleep(60)::text"}}}
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"{MODULES}.restore"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "collections")},
+    )
+    assert process.stdin is not None
+    process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
+    process.stdin.close()
+    masking = "SELECT pid FROM pg_stat_activity WHERE query ~ '^UPDATE .*pg_sleep'"
+    deadline = time.monotonic() + 60
+    while not site.postgres.execute(masking):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert site.databases() == [f"{site.database}_restoring"]
+    assert site.execute("SELECT DISTINCT x FROM t") == [("second",)]
+    site.postgres.execute(f"SELECT pg_terminate_backend(pid) FROM ({masking}) s")
+
+    assert site.backup().get("msg") is None
+    assert site.databases() == []

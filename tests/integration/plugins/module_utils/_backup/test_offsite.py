@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from conftest import Postgres
 from support import offsite
-from support.backup import Site, contents
+from support.backup import Site, contents, run_module
 from support.offsite import PASSWORD, SECRET, Place
 
 PLACES = {"directory": offsite.directory, "sftp": offsite.sftp, "s3": offsite.s3}
@@ -203,3 +203,25 @@ def test_no_secret_is_in_an_argument_or_a_file(site: Site, tmp_path: Path, monke
         "The address of the repository holds a password, and addresses are shown: take it out, and set "
         "RESTIC_REST_USERNAME and RESTIC_REST_PASSWORD in its environment."
     )
+
+
+def test_what_is_fetched_to_be_masked_is_not_left_here(site: Site, away: Place) -> None:
+    production = Site(site.postgres, site.database, site.directory, environment="prod")
+    name = production.backup(**away.arguments)["backup"]["name"]
+    shutil.rmtree(site.directory)
+    tables = {**production.common, "tables": ["t"], **away.arguments}
+    check = run_module("restore_tables", {**tables, "_ansible_check_mode": True})
+    assert check["actions"][0].startswith(f"Would fetch backup {name} (")
+    schema = run_module("restore_tables", tables)["restore"]["schema"]
+    assert site.execute(f"SELECT count(*) FROM {schema}.t") == [(1000,)]
+    shutil.rmtree(site.directory)
+
+    masked = site.restore(
+        from_environment="prod",
+        from_directory=str(site.directory / "nowhere"),
+        masking={"t": {"x": "fixed"}},
+        **away.arguments,
+    )
+    assert masked.get("msg") is None, masked
+    assert site.execute("SELECT DISTINCT x FROM t") == [("masked",)]
+    assert [file for file in site.files() if name in file] == []
