@@ -184,7 +184,9 @@ rehearsal:
   contains:
     migration: {description: The migration's name., type: str}
     seconds: {description: How long it took., type: float}
-    wal: {description: Bytes of write-ahead log., type: int}
+    wal:
+      description: Bytes of write-ahead log; like the bytes of the database none where a managed server does not say.
+      type: int
     wal_own:
       description: Whether these are the bytes of this session, as PostgreSQL 18 and newer know them; else they are
         those of the whole server meanwhile.

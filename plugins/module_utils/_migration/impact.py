@@ -138,15 +138,16 @@ class Touched:
 @dataclass(frozen=True)
 class Impact:
     """What one migration did. ``wal`` are the bytes of write-ahead log, of its own session or (not ``wal_own``) of the
-    whole server meanwhile; ``size_before`` and ``size_after`` those of the database. ``complete``: all locks were seen.
+    whole server meanwhile; ``size_before`` and ``size_after`` those of the database. All are None where the server does
+    not say. ``complete``: all locks were seen.
     """
 
     migration: str
     seconds: float
-    wal: int
+    wal: int | None
     wal_own: bool
-    size_before: int
-    size_after: int
+    size_before: int | None
+    size_after: int | None
     complete: bool
     tables: tuple[Touched, ...] = ()
 

@@ -59,9 +59,9 @@ class _State:
     """The copy at one moment: its tables by oid, its bytes, the log's position, what this session wrote of it."""
 
     relations: Mapping[int, Relation]
-    size: int
-    wal: int
-    own_wal: int | None
+    size: int | None = None
+    wal: int | None = None
+    own_wal: int | None = None
 
 
 class Observation:
@@ -74,10 +74,15 @@ class Observation:
         self._limits = limits
         self._traffic = traffic
         self._state: _State | None = None
+        self._says_space = True
 
     def begin(self) -> None:
         """Look at what is there before the first migration."""
         self._traffic.begin()
+        try:
+            self._space()
+        except psycopg2.Error:  # a managed server may refuse its log's position: that is no reason to stop
+            self._says_space = False
         self.settle()
 
     def settle(self) -> None:
@@ -88,11 +93,11 @@ class Observation:
         """Look at what a migration did that has just been applied."""
         before, after = self._state or self._look(), self._look()
         held, complete = self.locks.take()
-        own = None if before.own_wal is None or after.own_wal is None else after.own_wal - before.own_wal
+        own = _difference(before.own_wal, after.own_wal)
         impact = Impact(
             migration=migration,
             seconds=seconds,
-            wal=after.wal - before.wal if own is None else own,
+            wal=_difference(before.wal, after.wal) if own is None else own,
             wal_own=own is not None,
             size_before=before.size,
             size_after=after.size,
@@ -111,20 +116,25 @@ class Observation:
         return blocking(self.impacts, self._limits)
 
     def _look(self) -> _State:
-        version = self._cursor.connection.server_version
-        counts = _COUNTS if version >= _EXACT else ""
+        counts = _COUNTS if self._cursor.connection.server_version >= _EXACT else ""
         self._cursor.execute(_RELATIONS.format(counts=counts), {"history": TABLE})
         relations = {
             oid: Relation(name, filenode, rows_size or 0, size or 0, dict(zip(COUNTS, counted)))
             for oid, name, filenode, rows_size, size, *counted in self._cursor.fetchall()
         }
+        return _State(relations, *self._space() if self._says_space else ())
+
+    def _space(self) -> tuple[int | None, ...]:
+        """The bytes of the database, the log's position, and how much of it this session wrote where that is known."""
+        connection = self._cursor.connection
         # Within a transaction the server does not know yet.
-        own = version >= _OWN_WAL and not self._in_transaction
+        idle = connection.info.transaction_status == psycopg2.extensions.TRANSACTION_STATUS_IDLE
+        own = idle and connection.server_version >= _OWN_WAL
         if own:
             self._cursor.execute("SELECT pg_stat_force_next_flush()")
         self._cursor.execute(_SPACE.format(own=_OWN if own else "NULL"))
-        return _State(relations, *one_row(self._cursor))
+        return one_row(self._cursor)
 
-    @property
-    def _in_transaction(self) -> bool:
-        return self._cursor.connection.info.transaction_status != psycopg2.extensions.TRANSACTION_STATUS_IDLE
+
+def _difference(before: int | None, after: int | None) -> int | None:
+    return None if before is None or after is None else after - before

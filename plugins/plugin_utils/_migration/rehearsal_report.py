@@ -37,9 +37,8 @@ def shown(rehearsal: Sequence[Impact]) -> dict[str, Any] | None:
         if above[0] == row[0]:
             row[0] = ""
     first, last = rehearsal[0], rehearsal[-1]
-    wal = sum(impact["wal"] for impact in rehearsal)
-    total = f"{human(wal)} of WAL; the database {_from_to(first['size_before'], last['size_after'])}"
-    return {"title": _TITLE, "columns": _COLUMNS, "rows": rows, "lines": [total]}
+    total = _space(sum(impact["wal"] or 0 for impact in rehearsal), first["size_before"], last["size_after"])
+    return {"title": _TITLE, "columns": _COLUMNS, "rows": rows, "lines": [total] if total else []}
 
 
 def lines(rehearsal: Sequence[Impact]) -> list[str]:
@@ -79,12 +78,10 @@ def _rows(table: Table) -> list[str]:
 
 
 def _lines(impact: Impact) -> Iterator[str]:
-    most = "" if impact["wal_own"] else "at most "
-    grown = _from_to(impact["size_before"], impact["size_after"])
-    yield (
-        f"{impact['migration']}: {impact['seconds']:.3f} s, {most}{human(impact['wal'])} of WAL, the database {grown}"
-        f"{'' if impact['complete'] else '; not all locks were seen'}"
-    )
+    space = _space(impact["wal"], impact["size_before"], impact["size_after"])
+    said = [f"{impact['seconds']:.3f} s", space and f"{'' if impact['wal_own'] else 'at most '}{space}"]
+    unseen = "" if impact["complete"] else "not all locks were seen"
+    yield f"{impact['migration']}: {'; '.join(filter(None, [*said, unseen]))}"
     for table in impact["tables"]:
         locks = ", ".join(f"{lock['mode']} {lock['seconds']:.3f} s" for lock in table["locks"])
         after = table["size_after"]
@@ -102,6 +99,13 @@ def _live(table: Table) -> Iterator[str]:
         rate = table["live_statements"]
         yield f"live {human(table['live_size'])}" + ("" if rate is None else f", {rate:,g} statements a second")
     yield from table["live_queries"]
+
+
+def _space(wal: int | None, before: int | None, after: int | None) -> str:
+    """Of the log and the database, '' where the server did not say."""
+    if wal is None or before is None or after is None:
+        return ""
+    return f"{human(wal)} of WAL, the database {_from_to(before, after)}"
 
 
 def _from_to(before: int, after: int) -> str:

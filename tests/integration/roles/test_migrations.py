@@ -75,3 +75,32 @@ def test_it_insists_on_a_proved_backup(postgres: Postgres, tmp_path: Path, find:
     assert f"Database '{bed.database}' has no proved backup of this run in {backups}" in said
     assert (bed.rows(), bed.sql("SELECT id FROM a")) == before
     assert postgres.execute(f"SELECT datname FROM pg_database WHERE datname = '{copy}'") == []  # it was rehearsed on
+
+
+def test_a_lock_that_the_live_database_could_not_bear_stops_it(postgres: Postgres, tmp_path: Path) -> None:
+    """By the size of the live table, since that of the copy is empty."""
+    bed = Bed(postgres, postgres.database(), tmp_path / "migrations")
+    bed.directory.mkdir()
+    bed.write("1_a", "CREATE TABLE a (id int);")
+    bed.migrate()
+    copy = f"{bed.database}_scratch"
+    postgres.execute(f"CREATE DATABASE {copy} TEMPLATE {bed.database}")
+    postgres.execute(f"COMMENT ON DATABASE {copy} IS '{MARK}'")
+    bed.sql("INSERT INTO a SELECT generate_series(1, 9999)")
+    bed.write("2_b", "ALTER TABLE a ADD b int; SELECT pg_sleep(0.1);")
+    before = (bed.rows(), bed.sql("SELECT count(*) FROM a"))
+    login = postgres.login(bed.database)
+    variables = {
+        "migrations_path": str(bed.directory),
+        "migrations_admin_login": login,
+        "migrations_rehearsal_database": copy,
+        "migrations_live_database": bed.database,
+        "migrations_policy": {"blocking": "deny"},
+        "migrations_blocking_limits": {"seconds": 0.05, "megabytes": 0.1},
+    }
+    said = call(tmp_path, variables, login, "pending", "main")
+    assert "The migration '2_b', rehearsed on a copy, holds ACCESS EXCLUSIVE on the table public.a (" in said
+    assert "kB, 0.0 statements a second) for 0." in said
+    assert "set migrations_policy: {blocking: warn}, or add to migrations_waivers for one migration" in said
+    assert (bed.rows(), bed.sql("SELECT count(*) FROM a")) == before
+    assert postgres.execute(f"SELECT datname FROM pg_database WHERE datname = '{copy}'") == []

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import migrate
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import DEFAULTS, Policy, Waiver
 from conftest import Postgres
 from support.migrations import Bed
@@ -48,7 +47,7 @@ SEEN = [
 @pytest.mark.parametrize(("sql", "expected"), SEEN)
 def test_what_is_seen(bed: Bed, sql: str, expected: list[str]) -> None:
     bed.write("2_x", sql.format(database=bed.database))
-    outcome = migrate(bed.server, bed.files(), bed.patience, rehearsal=True)
+    outcome = bed.rehearse()
     assert outcome.effects == [{"migration": "2_x", "effect": each} for each in expected]
     told = [f"The migration '2_x', rehearsed on a copy, {'; '.join(expected)}."] if expected else []
     assert [each for each in outcome.warnings if "rehearsed on a copy" in each] == told
@@ -60,7 +59,7 @@ def test_the_policy_is_about_effects_too(bed: Bed) -> None:
     bed.write("4_z", "CREATE TABLE z ()")
     bed.policy = Policy({**DEFAULTS, "destructive": "deny"})
     with pytest.raises(SlipwayError) as caught:
-        migrate(bed.server, bed.files(), bed.patience, rehearsal=True)
+        bed.rehearse()
     told, advice = str(caught.value).split("\n")
     assert told == (
         "The migration '3_y', rehearsed on a copy, loses the values of the column c in 9 rows of the table public.a. "
@@ -70,11 +69,11 @@ def test_the_policy_is_about_effects_too(bed: Bed) -> None:
     assert bed.tables() == ["a", "b", "x"]
     bed.write("5_w", "DELETE FROM b WHERE id = id")
     bed.policy = replace(bed.policy, waivers=(Waiver("5_w", "destructive", "we know", "tester"),))
-    assert len(migrate(bed.server, bed.files(), bed.patience, rehearsal=True).warnings) == 1
+    assert len(bed.rehearse().warnings) == 1
     assert bed.sql("SELECT migration, reason FROM slipway.migration_decisions") == [("5_w", "we know")]
     bed.write("6_v", "UPDATE a SET d = NULL; DELETE FROM a")
     bed.policy = Policy({**DEFAULTS, "destructive": "allow"})
-    outcome = migrate(bed.server, bed.files(), bed.patience, rehearsal=True)
+    outcome = bed.rehearse()
     assert (outcome.effects, outcome.warnings) == ([], [])
 
 
@@ -84,13 +83,11 @@ def test_what_the_same_run_brought_is_no_loss(bed: Bed) -> None:
     bed.write("4_z", "DELETE FROM b WHERE id > 1; DO $$ BEGIN EXECUTE 'DROP TABLE x'; END $$")
     bed.write("5_v", "ALTER TABLE a DROP e; DELETE FROM a WHERE id = 1")
     bed.write("6_u", "CREATE TABLE u ()")
-    assert migrate(bed.server, bed.files(), bed.patience, rehearsal=True).effects == [
-        {"migration": "5_v", "effect": "loses 1 of 9 rows of the table public.a"}
-    ]
+    assert bed.rehearse().effects == [{"migration": "5_v", "effect": "loses 1 of 9 rows of the table public.a"}]
 
 
 def test_an_empty_database_has_nothing_to_lose(postgres: Postgres, tmp_path: Path) -> None:
     bed = Bed(postgres, postgres.database(), tmp_path, policy=Policy({**DEFAULTS, "destructive": "deny"}))
     bed.write("1_a", "CREATE TABLE a (id int); INSERT INTO a VALUES (1)")
     bed.write("2_b", "DELETE FROM a; DO $$ BEGIN EXECUTE 'DROP TABLE a'; END $$")
-    assert migrate(bed.server, bed.files(), bed.patience, rehearsal=True).effects == []
+    assert bed.rehearse().effects == []

@@ -10,7 +10,7 @@ import time
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._migration import traffic
+from ansible_collections.slipway.deploy.plugins.module_utils._migration import observation, traffic
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.impact import Limits
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import Waiver
 from support.migrations import Bed, denied, report
@@ -120,6 +120,13 @@ def test_sizes_rows_and_the_log(bed: Bed) -> None:
     assert found["2_x"]["wal_own"] == (bed.postgres.version >= 18)
     assert found["3_y"]["tables"] == []  # it is new
     assert found["3_y"]["size_after"] - found["3_y"]["size_before"] >= 1_000_000
+
+
+def test_a_server_that_does_not_say_what_it_writes(held: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observation, "_SPACE", "SELECT not_here(), {own}")
+    seen = report(held.rehearse())["2_x"]
+    assert [seen[name] for name in ("wal", "size_before", "size_after")] == [None, None, None]
+    assert len(seen["tables"]) == 1
 
 
 IN_THE_DATA = [

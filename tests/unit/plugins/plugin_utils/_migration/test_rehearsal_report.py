@@ -22,7 +22,7 @@ def test_the_table() -> None:
         "  migration                       table       lock               held    size  waiting/s  rows",
         "  20260101000000_amounts_are_big  orders      ACCESS EXCLUSIVE  4.2 s  1.2 GB         35  rewritten",
         "                                  shop.users  SHARE             0.3 s  1.2 GB             24,000,000 read",
-        "1.4 GB of WAL; the database 3.0 GB → 3.1 GB",
+        "1.4 GB of WAL, the database 3.0 GB → 3.1 GB",
     ]
 
 
@@ -54,10 +54,18 @@ def test_writes_alone_wait_for_some_locks() -> None:
 
 def test_all_of_it() -> None:
     assert lines(REHEARSAL) == [
-        "20260101000000_amounts_are_big: 4.250 s, 1.4 GB of WAL, the database 3.0 GB → 3.1 GB",
+        "20260101000000_amounts_are_big: 4.250 s; 1.4 GB of WAL, the database 3.0 GB → 3.1 GB",
         "  public.orders: ACCESS EXCLUSIVE 4.210 s; rewritten; 2 scans; rows 24,000,000 read; 1.2 GB → 1.3 GB; "
         "live 1.2 GB, 35.2 statements a second; SELECT * FROM orders WHERE id = $1",
         "  shop.users: ROW SHARE 2.000 s, SHARE 0.310 s; 2 scans; rows 24,000,000 read; 1.2 GB → 1.3 GB",
-        "20260102000000_quick: 0.110 s, at most 2 kB of WAL, the database 3.1 GB; not all locks were seen",
+        "20260102000000_quick: 0.110 s; at most 2 kB of WAL, the database 3.1 GB; not all locks were seen",
         "  shop.users: ACCESS EXCLUSIVE 0.100 s; gone",
     ]
+
+
+def test_a_server_that_does_not_say_what_it_writes() -> None:
+    silent = results([replace(SEEN[0], wal=None, wal_own=False, size_before=None, size_after=None)])
+    assert lines(silent)[0] == "20260101000000_amounts_are_big: 4.250 s"
+    found = shown(silent)
+    assert found
+    assert found["lines"] == []
