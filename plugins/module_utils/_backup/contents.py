@@ -40,7 +40,7 @@ SELECT 'large objects of', lomowner::regrole::text, count(*)::text FROM pg_large
 """
 
 STORAGE = f"""{OWN}
-SELECT r.relkind, r.relname, r.id FROM rel r WHERE r.relkind IN ('r', 'S') ORDER BY r.id
+SELECT r.relkind, r.relname, r.id, pg_relation_size(r.oid) FROM rel r WHERE r.relkind IN ('r', 'S') ORDER BY r.id
 """
 
 
@@ -126,9 +126,9 @@ def read(opened: Connection, snapshot: str = "", doing: str = "reading", method:
         stored = cursor.fetchall()
     tables: dict[str, int] = {}
     contents: dict[str, checksums.Checksums] = {}
-    stores = [identity for kind, _, identity in stored if kind == "r"]
-    for names in batches(stores):
-        progress.tell(doing, len(tables), len(stores), "tables")
+    sizes = {identity: size or 0 for kind, _, identity, size in stored if kind == "r"}
+    for names in batches(list(sizes)):
+        progress.tell(doing, sum(map(sizes.__getitem__, tables)), sum(sizes.values()), "B")
         with moment(opened, snapshot) as cursor:
             counts, sums = checksums.read(cursor, names, method)
         tables.update(counts)
@@ -137,7 +137,7 @@ def read(opened: Connection, snapshot: str = "", doing: str = "reading", method:
         with moment(opened, snapshot) as cursor:
             contents[checksums.LARGE_OBJECTS] = (checksums.large_objects(cursor, method), "")
     migrations: list[str] = []
-    for history in [identity for kind, name, identity in stored if kind == "r" and name == "_prisma_migrations"]:
+    for history in [identity for kind, name, identity, _ in stored if kind == "r" and name == "_prisma_migrations"]:
         with moment(opened, snapshot) as cursor:
             cursor.execute(
                 f"SELECT migration_name FROM {history} WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL "
@@ -162,7 +162,7 @@ def read_sequences(opened: Connection) -> dict[str, SequenceValue]:
     """Where every sequence stands now, whatever a snapshot holds."""
     with moment(opened) as cursor:
         cursor.execute(STORAGE)
-        sequences = [identity for kind, _, identity in cursor.fetchall() if kind == "S"]
+        sequences = [identity for kind, _, identity, _ in cursor.fetchall() if kind == "S"]
     found: dict[str, SequenceValue] = {}
     for names in batches(sequences):
         with moment(opened) as cursor:
