@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 import time
@@ -20,6 +21,7 @@ from support.release import ROOT, ansible, docker
 
 pytestmark = pytest.mark.container
 
+PLAYBOOK = ROOT / "tests" / "integration" / "roles" / "backup_schedule.yml"
 HOST = "slipway-test-schedule"
 IMAGE = os.environ.get("SLIPWAY_POSTGRES_IMAGE", "slipway-standin/postgres:15")
 NAME = "shop-test-backup"
@@ -54,7 +56,7 @@ ARGUMENTS: dict[str, Any] = {
     "name": NAME, "files": f"{STATE}/schedule", "schedule": "*-01-01 03:00:00", "drill_schedule": "yearly",
     "ping_url": "http://127.0.0.1:8099/hook", "wait": 0, "state_directory": STATE, "directory": f"{STATE}/backups",
     "application": "shop", "environment_name": "test", "offsite": "/srv/away", "offsite_password": REPOSITORY_PASSWORD,
-    "keep": 2,
+    "keep": 2, "keep_days": 0, "keep_releases": 0,
 }  # fmt: skip
 RUN = {
     "application": "shop", "environment": "test", "verb": "deploy", "user": "maria", "controller": "x", "machine": "",
@@ -77,16 +79,17 @@ def sql(statement: str, database: str = "shop") -> str:
 class Site:
     home: Path
 
-    def by_ansible(self) -> dict[str, Any]:
-        """Run the module as Ansible sends it, which is what the program is made of then."""
-        told = {"ansible_connection": "community.docker.docker", "ansible_python_interpreter": "/usr/bin/python3"}
-        done = ansible(
-            self.home, "ansible", HOST, "--inventory", f"{HOST},", "--module-name", "slipway.deploy.backup_schedule",
-            "--args", json.dumps(ARGUMENTS), "--extra-vars", json.dumps(told),
-        )  # fmt: skip
-        assert " => {" in done.stdout, done.stdout + done.stderr
+    def play(self) -> int:
+        """Run the role, so that the program is made of what Ansible sends; how many tasks changed something."""
+        told = {
+            "ansible_connection": "community.docker.docker", "ansible_python_interpreter": "/usr/bin/python3",
+            "run_arguments": ARGUMENTS,
+        }  # fmt: skip
+        done = ansible(self.home, "ansible-playbook", "-i", f"{HOST},", "-e", json.dumps(told), str(PLAYBOOK))
+        assert "failed=0" in done.stdout, done.stdout
         assert PASSWORD not in done.stdout + done.stderr
-        return result("{" + done.stdout.partition(" => {")[2], {})
+        assert REPOSITORY_PASSWORD not in done.stdout + done.stderr
+        return int(re.findall(r"changed=(\d+)", done.stdout)[-1])
 
     def module(self, *, check: bool = False, **more: object) -> dict[str, Any]:
         """Run the module alone on the host."""
@@ -174,7 +177,11 @@ def test_four_runs(site: Site) -> None:
         f"Started timer {NAME}, *-01-01 03:00:00.", f"Started timer {NAME}-drill, yearly.",
     ]  # fmt: skip
     assert shell(f"ls '{STATE}'") == ""
-    assert site.by_ansible()["actions"] == check["actions"]
+    assert site.play() == 1
+    assert site.play() == 0
+    # What the checkout makes is what Ansible sent; these tests do not wait for the lock.
+    assert site.module(check=True)["actions"] == [f"Wrote {STATE}/schedule/settings.json."]
+    assert site.module()["changed"] is True
     assert site.module(check=True)["changed"] is False
     assert site.module()["changed"] is False
     for timer in (NAME, f"{NAME}-drill"):
