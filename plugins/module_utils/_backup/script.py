@@ -31,6 +31,7 @@ _OLD_STRINGS = re.compile(rb"SET\s+standard_conforming_strings\s*(?:=|TO)\s*'?(o
 _HEAD, _FOOT = b"-- PostgreSQL database dump", b"-- PostgreSQL database dump complete"
 _CLUSTER = b"-- PostgreSQL database cluster dump"
 _BOM = b"\xef\xbb\xbf"
+_COPY_ENDS = (b"\\.\n", b"\\.\r\n", b"\\.")  # the last without a newline, at the end of a file
 CHUNK = 1 << 16  # bytes of rows that are handed on at a time
 
 # What is not done, since it is the administrator's or the environment's: by its beginning, without leading comments.
@@ -264,7 +265,6 @@ class Rows:
 
     def __init__(self, script: Script) -> None:
         self.script = script
-        self.source = script._numbered()
         self.ended = False
         self.count = 0
 
@@ -272,15 +272,19 @@ class Rows:
         """Some whole lines; b'' at the end."""
         taken: list[bytes] = []
         length = 0
-        while not self.ended and length < size:
-            line = next(self.source, None)
-            if line is None:
-                raise self.script.cut_off("in the rows of a table")
-            if line.rstrip(b"\r\n") == b"\\.":
-                self.ended = True
-            else:
+        if not self.ended:
+            for line in self.script.lines:
+                if line in _COPY_ENDS:
+                    self.ended = True
+                    self.script.number += 1
+                    break
                 taken.append(line)
                 length += len(line)
+                if length >= size:
+                    break
+            self.script.number += len(taken)
+            if not self.ended and length < size:
+                raise self.script.cut_off("in the rows of a table")
         self.count += len(taken)
         return b"".join(taken)
 
