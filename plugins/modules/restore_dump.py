@@ -46,6 +46,15 @@ options:
     description: Bytes that it takes when it is restored, as far as that is known, for the check of the free space.
     type: int
     default: 0
+  kind:
+    description: What M(slipway.deploy.dump_file) has found it to be, for check mode.
+    type: str
+    choices: [sql, custom, tar]
+    default: sql
+  version:
+    description: Version of the server that it is of, for check mode.
+    type: str
+    default: ""
   directory:
     description: Directory of backups on the host, whose lock keeps other backups and restores away.
     type: path
@@ -122,6 +131,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import Roles
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import store
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.dump_file import DumpFile
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.import_dump import Import
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.restore import kept_name
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
@@ -141,6 +151,8 @@ SPEC: dict[str, dict[str, Any]] = {
     "path": {"type": "path", "required": True},
     "name": {"type": "str", "required": True},
     "size": {"type": "int", "default": 0},
+    "kind": {"type": "str", "choices": ["sql", "custom", "tar"], "default": "sql"},
+    "version": {"type": "str", "default": ""},
     "directory": {"type": "path", "required": True},
     "owner": {"type": "str", "required": True},
     "owner_password": {"type": "str", "required": True, "no_log": True},
@@ -181,7 +193,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         store.check_space(directory, 0, about.data_directory, needed, client.free_space(about.data_directory))
         if not module.check_mode:
             return importing.apply()
-        databases.exists(admin, importing.restoring)
+        importing.check(DumpFile(params["name"], params["size"], params["kind"], False, params["version"]))
     return {
         "changed": True,
         "actions": [

@@ -74,7 +74,7 @@ def dumped(source: Site, target: Path, *options: str) -> Path:
     return target
 
 
-def restore(site: Site, path: Path, *, check: bool = False, prefix: tuple[str, ...] = ()) -> dict[str, Any]:
+def restore(site: Site, path: Path, *, check: bool = False, **more: object) -> dict[str, Any]:
     """Run the module on a copy of the file, which it removes."""
     copy = path.with_name("incoming.dump.partial")
     if not check:
@@ -82,8 +82,8 @@ def restore(site: Site, path: Path, *, check: bool = False, prefix: tuple[str, .
     common = {name: value for name, value in site.common.items() if name not in ("application", "environment_name")}
     return run_module("restore_dump", {
         **common, "path": str(copy), "name": path.name, "owner": OWNER, "owner_password": f"{OWNER}-password",
-        "application": APPLICATION, "readonly": READONLY, "_ansible_check_mode": check,
-    }, prefix)  # fmt: skip
+        "application": APPLICATION, "readonly": READONLY, "_ansible_check_mode": check, **more,
+    })  # fmt: skip
 
 
 def without_owners(lines: list[str]) -> list[str]:
@@ -171,6 +171,11 @@ def test_a_bad_dump_changes_nothing(unchanged: Site, tmp_path: Path, content: st
     assert unchanged.postgres.execute("SELECT rolname, rolsuper FROM pg_roles ORDER BY 1") == before
     assert not Path("/tmp/no").exists()
     assert not (tmp_path / "incoming.dump.partial").exists()
+
+
+def test_check_mode_knows_what_can_not_be_restored(unchanged: Site, tmp_path: Path) -> None:
+    refused = restore(unchanged, tmp_path / "b.dump", check=True, kind="custom", version="99.1")
+    assert refused["msg"].startswith("b.dump is of PostgreSQL 99.1 and can't be restored on ")
 
 
 @pytest.mark.parametrize("how", ["-Fp", "-Fc", "-Ft"])
