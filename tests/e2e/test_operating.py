@@ -109,6 +109,7 @@ def test_a_migration_that_fails_leaves_the_database_that_was_there(deployed: Dep
     ("verb", "said"),
     [
         ("reset_db", "reset_db deletes all data of database autotest, which is never done in prod: to put an earlier"),
+        ("refresh", "refresh fills an environment with rows of another one, which is never done in prod: to put an"),
         ("init_db", "init_db is for environments whose database may be seeded: in prod the first deploy makes the"),
     ],
 )

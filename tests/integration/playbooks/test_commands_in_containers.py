@@ -117,6 +117,7 @@ def test_the_studio(shared: Containers) -> None:
     ("verb", "said"),
     [
         ("reset_db", "reset_db deletes all data of database autotest, which is never done in prod: to put an earlier"),
+        ("refresh", "refresh fills an environment with rows of another one, which is never done in prod: to put an"),
         ("init_db", "init_db is for environments whose database may be seeded: in prod the first deploy makes the"),
         ("db_push", "db_push changes a database without a migration, which nobody could repeat or undo, so that it is"),
         ("new_migration", "Migrations are made in local and deployed elsewhere, so that nothing was done in prod: run"),
