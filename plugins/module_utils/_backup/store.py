@@ -60,13 +60,17 @@ def locked(directory: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def new_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file that only its owner may read (0600), on the disk when the block ends."""
+    """A file that only its owner may read (0600), on the disk when the block ends, and gone when the block fails."""
     with file_errors(path.parent):
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as opened:
-            yield opened
-            opened.flush()
-            os.fsync(opened.fileno())
+        try:
+            with os.fdopen(handle, "wb") as opened:
+                yield opened
+                opened.flush()
+                os.fsync(opened.fileno())
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
 
 
 def publish(directory: Path, manifest: Manifest) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import resource
 import time
 
 import pytest
@@ -25,6 +26,24 @@ def site(server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Site:
     found.execute("CREATE TABLE t (id serial PRIMARY KEY, x text)")
     found.execute(f"INSERT INTO t (x) SELECT repeat('x', 200) FROM generate_series(1, {ROWS})")
     return found
+
+
+def test_a_server_without_room_for_the_copy(server: Postgres, site: Site) -> None:
+    """Its files may grow to 17 MB (setrlimit(2)), so that the copy's table can't have all of its rows."""
+    site.execute(f"INSERT INTO t (x) SELECT repeat('x', 900) FROM generate_series(1, {ROWS})")
+    before = site.files()
+    pid = (server.directory / "data" / "postmaster.pid").read_text().split()[0]
+    resource.prlimit(int(pid), resource.RLIMIT_FSIZE, (17 << 20, resource.RLIM_INFINITY))
+    try:
+        failed = site.backup()
+    finally:
+        resource.prlimit(int(pid), resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert "File too large" in failed["msg"]
+    assert server.execute(LEFT) == []
+    assert site.files() == before
+    assert site.execute("SELECT count(*) FROM t") == [(2 * ROWS,)]
+    assert site.backup()["backup"]["proved"]
+    site.execute("DELETE FROM t WHERE length(x) = 900")
 
 
 def test_backups_that_end_at_random_moments(server: Postgres, site: Site) -> None:

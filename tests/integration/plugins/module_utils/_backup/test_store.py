@@ -25,6 +25,31 @@ def test_a_full_disk(site: Site) -> None:
     assert site.backup()["backup"]["proved"]
 
 
+def test_a_disk_that_is_full_at_each_step(site: Site) -> None:
+    """From room for nothing to room for all: in the dump, at its end, in the manifest, at the removal of older ones."""
+    site.execute("CREATE TABLE noise AS SELECT md5(g::text) FROM generate_series(1, 2000) g")
+    site.directory.mkdir(mode=0o700)
+    told = []
+    for pages in range(1, 200, 3):
+        inside = (
+            "unshare", "--user", "--map-root-user", "--mount", "sh", "-c",
+            f'mount -t tmpfs -o size={pages * 4}k none "$0" && "$@"; code=$?; '
+            'ls "$0" | tr "\n" " " > "$0.seen"; exit $code', str(site.directory),
+        )  # fmt: skip
+        done = site.backup(prefix=inside, space_factor=0)
+        left = site.directory.with_name(f"{site.directory.name}.seen").read_text().split()
+        assert site.databases() == []
+        if done.get("msg") is None:
+            assert left == [f"{done['backup']['name']}.dump", f"{done['backup']['name']}.json"]
+            break
+        assert left == [], done["msg"]
+        told.append(done["msg"])
+    else:
+        raise AssertionError(told[-1])
+    assert all("No space left on device" in each for each in told)
+    assert len(told) > 3
+
+
 def test_a_read_only_directory(site: Site) -> None:
     site.directory.mkdir(mode=0o700)
     inside = (
