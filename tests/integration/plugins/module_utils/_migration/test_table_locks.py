@@ -172,8 +172,11 @@ TRANSACTIONS = [
 
 
 @pytest.mark.parametrize("sql", TRANSACTIONS)
-def test_the_longest_of_a_files_own_transactions_counts(bed: Bed, sql: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table_locks, "_TOGETHER", 0)  # it looks after each statement that allows of it
+@pytest.mark.parametrize("together", [0, 1000], ids=["looking after each statement", "looking at the end"])
+def test_the_longest_of_a_files_own_transactions_counts(
+    bed: Bed, sql: str, together: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_locks, "_TOGETHER", together)
     bed.write("1_t", "CREATE TABLE t (id int)")
     bed.migrate()
     bed.write("2_x", sql)

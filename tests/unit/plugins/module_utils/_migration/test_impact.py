@@ -130,7 +130,8 @@ def test_what_became_of_a_table(after: Relation | None, found: tuple[object, ...
     ],
 )
 def test_whether_a_table_may_have_been_changed(locks: tuple[str, ...], complete: bool, changed: bool) -> None:
-    assert impact(Touched("t", dict.fromkeys(locks, 1.0), 0, 0), complete=complete).changed_tables == changed
+    read, other = Touched("r", {"ACCESS SHARE": 1.0}, 0, 0), Touched("t", dict.fromkeys(locks, 1.0), 0, 0)
+    assert impact(read, other, complete=complete).changed_tables == changed
 
 
 def test_the_result() -> None:
