@@ -27,6 +27,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup.prune impor
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
 from ansible_collections.slipway.deploy.plugins.module_utils._host.files import replace_file
 from ansible_collections.slipway.deploy.plugins.module_utils._host.masking import masked
+from ansible_collections.slipway.deploy.plugins.module_utils._run import progress
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import insist
 from ansible_collections.slipway.deploy.plugins.module_utils._text import human
 
@@ -197,9 +198,9 @@ class Offsite:
         # A lock of a process that is gone, such as a run that was killed, would keep others out.
         with contextlib.suppress(SlipwayError):
             self.run("unlock")
-        for manifest in manifests:
-            if manifest.name in names:
-                continue
+        missing = [manifest for manifest in manifests if manifest.name not in names]
+        for number, manifest in enumerate(missing):
+            progress.tell("sending", number, len(missing), "backup")
             insist()
             told = [word for tag in tags(manifest) for word in ("--tag", tag)]
             host = f"{manifest.application}-{manifest.environment}"
@@ -249,6 +250,7 @@ class Offsite:
 
     def _restore(self, away: Away, target: Path) -> Manifest:
         name = away.manifest.name
+        progress.tell("fetching", 0)
         self.run("restore", away.snapshot, "--quiet", "--target", str(target))
         try:
             manifest = Manifest.parse(name, (target / f"{name}.json").read_text(encoding="utf-8"))
