@@ -19,7 +19,6 @@ from typing import IO, Any
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import quote
-from ansible_collections.slipway.deploy.plugins.module_utils._run import progress
 
 CLIENT_SPEC: dict[str, dict[str, Any]] = {
     "bindir": {"type": "path"},
@@ -283,17 +282,15 @@ def digest_of_script(descriptor: int, stop: threading.Event | None = None) -> st
 
     Closes the descriptor at the end, or when ``stop`` is set, so that who writes to it ends too.
     """
-    digest, read = hashlib.sha256(), 0
+    digest = hashlib.sha256()
     with os.fdopen(descriptor, "rb") as script:
         head = script.read(KEY_WITHIN)
         tail = KEY.sub(b"", head, count=1)
         for block in iter(lambda: script.read(1 << 20), b""):
             digest.update(tail[:-KEY_WITHIN])
             tail = tail[-KEY_WITHIN:] + block
-            read += len(block)
             if stop and stop.is_set():
                 break
-            progress.tell("reading the dump through", read, 0, "B")
         digest.update(KEY.sub(b"", tail))
     return digest.hexdigest()
 
