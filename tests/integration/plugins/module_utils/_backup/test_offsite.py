@@ -18,6 +18,8 @@ from support import offsite
 from support.backup import Site, contents, run_module
 from support.offsite import PASSWORD, SECRET, Place
 
+pytestmark = pytest.mark.once  # the copies are files, whatever server they are of
+
 PLACES = {"directory": offsite.directory, "sftp": offsite.sftp, "s3": offsite.s3}
 
 
