@@ -339,7 +339,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.apply import Patience
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.impact import LIMITS_SPEC, Limits
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.locks import WATCH_SPEC, watcher_from_params
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import Files, migrate
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import Files, Rehearsal, migrate
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import POLICY_SPEC
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.preview import difference, preview
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.require_backup import (
@@ -361,16 +361,15 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         settings = {name: given[name] for name in ("lock_timeout", "statement_timeout")}
         patience = Patience(given["lock_wait"], given["lock_retry"])
         context = context_from_params(given)
+        rehearsal = Rehearsal(limits=Limits.from_params(given), live=given["live_db"])
         outcome = migrate(
             server,
             files,
             patience,
             context,
-            rehearsal=given["rehearsal"],
+            rehearsal=rehearsal if given["rehearsal"] else None,
             row_values=given["row_values"],
             watcher=watcher_from_params(server, given),
-            limits=Limits.from_params(given) if given["rehearsal"] else None,
-            live=given["live_db"],
             **settings,
         )
     for warning in outcome.warnings:

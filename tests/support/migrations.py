@@ -17,7 +17,12 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.apply import Patience
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.decisions import Decision
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.impact import Limits
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import Files, Outcome, migrate
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import (
+    Files,
+    Outcome,
+    Rehearsal,
+    migrate,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import Payload
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.plan import Plan
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import DEFAULTS, Policy, Waiver
@@ -82,7 +87,9 @@ class Bed:
     def rehearse(self, limits: Limits | None = None, live: str = "") -> Outcome:
         """Rehearse on this database, which is the live one too unless another is named."""
         live = live or self.database
-        return migrate(self.server, self.files(), self.patience, rehearsal=True, limits=limits or Limits(), live=live)
+        return migrate(
+            self.server, self.files(), self.patience, rehearsal=Rehearsal(limits=limits or Limits(), live=live)
+        )
 
     def survey(self) -> Plan:
         return survey(self.server, self.files())[0]

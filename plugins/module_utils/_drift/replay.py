@@ -12,7 +12,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._drift.exclusions i
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.apply import Patience
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.locks import acquire
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import Files, migrate
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import Files, Rehearsal, migrate
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.model import Migration, Payload, Script
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.plan import Plan
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import DEFAULTS, Policy
@@ -124,9 +124,7 @@ def replay(there: Server, files: Files, rolled_back: Callable[[Cursor], None]) -
     ``rolled_back`` is called before the end of a transaction that is rolled back, where they can only be applied so.
     """
     try:
-        outcome = migrate(
-            there, files, Patience(10, 10), rehearsal=True, at_end=rolled_back, statement_timeout=_LONGEST
-        )
+        outcome = migrate(there, files, Patience(10, 10), rehearsal=Rehearsal(rolled_back), statement_timeout=_LONGEST)
     except SlipwayError as error:
         raise SlipwayError(f"The migrations can't be replayed: {error}") from error
     if outcome.stopped:

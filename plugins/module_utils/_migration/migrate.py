@@ -125,27 +125,35 @@ def no_context(cursor: Cursor, schema: str) -> Iterator[None]:
     yield
 
 
+@dataclass(frozen=True)
+class Rehearsal:
+    """A run on a copy of a database, on a server that is to stay as it is.
+
+    The first migration that changes more than its database, and all after it, run in a transaction that is rolled back,
+    in which ``at_end`` is called; the run stops, with a warning, before one that lasts. With ``limits``, what each
+    migration does to the tables is seen, and held against the traffic of the database ``live`` of the same server.
+    """
+
+    at_end: Callable[[Cursor], None] | None = None
+    limits: Limits | None = None
+    live: str = ""
+
+
 def migrate(
     server: Server,
     files: Files,
     patience: Patience,
     context: ApplyContext = no_context,
-    rehearsal: bool = False,
-    at_end: Callable[[Cursor], None] | None = None,
+    rehearsal: Rehearsal | None = None,
     row_values: bool = False,
     watcher: Server | None = None,
-    limits: Limits | None = None,
-    live: str = "",
     **settings: str,
 ) -> Outcome:
-    """Apply what is pending; ``settings`` are the server's, such as ``lock_timeout``.
+    """Apply what is pending, or only rehearse it; ``settings`` are the server's, such as ``lock_timeout``.
 
-    In a ``rehearsal``, the first migration that changes more than its database, and all after it, run in a transaction
-    that is rolled back, in which ``at_end`` is called. It stops, with a warning, before one that lasts.
     Nothing is locked or written when nothing is pending. Raises SlipwayError when the state forbids to go on, another
     run holds the lock for too long, or a migration fails; the state then is in the error's details. ``watcher`` may see
-    the sessions of all roles, to name those that are in the way. With ``limits``, what each migration of a rehearsal
-    does to the tables is seen, and held against the traffic of the database ``live`` of the same server.
+    the sessions of all roles, to name those that are in the way.
     """
     # Commits need not wait for the disk one by one: nothing is said to be applied before the last has reached it.
     settings = {"synchronous_commit": "off", "client_min_messages": "warning", **settings}
@@ -153,9 +161,12 @@ def migrate(
         plan, verdict = files.compare(cursor)
         applied: list[Applied] = []
         course, stopped = Extent(0), ""
-        observed = Effects(cursor, files.policy, rehearsal and files.policy.rules["destructive"] != "allow")
-        lives = [each.on(live) for each in (watcher, server) if each and live]
-        seen = Observation(cursor, server, limits, Traffic(lives)) if limits else None
+        observes = rehearsal is not None and files.policy.rules["destructive"] != "allow"
+        observed = Effects(cursor, files.policy, observes)
+        seen = None
+        if rehearsal and rehearsal.limits:
+            lives = [each.on(rehearsal.live) for each in (watcher, server) if each and rehearsal.live]
+            seen = Observation(cursor, server, rehearsal.limits, Traffic(lives))
         if plan.pending or verdict.denied:
             with held(cursor, patience.lock_wait, watcher):
                 plan, verdict = files.compare(cursor)
@@ -163,22 +174,17 @@ def migrate(
                 scripts = [files.payload.scripts.get(each.name) for each in plan.pending]
                 course = extent(scripts) if rehearsal else Extent(len(scripts))
                 if course.kept or course.rolled_back:
-                    with telling(cursor, files, plan.applied), context(cursor, files.schema):
-                        applied = _apply(
-                            server,
-                            cursor,
-                            files,
-                            plan,
-                            verdict,
-                            patience,
-                            course,
-                            at_end,
-                            observed,
-                            seen,
-                            rehearsal,
-                            row_values,
-                            watcher,
-                        )
+                    pid, locks = cursor.connection.get_backend_pid(), seen.locks if seen else None
+                    told, around = telling(cursor, files, plan.applied), context(cursor, files.schema)
+                    watched = Watch(server, pid, watcher)
+                    with (
+                        told,
+                        around,
+                        watched,
+                        Session(cursor, watched, rehearsal is not None, row_values, locks) as session,
+                    ):
+                        run = _Run(session, watched, files, plan, course, rehearsal or Rehearsal(), observed, seen)
+                        applied = run.apply(verdict, patience)
                 if len(applied) < len(scripts):
                     stopped = not_rehearsed(f"The migration {plan.pending[len(applied)].name!r}", course.stop)
     actions = [f"{_told(each, course)} in {each.seconds:.3f} s." for each in applied]
@@ -268,69 +274,81 @@ def report(plan: Plan, applied: list[Applied]) -> dict[str, Any]:
     }
 
 
-def _apply(
-    server: Server,
-    cursor: Cursor,
-    files: Files,
-    plan: Plan,
-    verdict: Verdict,
-    patience: Patience,
-    course: Extent,
-    at_end: Callable[[Cursor], None] | None,
-    observed: Effects,
-    seen: Observation | None,
-    rehearsal: bool,
-    row_values: bool,
-    watcher: Server | None,
-) -> list[Applied]:
-    applied: list[Applied] = []
-    table = HistoryTable(files.schema)
-    pid = cursor.connection.get_backend_pid()
-    observer = seen.locks if seen else None
-    with Watch(server, pid, watcher) as watch, Session(cursor, watch, rehearsal, row_values, observer) as session:
+@dataclass(frozen=True)
+class _Run:
+    """Pending migrations on their way into the database, over a session that holds the locks."""
+
+    session: Session
+    watch: Watch
+    files: Files
+    plan: Plan
+    course: Extent
+    rehearsal: Rehearsal
+    observed: Effects
+    seen: Observation | None
+
+    def apply(self, verdict: Verdict, patience: Patience) -> list[Applied]:
+        """Apply them, as far as the course goes. Raises SlipwayError, with the state in its details."""
+        applied: list[Applied] = []
+        plan, table, cursor = self.plan, HistoryTable(self.files.schema), self.session.cursor
         _prepare(cursor, table, plan.managed)
         names = {each.name for each in plan.pending}
         # What a rehearsal saw is not known here: a waiver for that is recorded when its migration is applied.
-        early = [each for each in files.policy.waivers if each.rule in _REHEARSED and each.migration in names]
+        early = [each for each in self.files.policy.waivers if each.rule in _REHEARSED and each.migration in names]
         for waiver in dict.fromkeys((*verdict.waived, *early)):
             write_down(cursor, waiver.migration, waiver.decision)
+        scripts = self.files.payload.scripts
         try:
-            works = [Application(session, table, each, files.payload.scripts, watch, patience) for each in plan.pending]
-            observed.begin()
-            if seen:
-                seen.begin()
-            while len(applied) < course.kept:
+            works = [Application(self.session, table, each, scripts, self.watch, patience) for each in plan.pending]
+            self.observed.begin()
+            if self.seen:
+                self.seen.begin()
+            kept = self.course.kept
+            while len(applied) < kept:
                 insist()
-                work, *others = works[len(applied) : min(len(applied) + AT_ONCE, course.kept)]
+                work, *others = works[len(applied) : min(len(applied) + AT_ONCE, kept)]
                 if work.migration.name in plan.half_applied:
                     work.resume(*plan.half_applied[work.migration.name])
                 try:
-                    applied += advance(session, [work, *others])
+                    applied += advance(self.session, [work, *others])
                 except StatementError as error:
                     raise SlipwayError(work.failure(error)) from error
-                _look(applied[-1], observed, seen)
-            if course.rolled_back:
-                applied += _apply_rolled_back(
-                    session, works[course.kept : course.kept + course.rolled_back], at_end, observed, seen
-                )
-            if seen:
-                observed.warned += _bearable(seen.blocking(), files.policy)
+                self._look(applied[-1])
+            if self.course.rolled_back:
+                applied += self._rolled_back(works[kept : kept + self.course.rolled_back])
+            if self.seen:
+                self.observed.warned += _bearable(self.seen.blocking(), self.files.policy)
         except SlipwayError as error:
-            if seen:
-                error.details["rehearsal"] = results(seen.impacts)
+            if self.seen:
+                error.details["rehearsal"] = results(self.seen.impacts)
             error.details["migrations"] = report(plan, applied)
             error.details["changed"] = not all(each.rolled_back for each in applied)
             raise
-    return applied
+        return applied
 
+    def _rolled_back(self, works: list[Application]) -> list[Applied]:
+        """Apply migrations in a transaction that is rolled back, up to one that turns out to want one of its own."""
+        applied: list[Applied] = []
+        with self.session.rolled_back():
+            for work in works:
+                try:
+                    applied.append(replace(work.run(), rolled_back=True))
+                except StatementError as failed:
+                    if failed.code in WANTS_ITS_OWN:
+                        break
+                    raise SlipwayError(work.failure(failed)) from failed
+                self._look(applied[-1])
+            if self.rehearsal.at_end:
+                self.rehearsal.at_end(self.session.cursor)
+        return applied
 
-def _look(applied: Applied, observed: Effects, seen: Observation | None) -> None:
-    """See what a migration did. Nothing can be lost of tables that it did not lock to change them."""
-    if not seen:
-        observed.judge(applied.name)
-    elif seen.saw(applied.name, applied.seconds).changed_tables:
-        observed.judge(applied.name)
-        seen.settle()
+    def _look(self, applied: Applied) -> None:
+        """See what a migration did. Nothing can be lost of tables that it did not lock to change them."""
+        if not self.seen:
+            self.observed.judge(applied.name)
+        elif self.seen.saw(applied.name, applied.seconds).changed_tables:
+            self.observed.judge(applied.name)
+            self.seen.settle()
 
 
 def _bearable(findings: Sequence[Finding], policy: Policy) -> tuple[Finding, ...]:
@@ -340,29 +358,6 @@ def _bearable(findings: Sequence[Finding], policy: Policy) -> tuple[Finding, ...
         untouched = "This was a rehearsal on a copy: the database itself was not touched."
         raise SlipwayError("\n".join([*(each.text for each in verdict.denied), untouched, *verdict.advice]))
     return verdict.warned
-
-
-def _apply_rolled_back(
-    session: Session,
-    works: list[Application],
-    at_end: Callable[[Cursor], None] | None,
-    observed: Effects,
-    seen: Observation | None,
-) -> list[Applied]:
-    """Apply migrations in a transaction that is rolled back, up to one that turns out to want one of its own."""
-    applied: list[Applied] = []
-    with session.rolled_back():
-        for work in works:
-            try:
-                applied.append(replace(work.run(), rolled_back=True))
-            except StatementError as failed:
-                if failed.code in WANTS_ITS_OWN:
-                    break
-                raise SlipwayError(work.failure(failed)) from failed
-            _look(applied[-1], observed, seen)
-        if at_end:
-            at_end(session.cursor)
-    return applied
 
 
 def _prepare(cursor: Cursor, table: HistoryTable, exists: bool) -> None:

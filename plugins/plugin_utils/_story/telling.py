@@ -114,7 +114,7 @@ class Story:
     def halfway(self, now: float, progress: str) -> list[Item]:
         """The same as a line of its own, where there is no motion."""
         label, started = (self.phase.label, self.phase.started) if self.phase else ("", now)
-        return list(headed(label, progress, "dim", self.width, now - started))
+        return list(headed(label, f"so far: {progress}", "dim", self.width, now - started))
 
     def done(self, event: Event) -> None:
         """A task went well."""

@@ -14,7 +14,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._drift.comparison i
     record,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import Outcome, migrate
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import Outcome, Rehearsal, migrate
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.require_backup import keeping_snapshot
 from conftest import Postgres
 from support.migrations import Bed
@@ -185,7 +185,7 @@ def test_what_the_server_shares_is_rehearsed_and_replayed_without_an_effect_on_i
     bed.write("2_x", sql.format(database=bed.database) + "; CREATE TABLE x ()")
     bed.write("3_y", "BEGIN; CREATE TABLE y (id int PRIMARY KEY DEFERRABLE); COMMIT; INSERT INTO y VALUES (1)")
     bed.write("4_z", "INSERT INTO y VALUES (2), (3); UPDATE y SET id = id + 1; CREATE TABLE z ()")
-    rehearsed = migrate(bed.server, bed.files(), bed.patience, rehearsal=True)
+    rehearsed = migrate(bed.server, bed.files(), bed.patience, rehearsal=Rehearsal())
     assert (rehearsed.warnings, rehearsed.stopped, bed.tables()) == ([], "", ["t"])
     assert [each["rolled_back"] for each in rehearsed.migrations["applied_now"]] == [False, True, True, True]
     assert rehearsed.actions[1].startswith(
@@ -208,7 +208,7 @@ def test_a_table_that_is_called_role_is_no_role(bed: Bed) -> None:
         " $$ SELECT role.name FROM person JOIN role ON role.id = person.role_id WHERE person.role_id = i $$;"
         "UPDATE person SET label = label(role_id)",
     )
-    rehearsed = migrate(bed.server, bed.files(), bed.patience, rehearsal=True)
+    rehearsed = migrate(bed.server, bed.files(), bed.patience, rehearsal=Rehearsal())
     assert [each["rolled_back"] for each in rehearsed.migrations["applied_now"]] == [False, False]
     assert administrator(bed).differences(bed.files(), "replay") == ("replay", [])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import Outcome, migrate
+from ansible_collections.slipway.deploy.plugins.module_utils._migration.migrate import Outcome, Rehearsal, migrate
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.require_backup import keeping_snapshot
 from support.migrations import Bed
 
@@ -13,7 +13,7 @@ from support.migrations import Bed
 def test_a_failed_rehearsal_says_that_it_was_one(bed: Bed) -> None:
     bed.write("1_a", "CREATE TABLE a (id int); COMMIT; SELECT 1 / 0")
     with pytest.raises(SlipwayError) as caught:
-        migrate(bed.server, bed.files(), bed.patience, rehearsal=True)
+        migrate(bed.server, bed.files(), bed.patience, rehearsal=Rehearsal())
     assert str(caught.value).splitlines()[-1] == (
         "This was a rehearsal on a copy: the database was not touched, and what serves from it goes on serving. "
         "Correct the file, or the data, and run again."
@@ -38,7 +38,7 @@ def test_a_failure_after_a_role_is_found_by_the_rehearsal(bed: Bed) -> None:
     bed.write("1_x", f"CREATE ROLE {bed.database}_more")
     bed.write("2_y", "CREATE TABLE y (); SELECT nope")
     with pytest.raises(SlipwayError, match='column "nope" does not exist'):
-        migrate(bed.server, bed.files(), bed.patience, rehearsal=True)
+        migrate(bed.server, bed.files(), bed.patience, rehearsal=Rehearsal())
     assert bed.tables() == []
     assert bed.sql(f"SELECT FROM pg_roles WHERE rolname = '{bed.database}_more'") == []
 
@@ -62,7 +62,7 @@ def test_what_no_rollback_undoes_is_not_rehearsed(bed: Bed, sql: str, why: str) 
     bed.write("1_t", f"{TABLES}; CREATE TYPE e AS ENUM ('a'); CREATE TABLE u (e e)")
     bed.write("2_x", sql.format(database=bed.database))
     bed.write("3_y", "CREATE TABLE y ()")
-    rehearsed = migrate(bed.server, bed.files(), bed.patience, rehearsal=True)
+    rehearsed = migrate(bed.server, bed.files(), bed.patience, rehearsal=Rehearsal())
     assert rehearsed.migrations["pending"] == ["2_x", "3_y"]
     assert rehearsed.warnings[-1].startswith(f"The migration '2_x' {why}")
     assert rehearsed.warnings[-1].endswith(": it was not rehearsed, nor was what comes after it.")

@@ -49,5 +49,5 @@ def test_a_log_has_a_line_every_ten_seconds_also_behind_ssh(tmp_path: Path, post
     with sshd(tmp_path) as server:
         given = prepared(tmp_path, postgres, 12, **server.variables)
         told = words(tmp_path, play(tmp_path, *given, playbook=PLAYBOOK))
-    assert told.splitlines()[0] == f"(1/1) MIGRATE    {TOLD}"
+    assert told.splitlines()[0] == f"(1/1) MIGRATE    so far: {TOLD}"
     assert told.count("1_slow, statement") == 1
