@@ -17,6 +17,9 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
 from ansible_collections.slipway.deploy.plugins.module_utils._run import progress
 from ansible_collections.slipway.deploy.plugins.module_utils._schema import catalogue
 
+with contextlib.suppress(ImportError):  # connect() says so
+    import psycopg2
+
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection
     from psycopg2.extensions import cursor as Cursor
@@ -79,6 +82,16 @@ SELECT text FROM (
             VALUES (split_part(setting, '=', 1), substr(setting, strpos(setting, '=') + 1))) AS v (name, value)
         WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
 ) AS found ORDER BY part, rolname, text
+"""
+# By amcheck, whose functions lock what they look at like a reader.
+TABLES_CHECKED = """
+SELECT c.oid::regclass::text, v.msg FROM pg_class c CROSS JOIN LATERAL {schema}.verify_heapam(c.oid) v
+WHERE c.relkind IN ('r', 'm') AND c.oid >= 16384 ORDER BY c.oid LIMIT 5
+"""
+INDEXES_CHECKED = """
+SELECT {schema}.bt_index_check(c.oid) FROM pg_class c
+JOIN pg_index i ON i.indexrelid = c.oid AND i.indisvalid AND i.indisready JOIN pg_am a ON a.oid = c.relam
+WHERE c.relkind = 'i' AND a.amname = 'btree' AND c.oid >= 16384 AND c.relpersistence = 'p' ORDER BY c.oid
 """
 # In the order in which they were created, since one may need another.
 EXTENSIONS = """
@@ -176,6 +189,34 @@ def read_roles(opened: Connection) -> list[str]:
     with moment(opened) as cursor:
         cursor.execute(ROLES)
         return [row[0] for row in cursor.fetchall()]
+
+
+def read_integrity(opened: Connection) -> list[str]:
+    """What amcheck finds of the indexes and tables, a phrase each; nothing where the database does not have it.
+
+    Of indexes it names the first one (manual section F.1).
+    """
+    with moment(opened) as cursor:
+        cursor.execute(
+            "SELECT quote_ident(n.nspname), p.oid IS NOT NULL "
+            "FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace "
+            "LEFT JOIN pg_proc p ON p.pronamespace = n.oid AND p.proname = 'verify_heapam' WHERE e.extname = 'amcheck'"
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return []
+    schema, checks_tables = row
+    found: list[str] = []
+    if checks_tables:
+        with moment(opened) as cursor:
+            cursor.execute(TABLES_CHECKED.format(schema=schema))
+            found += [f"table {name}: {said}" for name, said in cursor.fetchall()]
+    try:
+        with moment(opened) as cursor:
+            cursor.execute(INDEXES_CHECKED.format(schema=schema))
+    except (psycopg2.errors.IndexCorrupted, psycopg2.errors.DataCorrupted) as error:
+        found.append(str(error.diag.message_primary))
+    return found
 
 
 def read_role_definitions(opened: Connection, roles: Sequence[str]) -> list[str]:

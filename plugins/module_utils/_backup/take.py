@@ -16,6 +16,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup import chec
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.contents import (
     read,
     read_extensions,
+    read_integrity,
     read_role_definitions,
     read_roles,
     read_sequences,
@@ -202,6 +203,7 @@ class Backup:
         """
         with databases.reading(self.server.on(self.scratch)) as opened:
             copy = read(opened, doing="comparing the copy", method=self.method)
+            broken = read_integrity(opened) if self.with_data else []
         if not self.with_data:
             objects = without(source.reading.objects, DATA)
             source = replace(source, reading=replace(copy, objects=objects), sequences_after=dict(copy.sequences))
@@ -213,7 +215,7 @@ class Backup:
             *([] if rows else stored),
             *sequence_differences(source.reading.sequences, source.sequences_after, copy.sequences),
         ]
-        schema = [*object_differences(source.reading.objects, copy.objects), *generated]
+        schema = [*object_differences(source.reading.objects, copy.objects), *generated, *broken]
         if data or (schema and not took.failures and not self.params["unprovable"]):
             raise SlipwayError(
                 f"The restored copy of database {self.server.database!r} differs from it, so the dump is no backup: "
