@@ -21,6 +21,7 @@ extends_documentation_fragment:
   - slipway.deploy.postgres
   - slipway.deploy.client_programs
   - slipway.deploy.offsite
+  - slipway.deploy.take_backup
 attributes:
   check_mode:
     support: full
@@ -66,61 +67,6 @@ options:
     description: Directory of the lock and the ledger.
     type: path
     required: true
-  directory:
-    description: Directory of backups on the host.
-    type: path
-    required: true
-  application:
-    description: Name of the application, kept in the manifest.
-    type: str
-    required: true
-  environment_name:
-    description: Name of the environment, kept in the manifest.
-    type: str
-    required: true
-  scratch_db:
-    description: Database to restore into. The default is O(login_db) with C(_scratch) appended.
-    type: str
-  keep:
-    description: As M(slipway.deploy.backup) has it.
-    type: int
-    default: 14
-  contents_limit:
-    description: As M(slipway.deploy.backup) has it.
-    type: int
-    default: 20000
-  compress:
-    description: As M(slipway.deploy.backup) has it.
-    type: str
-    default: "1"
-  keep_days:
-    description: As M(slipway.deploy.backup) has it.
-    type: int
-    default: 0
-  keep_hourly:
-    description: As M(slipway.deploy.backup) has it.
-    type: int
-    default: 0
-  keep_daily:
-    description: As M(slipway.deploy.backup) has it.
-    type: int
-    default: 0
-  keep_weekly:
-    description: As M(slipway.deploy.backup) has it.
-    type: int
-    default: 0
-  keep_monthly:
-    description: As M(slipway.deploy.backup) has it.
-    type: int
-    default: 0
-  keep_releases:
-    description: As M(slipway.deploy.backup) has it.
-    type: int
-    default: 0
-  keep_size:
-    description: As M(slipway.deploy.backup) has it.
-    type: int
-    default: 0
 requirements:
   - systemd, root, and psycopg2 for the Python that runs this module
 seealso:
