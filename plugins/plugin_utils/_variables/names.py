@@ -15,13 +15,16 @@ OF_PLAYBOOKS = frozenset((
     "serving", "slipway_answer", "slipway_told", "stopped", "verb", "would_apply", "writes",
 ))  # fmt: skip
 
+# Of an expression of Jinja, without the attributes and the parts of a plugin's name.
+_WORD = re.compile(r"(?<![\w.])[a-z_]+")
+
 
 def operator_names(name: str, wiring: Mapping[str, Any], spec: Spec) -> list[str]:
     """The operator's variables from which the wiring derives ``name``: those that it names, else those behind them."""
     found: list[str] = []
     seen, level = {name}, [name]
     while level and not found:
-        words = [word for each in level for word in re.findall(r"[a-z_]+", str(wiring.get(each, "")))]
+        words = [word for each in level for word in _WORD.findall(str(wiring.get(each, "")))]
         found = [word for word in dict.fromkeys(words) if word in spec]
         level = [word for word in dict.fromkeys(words) if word in wiring and word not in seen]
         seen.update(level)

@@ -42,6 +42,8 @@ def deployed(postgres: Postgres, directory: Path) -> Site:
         "environment_name": "test", "identity_file": str(directory / "database.json"), "extensions": ["vector"],
         "dedicated": True, "released": True,
     })  # fmt: skip
+    # Other tests share the server.
+    postgres.execute("GRANT CONNECT ON DATABASE postgres TO PUBLIC; GRANT CONNECT ON DATABASE template1 TO PUBLIC")
     opened = postgres.connect(found.database, OWNER, f"{OWNER}-password")
     with opened.cursor() as cursor:
         cursor.execute("CREATE TABLE here (x int); INSERT INTO here VALUES (1)")

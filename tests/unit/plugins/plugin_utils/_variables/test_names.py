@@ -16,10 +16,17 @@ WIRING = {
     "app_database": "{{ database_name | default(app_name) }}",
     "docker_engine_ready": True,
     "circle": "{{ circle }}",
+    "schema_path": "{{ app_name ~ ('/a' if app_name is ansible.builtin.directory else '') }}",
     "preflight_roles": ["seed"],
 }
 
-KNOWN: dict[str, dict[str, object]] = {"app_memory": {}, "app_name": {}, "database_name": {}, "backup_keep": {}}
+KNOWN: dict[str, dict[str, object]] = {
+    "app_memory": {},
+    "app_name": {},
+    "database_name": {},
+    "backup_keep": {},
+    "directory": {},
+}
 
 
 @pytest.mark.parametrize(
@@ -29,6 +36,7 @@ KNOWN: dict[str, dict[str, object]] = {"app_memory": {}, "app_name": {}, "databa
         ("database_owner", ["database_name", "app_name"]),
         ("docker_engine_ready", []),
         ("circle", []),
+        ("schema_path", ["app_name"]),
         ("nothing", []),
     ],
 )
