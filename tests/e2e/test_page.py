@@ -37,9 +37,11 @@ def test_the_page_shows_what_the_database_holds(deployed: Deployed, page: Page) 
     newest = page.locator("#builds .build").first
     expect(newest.locator("b")).to_have_text(branch)
     expect(newest.locator("code")).to_have_text(commit[:7])
-    line = page.locator("#trend svg path.rate").first
-    expect(line).to_be_visible()
-    assert len((line.get_attribute("d") or "").split("L")) > 5  # days
+    lines = page.locator("#trend svg path.rate")  # a day without a rate is a gap, and one between two gaps a dot
+    drawn = lines.evaluate_all("lines => lines.map(line => line.getAttribute('d').split('L').length)")
+    assert max(drawn) > 5  # days
+    assert page.locator("#trend svg circle.dot").count() >= drawn.count(1)
+    expect(lines.nth(drawn.index(max(drawn)))).to_be_visible()
     assert page.locator("#trend svg rect.column").count() == 30
     [(version,)] = deployed.sql("SELECT version FROM releases ORDER BY released_at DESC, id DESC LIMIT 1")
     expect(page.locator("#releases li b").first).to_have_text(version)
