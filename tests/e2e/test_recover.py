@@ -35,7 +35,8 @@ def test_a_bare_host(deployed: Deployed, fresh: Environment, tmp_path: Path) -> 
     told = deployed.play("playbooks/backups.yml", check="true", backup_max_age=0, **away).failed().messages
     assert told[0].startswith(f"The newest proved backup, {newest}, is ")
 
-    # What is left is the controller with its secrets.
+    # What is left is the controller with its migrations and secrets.
+    shutil.copytree(deployed.migrations, fresh.migrations, dirs_exist_ok=True)
     fresh.state.mkdir()
     shutil.copy(deployed.secrets, fresh.secrets)
     none = fresh.play("playbooks/recover.yml", backup_offsite=str(tmp_path / "empty")).failed().messages
