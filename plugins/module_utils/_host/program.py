@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import sys
 import zipfile
+from typing import Any
 
 OURS = "ansible_collections.slipway.deploy.plugins.module_utils."
 
@@ -38,6 +39,7 @@ def _is_file(name: str) -> bool:
 
 def _source(name: str) -> str:
     spec = sys.modules[name].__spec__
-    text = spec.loader.get_source(name) if spec and spec.loader else None  # type: ignore[attr-defined]  # both have it
+    loader: Any = spec.loader if spec else None  # of a file or of a zip file, and each has get_source
+    text = loader.get_source(name)
     assert text is not None
     return str(text)

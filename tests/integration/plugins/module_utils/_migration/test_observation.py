@@ -7,6 +7,7 @@ import contextlib
 import re
 import threading
 import time
+from typing import Any
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
@@ -63,7 +64,8 @@ def test_the_policy_denies_or_waives_it(held: Bed) -> None:
         "To go on all the same, set policy: {blocking: warn}, or add to waivers for one migration: {migration: NAME, "
         "rule: blocking, reason: WHY, author: WHO}."
     )
-    (seen,) = caught.value.details["rehearsal"]  # type: ignore[misc]  # details hold whatever a module returns
+    rehearsal: Any = caught.value.details["rehearsal"]
+    (seen,) = rehearsal
     assert (seen["migration"], seen["tables"][0]["locks"][0]["mode"]) == ("2_x", "ACCESS EXCLUSIVE")
     held.write("3_y", BUSY)
     denied(held, "blocking", Waiver("3_y", "blocking", "at night", "ada"))
@@ -162,4 +164,5 @@ def test_what_fails_in_the_data_alone_fails_in_the_rehearsal(bed: Bed, sql: str,
         bed.rehearse()
     assert said in str(caught.value)
     assert "This was a rehearsal on a copy: the database was not touched" in str(caught.value)
-    assert [each["migration"] for each in caught.value.details["rehearsal"]] == ["2_fine"]  # type: ignore[attr-defined]  # as above
+    rehearsal: Any = caught.value.details["rehearsal"]
+    assert [each["migration"] for each in rehearsal] == ["2_fine"]
