@@ -129,25 +129,21 @@ restore:
 """
 
 import contextlib
-import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import archive, masking, offsite, store
-from ansible_collections.slipway.deploy.plugins.module_utils._backup.restore import Restore, kept_name
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.restore import Restore, opened
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.some_tables import known
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import CLIENT_SPEC, Client
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import CLIENT_SPEC
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
     CONNECTION_SPEC,
     Server,
-    autocommit,
     sql_errors,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.names import RESTORING, derived_name
 from ansible_collections.slipway.deploy.plugins.module_utils._text import counted, human
 
 SPEC: dict[str, dict[str, Any]] = {
@@ -170,7 +166,6 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     directory = Path(params["directory"])
     server = Server.from_params(params)
-    maintenance = server.on(params["maintenance_db"])
     source = Path(params["from_directory"] or directory)
     if params["offsite"] and not source.is_dir():
         source = directory
@@ -187,48 +182,29 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             ],
             "restore": {"backup": manifest.name, "database": server.database, "rows": manifest.rows, "seconds": {}},
         }
-    now = datetime.datetime.now(datetime.timezone.utc)
     with sql_errors(f"The restore of database {server.database!r}"), contextlib.ExitStack() as stack:
         if not module.check_mode:
             stack.enter_context(store.locked(directory))
             manifest, fetched = found.fetched(manifest)
             if fetched and params["masking"]:  # what is not masked is not left here
                 stack.callback(store.remove, source, manifest)
-        admin = stack.enter_context(autocommit(maintenance))
-        about = databases.describe(admin, server.database)
-        client = Client.from_params(params, server, about.server_major)
-        restoring = derived_name(server.database, RESTORING)
-        kept = kept_name(server.database, now)
+        place = stack.enter_context(opened(params))
         mask = partial(masking.mask, rules=params["masking"]) if params["masking"] else None
-        restore = Restore(
-            server,
-            maintenance,
-            admin,
-            client,
-            about,
-            directory,
-            restoring,
-            kept,
-            manifest,
-            params["unprovable"],
-            source,
-            mask,
-        )
+        restore = Restore(**place, manifest=manifest, unprovable=params["unprovable"], source=source, mask=mask)
         restore.check()
         if params["masking"]:
-            listing = archive.parse(client.contents(str(source / manifest.dump)))
+            listing = archive.parse(restore.client.contents(str(source / manifest.dump)))
             for name in params["masking"]:
                 masking.resolve(name, known(manifest, listing))
-        needed = int(manifest.database_size * params["space_factor"])
-        store.check_space(directory, 0, about.data_directory, needed, client.free_space(about.data_directory))
+        restore.insist_on_room(manifest.database_size, params["space_factor"])
         if not module.check_mode:
             return restore.result([*fetched, *restore.apply()])
         restore.seconds.clear()
         return restore.result(
             [
                 f"Would restore backup {manifest.name} ({human(manifest.size)}, {counted(manifest.rows, 'row')}) as "
-                f"{restoring} and put it in the place of database {server.database}, which would be kept as {kept}."
-                + (f" {', '.join(params['masking'])} would be masked." if params["masking"] else "")
+                f"{restore.restoring} and put it in the place of database {server.database}, which would be kept as "
+                f"{restore.kept}." + (f" {', '.join(params['masking'])} would be masked." if params["masking"] else "")
             ]
         )
 

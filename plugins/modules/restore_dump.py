@@ -124,7 +124,6 @@ restore:
 """
 
 import contextlib
-import datetime
 from pathlib import Path
 from typing import Any
 
@@ -133,17 +132,14 @@ from ansible_collections.slipway.deploy.plugins.module_utils._access.rights impo
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import store
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.dump_file import DumpFile
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.import_dump import Import
-from ansible_collections.slipway.deploy.plugins.module_utils._backup.restore import kept_name
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.restore import opened
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import CLIENT_SPEC, Client
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import CLIENT_SPEC
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
     CONNECTION_SPEC,
     Server,
-    autocommit,
     sql_errors,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.names import RESTORING, derived_name
 
 SPEC: dict[str, dict[str, Any]] = {
     **CONNECTION_SPEC,
@@ -166,31 +162,18 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     directory, path = Path(params["directory"]), Path(params["path"])
     server = Server.from_params(params)
-    maintenance = server.on(params["maintenance_db"])
-    now = datetime.datetime.now(datetime.timezone.utc)
     with sql_errors(f"The restore of database {server.database!r}"), contextlib.ExitStack() as stack:
         if not module.check_mode:
             stack.callback(path.unlink, missing_ok=True)
             stack.enter_context(store.locked(directory))
-        admin = stack.enter_context(autocommit(maintenance))
-        about = databases.describe(admin, server.database)
-        client = Client.from_params(params, server, about.server_major)
         importing = Import(
-            server,
-            maintenance,
-            admin,
-            client,
-            about,
-            directory,
-            derived_name(server.database, RESTORING),
-            kept_name(server.database, now),
-            path,
-            params["name"],
-            Roles(params["owner"], params["application"], params["readonly"]),
-            params["owner_password"],
+            **stack.enter_context(opened(params)),
+            path=path,
+            name=params["name"],
+            roles=Roles(params["owner"], params["application"], params["readonly"]),
+            owner_password=params["owner_password"],
         )
-        needed = int(params["size"] * params["space_factor"])
-        store.check_space(directory, 0, about.data_directory, needed, client.free_space(about.data_directory))
+        importing.insist_on_room(params["size"], params["space_factor"])
         if not module.check_mode:
             return importing.apply()
         importing.check(DumpFile(params["name"], params["size"], params["kind"], False, params["version"]))

@@ -102,13 +102,12 @@ restore:
 """
 
 import contextlib
-import datetime
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import archive, offsite, store
-from ansible_collections.slipway.deploy.plugins.module_utils._backup.restore import kept_name
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.restore import opened
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.some_tables import (
     SomeTables,
     choose,
@@ -117,15 +116,12 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup.some_tables
     schema_of,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import CLIENT_SPEC, Client
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import CLIENT_SPEC
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
     CONNECTION_SPEC,
     Server,
-    autocommit,
     sql_errors,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.names import RESTORING, derived_name
 from ansible_collections.slipway.deploy.plugins.module_utils._text import human
 
 SPEC: dict[str, dict[str, Any]] = {
@@ -146,7 +142,6 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     directory = Path(params["directory"])
     server = Server.from_params(params)
-    maintenance = server.on(params["maintenance_db"])
     found = offsite.look(params, params["backup"])
     manifest = found.choose(params["backup"], params)
     if module.check_mode and found.where(manifest.name) == "away":
@@ -156,23 +151,17 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             "restore": {"backup": manifest.name, "schema": schema_of(manifest.name), "seconds": {}},
         }
     fetched: list[str] = []
-    now = datetime.datetime.now(datetime.timezone.utc)
     with sql_errors(f"The restore of tables into database {server.database!r}"), contextlib.ExitStack() as stack:
         if not module.check_mode:
             stack.enter_context(store.locked(directory))
             manifest, fetched = found.fetched(manifest)
-        admin = stack.enter_context(autocommit(maintenance))
-        about = databases.describe(admin, server.database)
-        client = Client.from_params(params, server, about.server_major)
-        restoring, kept = derived_name(server.database, RESTORING), kept_name(server.database, now)
-        some = SomeTables(server, maintenance, admin, client, about, directory, restoring, kept, manifest)
+        some = SomeTables(**stack.enter_context(opened(params)), manifest=manifest)
         some.check()
-        listing = archive.parse(client.contents(str(directory / manifest.dump)))
+        listing = archive.parse(some.client.contents(str(directory / manifest.dump)))
         some.tables = choose(params["tables"], known(manifest, listing), manifest.name)
         some.schema = schema_of(manifest.name)
         there = some.there()
-        needed = int(manifest.database_size * params["space_factor"])
-        store.check_space(directory, 0, about.data_directory, needed, client.free_space(about.data_directory))
+        some.insist_on_room(manifest.database_size, params["space_factor"])
         some.seconds.clear()
         names = ", ".join(some.shown)
         if there is not None:

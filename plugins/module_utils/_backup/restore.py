@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
     autocommit,
     sql_errors,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.names import derived_name
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.names import RESTORING, derived_name
 from ansible_collections.slipway.deploy.plugins.module_utils._schema import snapshot
 from ansible_collections.slipway.deploy.plugins.module_utils._text import counted, human, listed
 
@@ -72,6 +72,11 @@ class Replacement:
     kept: str
     seconds: dict[str, float] = field(default_factory=dict, init=False)
 
+    def insist_on_room(self, size: int, factor: float) -> None:
+        """Raise SlipwayError unless there is room for ``factor`` times ``size`` bytes where the server's data are."""
+        there, needed = self.about.data_directory, int(size * factor)
+        store.check_space(self.directory, 0, there, needed, self.client.free_space(there))
+
     @contextlib.contextmanager
     def timed(self, step: str) -> Iterator[None]:
         begin = time.monotonic()
@@ -107,6 +112,25 @@ class Replacement:
             f"Put it in the place of database {self.server.database}, which nobody could use for "
             f"{self.seconds['swap']:.2f} s; the former one is kept as {self.kept}."
         )
+
+
+@contextlib.contextmanager
+def opened(params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """What a ``Replacement`` is made of, by a module's options, for a ``with`` block in which it is connected."""
+    server = Server.from_params(params)
+    maintenance = server.on(params["maintenance_db"])
+    with autocommit(maintenance) as admin:
+        about = databases.describe(admin, server.database)
+        yield {
+            "server": server,
+            "maintenance": maintenance,
+            "admin": admin,
+            "client": Client.from_params(params, server, about.server_major),
+            "about": about,
+            "directory": Path(params["directory"]),
+            "restoring": derived_name(server.database, RESTORING),
+            "kept": kept_name(server.database, datetime.datetime.now(datetime.timezone.utc)),
+        }
 
 
 @dataclass

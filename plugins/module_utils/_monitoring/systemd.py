@@ -64,15 +64,11 @@ class Service:
 
     def start(self) -> None:
         """Have it run by its unit as it is now, from now on and at each start of the system."""
-        systemctl("daemon-reload")
-        systemctl("enable", "--quiet", self.unit.name)
-        systemctl("restart", self.unit.name)
+        _start(self.unit)
 
     def remove(self) -> None:
         """Stop it, and take its unit away."""
-        systemctl("disable", "--now", "--quiet", self.unit.name)
-        self.unit.unlink()
-        systemctl("daemon-reload")
+        _remove(self.unit)
 
     def log(self, lines: int = 3) -> str:
         """The last lines that it wrote."""
@@ -102,17 +98,25 @@ class Timer:
         return enabled and systemctl("show", "--property=ActiveState", "--value", self.unit.name).strip() == "active"
 
     def start(self) -> None:
-        """Have it run by its units as they are now."""
-        systemctl("daemon-reload")
-        systemctl("enable", "--quiet", self.unit.name)
-        systemctl("restart", self.unit.name)
+        """Have it wait for its time by its units as they are now, from now on and at each start of the system."""
+        _start(self.unit)
 
     def remove(self) -> None:
         """Stop it, and take both units away."""
-        systemctl("disable", "--now", "--quiet", self.unit.name)
-        for path in (self.unit, self.service):
-            path.unlink(missing_ok=True)
-        systemctl("daemon-reload")
+        _remove(self.unit, self.service)
+
+
+def _start(unit: Path) -> None:
+    systemctl("daemon-reload")
+    systemctl("enable", "--quiet", unit.name)
+    systemctl("restart", unit.name)
+
+
+def _remove(unit: Path, *others: Path) -> None:
+    systemctl("disable", "--now", "--quiet", unit.name)
+    for path in (unit, *others):
+        path.unlink(missing_ok=True)
+    systemctl("daemon-reload")
 
 
 def systemctl(*arguments: str) -> str:
