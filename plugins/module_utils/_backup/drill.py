@@ -111,8 +111,7 @@ def _prove(params: Mapping[str, Any], place: Path, manifest: Manifest) -> None:
         client = Client.from_params(params, server, about.server_major)
         restore = Restore(server, server, admin, client, about, place, scratch, "", manifest, manifest.unprovable)
         restore.check()
-        needed = int(manifest.database_size * params["space_factor"])
-        store.check_space(place, 0, about.data_directory, needed, client.free_space(about.data_directory))
+        restore.insist_on_room(manifest.database_size, params["space_factor"])
         databases.drop(admin, scratch)
         try:
             restore.compare(restore.copy())
