@@ -161,7 +161,8 @@ def test_the_old_release_is_still_there_for_a_rollback(site: Site) -> None:
     ("fault", "said"), [("BROKEN", "flooded at postgresql://app:********@db/1"), ("CRASH", "no such setting: CRASH")]
 )
 def test_a_release_that_does_not_get_healthy_is_not_served(site: Site, fault: str, said: str) -> None:
-    found = site.run("bad", run_env={fault: "1", "DATABASE_URL": "postgresql://app:hunter2@db/1"})
+    environment = {fault: "1", "DATABASE_URL": "postgresql://app:hunter2@db/1"}
+    found = site.run("bad", run_env=environment, backend_start_timeout=6)
     assert found.status != 0
     assert "did not get healthy" in found.output
     assert said in found.output
