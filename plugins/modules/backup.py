@@ -43,6 +43,10 @@ options:
     description: Release that the database belongs to when it is dumped. It becomes a part of the backup's name.
     type: str
     default: ""
+  revision:
+    description: Commit of that release's source, with C(-dirty) after it where files were changed since.
+    type: str
+    default: ""
   keep_scratch:
     description:
       - Leave the scratch database in place when the backup is proved, for a rehearsal of migrations.
@@ -105,6 +109,7 @@ backup:
     server_version: {description: Version of the server., type: str}
     server_major: {description: Major version of the server., type: int}
     system_identifier: {description: Identifier of the cluster., type: str}
+    revision: {description: Commit of its source., type: str}
     started: {description: When the dump's snapshot was taken (UTC)., type: str}
     finished: {description: When the comparison had ended (UTC)., type: str}
     dump: {description: File name of the dump in the directory., type: str}
@@ -165,6 +170,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "application": {"type": "str", "required": True},
     "environment_name": {"type": "str", "required": True},
     "release": {"type": "str", "default": ""},
+    "revision": {"type": "str", "default": ""},
     "scratch_db": {"type": "str"},
     "keep_scratch": {"type": "bool", "default": False},
     "unprovable": {"type": "str", "default": ""},

@@ -108,6 +108,9 @@ backups:
     environment: {description: Its environment., type: str}
     database: {description: Its database., type: str}
     release: {description: Its release., type: str}
+    revision:
+      description: Commit of the release's source, with C(-dirty) after it where files were changed; empty if not known.
+      type: str
     server_version: {description: Version of the server that it was taken from., type: str}
     rows: {description: Rows of all tables., type: int}
     migrations: {description: Migrations that were applied., type: list, elements: str}
@@ -167,7 +170,7 @@ if TYPE_CHECKING:
 
 SHOWN = (
     "size", "started", "application", "environment", "database", "release", "server_version", "rows", "migrations",
-    "unproved",
+    "revision", "unproved",
 )  # fmt: skip
 
 

@@ -147,6 +147,7 @@ deployment:
     fence: {description: The number in charge of this host from now on; 0 where it was not changed., type: int}
     last: {description: The newest record of the ledger., type: dict}
     current: {description: The release of the last deploy that succeeded., type: str}
+    current_revision: {description: Commit that it was deployed from., type: str}
 """
 
 import os
@@ -227,6 +228,7 @@ def keep(module: AnsibleModule) -> dict[str, Any]:
             "fence": taken.fence,
             "last": last,
             "current": current.get("release", ""),
+            "current_revision": ledger.source(current.get("release", "")),
         },
     }
 

@@ -146,6 +146,7 @@ class Manifest:
     method: str = ""  # of the checksums
     unprovable: str = ""  # the reason that the operator gave for taking it all the same
     taken_by: str = ""  # "schedule", or '' for a run of an operator
+    revision: str = ""  # commit of the release's source, "-dirty" after it where files were changed; '' not known
     format: int = FORMAT
 
     def text(self) -> str:

@@ -35,8 +35,10 @@ def work(action: str, params: Mapping[str, Any]) -> dict[str, Any]:
     """What is done while the lock is held: ``actions`` in sentences, and the ``backup`` that was taken."""
     if action == "drill":
         return {"actions": drill(params)}
-    release = str(Ledger(Path(params["state_directory"])).serving().get("release", ""))
-    with take.opened({**params, "release": release, "taken_by": "schedule"}) as backup, store.locked(backup.directory):
+    ledger = Ledger(Path(params["state_directory"]))
+    release = str(ledger.serving().get("release", ""))
+    own = {"release": release, "revision": ledger.source(release), "taken_by": "schedule"}
+    with take.opened({**params, **own}) as backup, store.locked(backup.directory):
         result = backup.take()
     if result["offsite"]["problem"]:
         raise SlipwayError(result["offsite"]["problem"])

@@ -157,6 +157,7 @@ class Backup:
             unproved=unproved,
             unprovable=self.params["unprovable"] if unproved else "",
             taken_by=self.params.get("taken_by", ""),
+            revision=self.params.get("revision", ""),
         )
 
     def dump(self) -> Source:

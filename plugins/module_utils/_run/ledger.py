@@ -213,6 +213,11 @@ class Ledger:
             if record.get("verb") in wanted and record.get("status") == "succeeded"
         ]
 
+    def source(self, release: str) -> str:
+        """The commit that a release was deployed from, as the record says it; '' where none does."""
+        record = self.newest(verb="deploy", status="succeeded", release=release) or {}
+        return str(record.get("revision", ""))
+
     def newest(self, **wanted: str) -> dict[str, Any] | None:
         """The newest record whose fields are as ``wanted``, or None."""
         return next((record for _number, record in self._newest_first() if wanted.items() <= record.items()), None)

@@ -27,7 +27,7 @@ def host(tmp_path: Path) -> Host:
 
 
 def test_one_deploy_after_another(host: Host) -> None:
-    nothing_yet = {"run": asdict(LIVE), "fence": 0, "last": None, "current": ""}
+    nothing_yet = {"run": asdict(LIVE), "fence": 0, "last": None, "current": "", "current_revision": ""}
     assert host.run("locked", check=True)["deployment"] == nothing_yet
     assert not host.state.exists()
     for _ in range(2):
@@ -36,17 +36,21 @@ def test_one_deploy_after_another(host: Host) -> None:
         run = {**asdict(LIVE), "fence": number}
         assert found == {**nothing_yet, "run": run, "fence": number}
         assert host.holder() == run
-    record = {"verb": "deploy", "status": "succeeded", "release": "v1", "phases": []}
+    record = {"verb": "deploy", "status": "succeeded", "release": "v1", "revision": "c1", "phases": []}
     host.run("unlocked", check=True, record=record)
     assert (host.holder(), host.ledger()) == (run, [])
     host.run("unlocked", record=record)
     assert (host.holder(), host.ledger()) == (None, [{**record, "run": run}])
 
     failed = {**record, "status": "failed", "release": "v2"}
-    host.run("locked")
-    host.run("unlocked", record=failed)
-    again = host.run("locked")["deployment"]
-    assert (again["last"]["release"], again["current"]) == ("v2", "v1")
+    # It was run from another commit than the release that it puts back was deployed from.
+    rolled_back = {**record, "verb": "rollback", "revision": "c2"}
+    for number, ending in enumerate((failed, rolled_back)):
+        host.run("locked")
+        host.run("unlocked", record=ending)
+        again = host.run("locked")["deployment"]
+        assert again["last"]["release"] == ("v2", "v1")[number]
+        assert (again["current"], again["current_revision"]) == ("v1", "c1")
 
 
 def test_lock_of_another_controller(host: Host) -> None:

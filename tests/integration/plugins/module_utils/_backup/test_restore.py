@@ -79,7 +79,8 @@ def test_roles_that_the_server_lacks_are_all_named_before_anything_starts(site: 
         ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO bk_default;
         """
     )
-    backup = site.backup()["backup"]
+    backup = site.backup(revision="c1-dirty")["backup"]
+    assert backup["revision"] == "c1-dirty"
     assert backup["roles"] == ["bk owner", "bk_default", "bk_grantee", "bk_policy", "postgres"]
     made = [each for each in backup["role_definitions"] if "bk_default" not in each and "postgres" not in each]
     assert made[0] == 'CREATE ROLE "bk owner" CREATEDB NOINHERIT LOGIN CONNECTION LIMIT 7'
