@@ -9,12 +9,17 @@ module: backup_schedule
 author: The Slipway contributors
 short_description: Backups and drills on a schedule, without a controller
 description:
-  - Puts a program on the host, which is this collection's own core, and has a timer of systemd start it. It takes a
-    backup, proves it, sends it and removes what is kept no more, exactly as M(slipway.deploy.backup) does; or it makes
-    a drill, which restores the newest backup, the one that is away where there is O(offsite), compares it with its
-    manifest, drops it, and writes how it went to C(offsite/drill.json) in O(directory).
+  - Puts a program on the host, which is this collection's own core, and has a timer of systemd start it, or cron where
+    systemd does not run or the user is not root. It takes a backup, proves it, sends it and removes what is kept no
+    more, exactly as M(slipway.deploy.backup) does; or it makes a drill, which restores the newest backup, the one that
+    is away where there is O(offsite), compares it with its manifest, drops it, and writes how it went to
+    C(offsite/drill.json) in O(directory).
   - The program holds the lock of O(state_directory) meanwhile, and waits for it as long as O(wait) says. Each run is
     in the ledger there.
+  - For cron it writes C(/etc/cron.d/NAME) as root, else two lines in the user's own crontab; what the last run said is
+    then in C(backup.log) and C(drill.log) in O(files). A time at which the host was off is not made up for, as it is by
+    systemd. Cron is told times of systemd.time(7) too, but for seconds, years, time zones, and days both of the week
+    and of the month.
   - C(absent) stops both timers and takes them, the program and its settings away. Backups stay.
 extends_documentation_fragment:
   - slipway.deploy.attributes
@@ -28,7 +33,7 @@ attributes:
     details: Returns what would be done and does nothing.
   diff_mode:
     support: full
-    details: Shows the units.
+    details: Shows the units, or the entries of cron.
   idempotent:
     support: full
 options:
@@ -38,7 +43,7 @@ options:
     choices: [present, absent]
     default: present
   name:
-    description: Name of the service and the timer; those of the drill have C(-drill) after it.
+    description: Name of the service and the timer, or of the entry of cron; those of the drill have C(-drill) after it.
     type: str
     required: true
   files:
@@ -68,7 +73,7 @@ options:
     type: path
     required: true
 requirements:
-  - systemd, root, and psycopg2 for the Python that runs this module
+  - systemd and root, or a cron that runs; psycopg2 for the Python that runs this module
 seealso:
   - module: slipway.deploy.backup
 """
@@ -110,12 +115,10 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup import sche
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.offsite import OFFSITE_SPEC, Offsite
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.prune import KEEP_SPEC
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.take import TAKE_SPEC
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._host.files import replace_file
 from ansible_collections.slipway.deploy.plugins.module_utils._host.program import packed
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
-from ansible_collections.slipway.deploy.plugins.module_utils._monitoring import systemd
-from ansible_collections.slipway.deploy.plugins.module_utils._monitoring.exporter import escaped, word
+from ansible_collections.slipway.deploy.plugins.module_utils._monitoring import timers
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import CLIENT_SPEC
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import CONNECTION_SPEC
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import insist
@@ -141,40 +144,27 @@ SPEC: dict[str, dict[str, Any]] = {
 }
 
 
-def units(timer: systemd.Timer, when: str, action: str, files: Path, params: dict[str, Any]) -> dict[Path, str]:
-    """The two units of one timer, by their files."""
-    what = f"{action.capitalize()} of {params['application']}, {params['environment_name']}"
-    command = " ".join(word(each) for each in (sys.executable, f"{files}/{PROGRAM}", action, f"{files}/{SETTINGS}"))
-    return {
-        timer.service: f"""\
-# Written by Slipway.
-[Unit]
-Description={escaped(what)}
-Wants=network-online.target
-After=network-online.target docker.service
-
-[Service]
-Type=oneshot
-ExecStart={command.replace("$", "$$")}
-Environment=LC_ALL=C.UTF-8
-Nice=10
-""",
-        timer.unit: f"""\
-# Written by Slipway.
-[Unit]
-Description={escaped(what)}
-
-[Timer]
-OnCalendar={escaped(when)}
-Persistent=true
-
-[Install]
-WantedBy=timers.target
-""",
-    }
-
-
 PROGRAM, SETTINGS = "backup.pyz", "settings.json"
+
+
+def started(params: dict[str, Any], action: str) -> timers.Command:
+    """What is started for a backup or a drill."""
+    files = Path(params["files"])
+    name = params["name"] + ("" if action == "backup" else f"-{action}")
+    what = f"{action.capitalize()} of {params['application']}, {params['environment_name']}"
+    arguments = (sys.executable, f"{files}/{PROGRAM}", action, f"{files}/{SETTINGS}")
+    return timers.Command(name, what, arguments, files / f"{action}.log")
+
+
+def program(params: dict[str, Any]) -> dict[Path, bytes]:
+    """The program and its settings, by their files."""
+    settings = {name: params[name] for name in SPEC if name not in ("state", "schedule", "drill_schedule")}
+    settings.update(unprovable="", keep_scratch=False)
+    files = Path(params["files"])
+    return {
+        files / PROGRAM: packed(scheduled.__name__),
+        files / SETTINGS: (json.dumps(settings, indent=2, sort_keys=True) + "\n").encode(),
+    }
 
 
 def read(path: Path) -> bytes:
@@ -183,33 +173,26 @@ def read(path: Path) -> bytes:
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     params, files = module.params, Path(module.params["files"])
-    timers = {"backup": systemd.Timer(params["name"]), "drill": systemd.Timer(f"{params['name']}-drill")}
     times = {"backup": params["schedule"], "drill": params["drill_schedule"]}
-    wanted = {action: when for action, when in times.items() if when and params["state"] == "present"}
-    actions, before, after = list[str](), "", ""
-    texts: dict[Path, bytes] = {}
+    wanted: list[tuple[timers.Timer, str]] = []
+    gone: list[timers.Timer] = []
+    for action, when in times.items():
+        here, other = timers.timers(started(params, action))
+        keep = bool(when) and params["state"] == "present"
+        wanted += [(here, when)] if keep else []
+        gone += [each for each in (here, other) if each.exists() and not (keep and each is here)]
+    changed: dict[Path, bytes] = {}
     if wanted:
-        systemd.insist("A schedule of backups")
+        timers.insist("A schedule of backups")
         Offsite.from_params(params)
-        settings = {name: params[name] for name in SPEC if name not in ("state", "schedule", "drill_schedule")}
-        settings.update(unprovable="", keep_scratch=False)
-        texts[files / PROGRAM] = packed(scheduled.__name__)
-        texts[files / SETTINGS] = (json.dumps(settings, indent=2, sort_keys=True) + "\n").encode()
-    for action, when in wanted.items():
-        try:
-            systemd.run("systemd-analyze", "calendar", when)
-        except SlipwayError as error:
-            raise SlipwayError(f"{when!r} is no time of a schedule: {error}") from error
-        made = units(timers[action], when, action, files, params)
-        texts.update({path: text.encode() for path, text in made.items()})
-        before += "".join(read(path).decode() for path in made)
-        after += "".join(made.values())
-    changed = {path: text for path, text in texts.items() if read(path) != text}
-    actions += [f"Wrote {path}." for path in changed]
-    late = [action for action in wanted if timers[action].unit in changed or not timers[action].runs]
-    gone = [action for action in timers if action not in wanted and timers[action].unit.exists()]
-    actions += [f"Started timer {timers[action].name}, {wanted[action]}." for action in late]
-    actions += [f"Stopped and removed timer {timers[action].name}." for action in gone]
+        changed = {path: text for path, text in program(params).items() if read(path) != text}
+    diff = {
+        "before": "".join(timer.found() for timer, _when in wanted),
+        "after": "".join(timer.wanted(when) for timer, when in wanted),
+    }
+    actions = [f"Wrote {path}." for path in changed]
+    actions += [action for timer, when in wanted for action in timer.due(when)]
+    actions += [timer.removed for timer in gone]
     if not wanted and files.exists():
         actions.append(f"Deleted {files}.")
     if actions and not module.check_mode:
@@ -217,16 +200,15 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         if wanted:
             files.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path, text in changed.items():
-            replace_file(str(path), text, 0o600 if path.parent == files else 0o644)
-        if changed:
-            systemd.systemctl("daemon-reload")
-        for action in late:
-            timers[action].start()
-        for action in gone:
-            timers[action].remove()
+            replace_file(str(path), text, 0o600)
+        for timer, when in wanted:
+            if timer.due(when):
+                timer.put(when)
+        for timer in gone:
+            timer.remove()
         if not wanted and files.exists():
             shutil.rmtree(files)
-    return {"changed": bool(actions), "actions": actions, "diff": {"before": before, "after": after}}
+    return {"changed": bool(actions), "actions": actions, "diff": diff}
 
 
 def main() -> None:

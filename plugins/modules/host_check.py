@@ -62,6 +62,11 @@ options:
     type: list
     elements: str
     default: []
+  timers:
+    description: The settings that ask for a program to be started on time here, by systemd or cron.
+    type: list
+    elements: str
+    default: []
   server:
     description: A database server that must answer already.
     type: dict
@@ -111,7 +116,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
 from ansible_collections.slipway.deploy.plugins.module_utils._host.probe import existing, free_megabytes, user_name
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
-from ansible_collections.slipway.deploy.plugins.module_utils._monitoring import systemd
+from ansible_collections.slipway.deploy.plugins.module_utils._monitoring import systemd, timers
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import embedded, identity
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
     CONNECTION_SPEC,
@@ -221,6 +226,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     check_files(params["files"])
     for wanted in params["systemd"]:
         systemd.insist(wanted)
+    for wanted in params["timers"]:
+        timers.insist(wanted)
     if params["server"]:
         check_server(params["server"])
     free = free_megabytes(directory)
@@ -248,6 +255,7 @@ def main() -> None:
             "files": {"type": "dict", "default": {}},
             "look_for": {"type": "dict", "default": {}},
             "systemd": {"type": "list", "elements": "str", "default": []},
+            "timers": {"type": "list", "elements": "str", "default": []},
             "server": {"type": "dict", "options": CONNECTION_SPEC},
         },
         supports_check_mode=True,

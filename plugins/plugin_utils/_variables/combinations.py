@@ -69,13 +69,6 @@ def problems(values: Mapping[str, Any], groups: Mapping[str, Collection[str]]) -
             "monitoring is true but database_runtime is embedded, which runs without root and systemd, whose service "
             "the exporter would be: set monitoring to false, or database_runtime to container or external."
         )
-    for name in ("backup_schedule", "backup_drill_schedule"):
-        if values.get(name) and database == "embedded":
-            found.append(
-                f"{name} is set but database_runtime is embedded, which runs without root and systemd, whose timer it "
-                f"would be: leave {name} out and have cron run `ansible-playbook playbooks/backup.yml`, or set "
-                "database_runtime to container or external."
-            )
     alone = values.get("backup_offsite") and not values.get("backup_offsite_password")
     if alone and values.get("environment_name") == "prod":
         found.append(

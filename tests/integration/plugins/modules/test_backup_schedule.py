@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host with systemd backs its database up without a controller: timers, lock, ledger, drill, pings."""
+"""A host backs its database up without a controller: timers of systemd, or cron; lock, ledger, drill, pings."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PASSWORD, REPOSITORY_PASSWORD = "the-superuser's", "the repository's $pass"
 DOCKERFILE = f"""\
 FROM {IMAGE}
 USER root
-RUN apt-get update -qq && apt-get install -qq --no-install-recommends systemd systemd-sysv python3-psycopg2 restic
+RUN apt-get update -qq && apt-get install -qq --no-install-recommends systemd systemd-sysv cron python3-psycopg2 restic
 ENTRYPOINT []
 CMD ["/lib/systemd/systemd"]
 """
@@ -91,12 +91,13 @@ class Site:
         assert REPOSITORY_PASSWORD not in done.stdout + done.stderr
         return int(re.findall(r"changed=(\d+)", done.stdout)[-1])
 
-    def module(self, *, check: bool = False, **more: object) -> dict[str, Any]:
-        """Run the module alone on the host."""
+    def module(self, *, check: bool = False, systemd: bool = True, **more: object) -> dict[str, Any]:
+        """Run the module alone on the host; it does not see that it runs systemd where that is told."""
         arguments = {**ARGUMENTS, **more}
+        prefix = [] if systemd else ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs x /run/systemd; exec "$@"', "sh"]
         done = subprocess.run(
             ["docker", "exec", "--interactive", "--env", "PYTHONPATH=/checkout/collections:/packages", HOST,
-             "/usr/bin/python3", "-B", "-m", f"{MODULES}.backup_schedule"],
+             *prefix, "/usr/bin/python3", "-B", "-m", f"{MODULES}.backup_schedule"],
             input=json.dumps({"ANSIBLE_MODULE_ARGS": {**arguments, "_ansible_check_mode": check}}),
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
@@ -257,8 +258,38 @@ def test_a_drill(site: Site) -> None:
     assert ping.startswith("/hook/fail The drill failed: The copy of backup")
 
 
+def test_cron_where_there_is_no_systemd(site: Site) -> None:
+    """And what systemd has started before is removed."""
+    sql("INSERT INTO orders VALUES (6)")
+    told = {"systemd": False, "schedule": "*:*", "drill_schedule": "Sun 05:00", "offsite": ""}
+    assert site.module(**{**told, "schedule": "*:*:0/2"})["msg"].startswith(
+        "'*:*:0/2' is no time that cron can be told"
+    )
+    expected = [
+        f"Wrote {STATE}/schedule/settings.json.",
+        f"Wrote {NAME} into /etc/cron.d/{NAME}, *:*.",
+        f"Wrote {NAME}-drill into /etc/cron.d/{NAME}-drill, Sun 05:00.",
+        f"Stopped and removed timer {NAME}.",
+        f"Stopped and removed timer {NAME}-drill.",
+    ]
+    for check in (True, False):
+        assert site.module(check=check, **told)["actions"] == expected
+    for check in (True, False):
+        assert site.module(check=check, **told)["changed"] is False
+    wait(lambda: site.backups()[-1]["rows"] == 6, 90)
+    wait(lambda: site.records()[-1]["facts"].get("backup") == site.backups()[-1]["name"])
+    assert "compared 1 table, 6 rows" in shell(f"cat '{STATE}/schedule/backup.log'")
+    assert shell("grep -c . /etc/cron.d/" + NAME) == "2"
+    assert PASSWORD not in shell(f"cat /etc/cron.d/{NAME}")
+    # And back.
+    back = site.module(drill_schedule="")["actions"]
+    assert back[-2:] == [f"Removed {name} from /etc/cron.d/{name}." for name in (NAME, f"{NAME}-drill")]
+    assert shell("ls /etc/cron.d | grep shop || true") == ""
+
+
 def test_absent(site: Site) -> None:
     kept = len(site.backups())
+    site.module()
     assert site.module(drill_schedule="")["actions"] == [f"Stopped and removed timer {NAME}-drill."]
     expected = [f"Stopped and removed timer {NAME}.", f"Deleted {STATE}/schedule."]
     for check in (True, False):

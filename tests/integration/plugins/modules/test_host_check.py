@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils._monitoring import systemd
+from ansible_collections.slipway.deploy.plugins.module_utils._monitoring import cron, systemd
 from ansible_collections.slipway.deploy.plugins.module_utils._release.process import Process, State
 from ansible_collections.slipway.deploy.plugins.module_utils._release.service import Service, started
 from support.modules import run_module, run_module_as
@@ -243,3 +243,13 @@ def test_host_that_runs_no_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             "monitoring is set, but this host does not run systemd, whose service it would be: leave monitoring out "
             "here."
         )
+
+
+def test_host_that_starts_nothing_on_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(systemd, "RUNNING", tmp_path / "not")
+    for runs in (False, True):
+        monkeypatch.setattr(cron, "runs", lambda runs=runs: runs)
+        told = look(tmp_path, free_port(), timers=["backup_schedule"]).get("msg", "")
+        assert (
+            "nothing starts a program on time here: this host does not run systemd, and no cron runs" in told
+        ) is not runs

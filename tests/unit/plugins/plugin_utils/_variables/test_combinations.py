@@ -64,10 +64,6 @@ def test_where_no_network_is_between(host: str, local: bool) -> None:
         ({"database_name": "é" * 28}, f"The database would be called {'é' * 28}, {LONG}"),
         ({"backup_offsite": "/nas"}, None),
         ({"backup_schedule": "daily"}, None),
-        ({"backup_schedule": "daily", "app_runtime": "process", "database_runtime": "embedded"},
-         "backup_schedule is set but database_runtime is embedded, which runs without root and systemd, whose timer it "
-         "would be: leave backup_schedule out and have cron run `ansible-playbook playbooks/backup.yml`, or set "
-         "database_runtime to container or external."),
         ({"backup_offsite": "/nas", "backup_offsite_password": "x", "environment_name": "prod"}, None),
         ({"backup_offsite": "/nas", "environment_name": "prod"},
          "backup_offsite is set but backup_offsite_password is not, without which nobody reads the backups there: set "
