@@ -9,6 +9,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, sentence
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.progress import watched
 from ansible_collections.slipway.deploy.plugins.plugin_utils._source.schema_sql import tidied
 from ansible_collections.slipway.deploy.plugins.plugin_utils._source.source_file import kept
 
@@ -18,7 +19,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        result.update(self._execute_module(task_vars=task_vars))
+        result.update(watched(self, task_vars))
         if result.get("failed"):
             return result
         path = Path(self._loader.path_dwim(self._task.args["path"]))

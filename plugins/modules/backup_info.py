@@ -16,6 +16,7 @@ extends_documentation_fragment:
   - slipway.deploy.attributes
   - slipway.deploy.attributes.info_module
   - slipway.deploy.offsite
+  - slipway.deploy.interrupted
 options:
   directory:
     description: Directory of backups on the host. One that is not there holds no backup.
@@ -164,6 +165,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
     autocommit,
     sql_errors,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.interrupted import INTERRUPTED_SPEC, ending
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -232,6 +234,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
 def main() -> None:
     spec: dict[str, dict[str, Any]] = {
         **offsite.OFFSITE_SPEC,
+        **INTERRUPTED_SPEC,
         "directory": {"type": "path", "required": True},
         "application": {"type": "str"},
         "environment_name": {"type": "str"},
@@ -244,7 +247,7 @@ def main() -> None:
         "login": {"type": "dict", "options": CONNECTION_SPEC},
     }
     needed = dict.fromkeys(("choose", "max_age"), ("application", "environment_name"))
-    run(AnsibleModule(argument_spec=spec, supports_check_mode=True, required_by=needed), work)
+    run(AnsibleModule(argument_spec=spec, supports_check_mode=True, required_by=needed), ending(work))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ description:
 extends_documentation_fragment:
   - slipway.deploy.attributes
   - slipway.deploy.attributes.info_module
+  - slipway.deploy.interrupted
 options:
   directory:
     description: State directory on the host.
@@ -66,6 +67,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._host.files import trouble
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.interrupted import INTERRUPTED_SPEC, ending
 from ansible_collections.slipway.deploy.plugins.module_utils._run.ledger import Ledger
 
 
@@ -90,12 +92,13 @@ def work(module: AnsibleModule) -> dict[str, Any]:
 def main() -> None:
     """Entry point."""
     options: dict[str, dict[str, Any]] = {
+        **INTERRUPTED_SPEC,
         "directory": {"type": "path", "required": True},
         "url": {"type": "str", "default": ""},
         "records": {"type": "int", "default": 0},
         "number": {"type": "int"},
     }
-    run(AnsibleModule(argument_spec=options, supports_check_mode=True), work)
+    run(AnsibleModule(argument_spec=options, supports_check_mode=True), ending(work))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ description:
 extends_documentation_fragment:
   - slipway.deploy.attributes
   - slipway.deploy.postgres
+  - slipway.deploy.interrupted
 attributes:
   check_mode:
     support: full
@@ -106,6 +107,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
     sql_errors,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.identity import FILE, check_environment
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.interrupted import INTERRUPTED_SPEC, ending
 from ansible_collections.slipway.deploy.plugins.module_utils._run.ledger import Ledger
 
 # What a deploy leaves in the state directory before it has succeeded: the server's identity, an embedded server's data.
@@ -170,6 +172,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
 def main() -> None:
     spec: dict[str, dict[str, Any]] = {
         **CONNECTION_SPEC,
+        **INTERRUPTED_SPEC,
         "environment_name": {"type": "str", "required": True},
         "directory": {"type": "path", "required": True},
         "admin_login": LOGIN_SPEC,
@@ -177,7 +180,7 @@ def main() -> None:
         "stopped": {"type": "bool", "default": False},
         "confirmed": {"type": "bool", "default": False},
     }
-    run(AnsibleModule(argument_spec=spec, supports_check_mode=True), work)
+    run(AnsibleModule(argument_spec=spec, supports_check_mode=True), ending(work))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ extends_documentation_fragment:
   - slipway.deploy.attributes.info_module
   - slipway.deploy.access_roles
   - slipway.deploy.postgres
+  - slipway.deploy.interrupted
 options:
   admin_login:
     description: Another role, which sees all sessions and settings of the server. Without, O(login_user) looks.
@@ -117,6 +118,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
     LOGIN_SPEC,
     Server,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.interrupted import INTERRUPTED_SPEC, ending
 from ansible_collections.slipway.deploy.plugins.module_utils._schema.inspection import ROLES_SPEC
 
 
@@ -138,6 +140,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **CONNECTION_SPEC,
+            **INTERRUPTED_SPEC,
             "admin_login": LOGIN_SPEC,
             **ROLES_SPEC,
             "application_name": required,
@@ -149,7 +152,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    run(module, work)
+    run(module, ending(work))
 
 
 if __name__ == "__main__":

@@ -53,6 +53,7 @@ extends_documentation_fragment:
   - slipway.deploy.migration_files
   - slipway.deploy.migration_policy
   - slipway.deploy.replay
+  - slipway.deploy.interrupted
 seealso:
   - module: slipway.deploy.migrations
 requirements:
@@ -149,6 +150,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
     LoginRefusedError,
     Server,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.interrupted import INTERRUPTED_SPEC, ending
 from ansible_collections.slipway.deploy.plugins.module_utils._schema.inspection import INSPECTION_SPEC, inspect
 
 
@@ -203,8 +205,8 @@ def main() -> None:
         "drift": {"type": "str", "default": "none", "choices": ["none", "auto", "quick", "replay", "snapshot"]},
         "_payload": {"type": "str", "no_log": True},
     }
-    spec = {**CONNECTION_SPEC, **POLICY_SPEC, **REPLAY_SPEC, **options}
-    run(AnsibleModule(argument_spec=spec, supports_check_mode=True), work)
+    spec = {**CONNECTION_SPEC, **POLICY_SPEC, **REPLAY_SPEC, **INTERRUPTED_SPEC, **options}
+    run(AnsibleModule(argument_spec=spec, supports_check_mode=True), ending(work))
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ extends_documentation_fragment:
   - slipway.deploy.postgres
   - slipway.deploy.migration_files
   - slipway.deploy.replay
+  - slipway.deploy.interrupted
 attributes:
   check_mode:
     support: full
@@ -113,6 +114,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration.model im
 from ansible_collections.slipway.deploy.plugins.module_utils._migration.policy import DEFAULTS, Policy
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import CONNECTION_SPEC, Server
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.interrupted import INTERRUPTED_SPEC, ending
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
@@ -146,7 +148,8 @@ def main() -> None:
         "against": {"type": "str", "default": "auto", "choices": ["auto", "quick", "replay", "snapshot"]},
         "_payload": {"type": "str", "no_log": True},
     }
-    run(AnsibleModule(argument_spec={**CONNECTION_SPEC, **REPLAY_SPEC, **options}, supports_check_mode=True), work)
+    spec = {**CONNECTION_SPEC, **REPLAY_SPEC, **INTERRUPTED_SPEC, **options}
+    run(AnsibleModule(argument_spec=spec, supports_check_mode=True), ending(work))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ extends_documentation_fragment:
   - slipway.deploy.postgres
   - slipway.deploy.client_programs
   - slipway.deploy.attributes
+  - slipway.deploy.interrupted
 attributes:
   check_mode:
     support: full
@@ -68,6 +69,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_pr
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import CONNECTION_SPEC, Server
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.databases import reading
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.interrupted import INTERRUPTED_SPEC, ending
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import quote
 
 LEFT_OUT = (
@@ -92,12 +94,13 @@ def main() -> None:
         argument_spec={
             **CONNECTION_SPEC,
             **CLIENT_SPEC,
+            **INTERRUPTED_SPEC,
             "path": {"type": "path", "required": True},
             "history": {"type": "str", "default": "public._prisma_migrations"},
         },
         supports_check_mode=True,
     )
-    run(module, work)
+    run(module, ending(work))
 
 
 if __name__ == "__main__":

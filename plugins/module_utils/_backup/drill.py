@@ -20,11 +20,10 @@ from ansible_collections.slipway.deploy.plugins.module_utils._host.files import 
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import Client
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server, autocommit, sql_errors
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.names import derived_name
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.names import DRILL, derived_name
 from ansible_collections.slipway.deploy.plugins.module_utils._text import counted, duration
 
 FILE = f"{offsite.NOTES}/drill.json"
-SUFFIX = "_drill"
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def _files(found: offsite.Found, manifest: Manifest) -> Iterator[tuple[Path, Man
 def _prove(params: Mapping[str, Any], place: Path, manifest: Manifest) -> None:
     """Restore the backup whose files are in ``place`` into a database of its own, compare, and drop it."""
     server = Server.from_params(params)
-    scratch = derived_name(server.database, SUFFIX)
+    scratch = derived_name(server.database, DRILL)
     with sql_errors(f"The drill of database {server.database!r}"), autocommit(server) as admin:
         about = databases.describe(admin, server.database)
         client = Client.from_params(params, server, about.server_major)

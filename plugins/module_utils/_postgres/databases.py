@@ -383,8 +383,7 @@ def recover(cursor: Cursor, database: str, *, check_mode: bool = False) -> list[
     Its restored copy is still beside it then, with Slipway's mark. SlipwayError when it was closed without one: by
     somebody, on purpose. ``cursor`` is the administrator's, in another database of the cluster.
     """
-    cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s AND NOT datallowconn", [database])
-    if cursor.fetchone() is None:
+    if not closed(cursor, database):
         return []
     if derived_name(database, RESTORING) not in _copies(cursor, database):
         raise SlipwayError(
@@ -396,6 +395,12 @@ def recover(cursor: Cursor, database: str, *, check_mode: bool = False) -> list[
         return [f"Would open database {database}, which a restore that was cut short left closed."]
     cursor.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(database)))
     return [f"Opened database {database}, which a restore that was cut short left closed."]
+
+
+def closed(cursor: Cursor, database: str) -> bool:
+    """Whether a database accepts no connections."""
+    cursor.execute("SELECT FROM pg_database WHERE datname = %s AND NOT datallowconn", [database])
+    return cursor.fetchone() is not None
 
 
 def leftovers(cursor: Cursor, database: str) -> list[str]:
@@ -411,8 +416,8 @@ def drop_leftovers(cursor: Cursor, database: str) -> list[str]:
     return [left_behind(name) for name in names]
 
 
-def left_behind(name: str) -> str:
-    return f"Dropped database {name}, which an earlier run left behind."
+def left_behind(name: str, done: str = "Dropped") -> str:
+    return f"{done} database {name}, which an earlier run left behind."
 
 
 def _copies(cursor: Cursor, database: str) -> dict[str, bool]:

@@ -21,6 +21,8 @@ from typing import Any
 
 from ansible import constants as C
 from ansible.plugins.action import ActionBase
+from ansible_collections.slipway.deploy.plugins.module_utils._run.ledger import Run
+from ansible_collections.slipway.deploy.plugins.module_utils._run.process import is_dead, run_of
 from ansible_collections.slipway.deploy.plugins.module_utils._run.progress import EVERY, VARIABLE
 from ansible_collections.slipway.deploy.plugins.module_utils._text import duration, human
 from ansible_collections.slipway.deploy.plugins.plugin_utils._reach.ssh import is_local, ssh_command
@@ -84,10 +86,21 @@ def watched(
 ) -> dict[str, Any]:
     """Call the module of an action, with the task's own arguments or these, and follow how far it comes.
 
-    A signal goes on to it (see ``stopped_with``).
+    A signal goes on to it (see ``stopped_with``). Where it found what a run of this controller left that is dead, it
+    is called again, to end that.
     """
+    given = dict(action._task.args if arguments is None else arguments)
+
+    def call() -> dict[str, Any]:
+        return stopped_with(lambda: action._execute_module(module_args=given, task_vars=task_vars))
+
     with followed(action, task_vars or {}):
-        return stopped_with(lambda: action._execute_module(module_args=arguments, task_vars=task_vars))
+        result = call()
+        holder = result.pop("left_by", None)
+        if holder and is_dead(Run(**holder), run_of(os.getppid(), "", "", "")):
+            given["interrupted"] = {**given["interrupted"], "_dead": holder}
+            result = call()
+        return result
 
 
 @contextlib.contextmanager

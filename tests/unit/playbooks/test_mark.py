@@ -159,3 +159,18 @@ def test_every_phase_of_a_verb_is_in_the_table_and_used(playbook: Path) -> None:
 def test_no_phase_of_the_table_is_unused() -> None:
     used = {phase for path in VERBS for play in load(path)[1:] for phase in play.get("vars", {}).get("phase_when", {})}
     assert used == PHASES.keys()
+
+
+# What asks no module on the database's host: files of logs, the lock alone, the catalogue by a tunnel.
+ELSEWHERE = {"logs", "unlock", "generate"}
+
+
+@pytest.mark.parametrize("playbook", VERBS, ids=lambda path: path.stem)
+def test_a_verb_ends_what_a_killed_run_left(playbook: Path) -> None:
+    """In a module that it calls anyway."""
+    told, used = preflight(playbook), modules(load(playbook)[1:])
+    if not told["writes"]:  # else it compares, here or as it makes the database
+        ends = told.get("compares", False) or any("interrupted" in arguments for _name, arguments in used)
+        assert ends is (playbook.stem not in ELSEWHERE)
+    [(_module, arguments)] = modules(load(PLAYBOOKS.parent / "roles/preflight/tasks/database.yml"))
+    assert "interrupted" in arguments

@@ -9,15 +9,19 @@ import os
 import random
 import signal
 import time
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import connection, databases
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server
+from ansible_collections.slipway.deploy.plugins.module_utils._run.ledger import Ledger
+from ansible_collections.slipway.deploy.plugins.module_utils._run.process import run_of
 from conftest import Postgres
 from support.backup import Site
 from support.backup_faults import OURS, WAYS, Crowd, begin, strike
+from support.modules import run_module
 
 RESTORES = int(os.environ.get("SLIPWAY_RESTORES", "6"))
 ROWS = 200
@@ -34,6 +38,8 @@ def site(server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Site:
     found.execute("CREATE TABLE t (id serial PRIMARY KEY, x text)")
     found.execute(f"INSERT INTO t (x) SELECT 'restored' FROM generate_series(1, {ROWS})")
     assert found.backup()["backup"]["proved"]
+    dead = replace(run_of(os.getpid(), "autotest", "test", "restore"), pid=4194305)
+    Ledger(found.directory.parent).acquire(dead)
     return found
 
 
@@ -65,6 +71,12 @@ class Deadly(connection._Cursor):
         return cls.left == 0
 
 
+def look(site: Site) -> dict[str, Any]:
+    """Have a verb that only looks at the ledger come next."""
+    option = {**site.postgres.login(site.database), "directory": str(site.directory.parent)}
+    return run_module("deployment_info", {"directory": str(site.directory.parent), "interrupted": option})
+
+
 def swap_until(site: Site, statement: int, after: bool) -> None:
     Deadly.left, Deadly.after = statement, after
     server = Server.from_params({**site.common, "ssl_mode": "prefer", "ca_cert": None, "login_host": "", **LONG})
@@ -81,6 +93,7 @@ def test_a_swap_that_is_killed_at_each_of_its_statements(server: Postgres, site:
     for statement in range(1, 20):
         site.execute("UPDATE t SET x = 'old'")
         server.execute(f"CREATE DATABASE {site.database}_restoring TEMPLATE {site.database}")
+        server.execute(f"COMMENT ON DATABASE {site.database}_restoring IS '{databases.MARK}'")
         server.execute("UPDATE t SET x = 'restored'", f"{site.database}_restoring")
         with Crowd(site):
             process = multiprocessing.get_context("fork").Process(target=swap_until, args=(site, statement, after))
@@ -90,8 +103,10 @@ def test_a_swap_that_is_killed_at_each_of_its_statements(server: Postgres, site:
             contents = state(site)
             assert time.monotonic() - begun < 4  # the killed run's session does not keep the others waiting
         ends.append((process.exitcode, contents))
-        for name in ("restoring", "kept"):
-            server.execute(f"DROP DATABASE IF EXISTS {site.database}_{name} WITH (FORCE)")
+        undone = look(site)
+        assert undone["changed"] is (contents == "old"), undone
+        assert (server.execute(LEFT), state(site)) == ([], contents)
+        server.execute(f"DROP DATABASE IF EXISTS {site.database}_kept WITH (FORCE)")
         if process.exitcode == 0:
             break
     assert ends == [(-signal.SIGKILL, "old")] * (len(ends) - 1) + [(0, "restored")]
@@ -120,6 +135,12 @@ def test_restores_that_end_at_random_moments(server: Postgres, site: Site) -> No
             process.wait(timeout=60)
             contents = state(site)  # while the clients are there: the database is open to them
         seen[way, contents] = seen.get((way, contents), 0) + 1
+        if number % 2:
+            deadline = time.monotonic() + 30
+            while server.execute(LEFT):  # as long as a program that the killed module started is in there
+                assert time.monotonic() < deadline, (number, way)
+                look(site)
+            assert state(site) == contents, (number, way)
 
         done = site.restore()
         assert done.get("msg") is None, (number, way, done)

@@ -19,7 +19,7 @@ def test_a_derived_name_fits_and_keeps_its_suffix(database: str, suffix: str) ->
 @pytest.mark.parametrize(
     ("database", "names"),
     [
-        ("shop", ("shop_scratch", "shop_scratch_again", "shop_restoring", "shop_replay", "shop_wanted")),
+        ("shop", ("shop_scratch", "shop_scratch_again", "shop_restoring", "shop_replay", "shop_wanted", "shop_drill")),
         (
             "d" * 60,
             (
@@ -28,6 +28,7 @@ def test_a_derived_name_fits_and_keeps_its_suffix(database: str, suffix: str) ->
                 "d" * 53 + "_restoring",
                 "d" * 56 + "_replay",
                 "d" * 56 + "_wanted",
+                "d" * 57 + "_drill",
             ),
         ),
     ],
