@@ -57,7 +57,7 @@ def end(params: Mapping[str, Any] | None, check_mode: bool) -> Ended:
         return Ended()
     server, directory = Server.from_params(params), Path(params["directory"])
     if not (directory / "fence").exists():
-        return Ended()  # no run has ever begun here
+        return Ended()  # no run was ever here
     try:
         with sql_errors("It"), autocommit(server.on(params["maintenance_db"]), **BOUNDS) as cursor:
             if not (databases.leftovers(cursor, server.database) or databases.closed(cursor, server.database)):
