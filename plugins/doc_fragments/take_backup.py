@@ -63,6 +63,20 @@ options:
         last three. V(0) is no limit.
     type: int
     default: 0
+  proof_server:
+    description:
+      - Where the scratch database is. V(same) is the server of O(login_db).
+      - V(own) is a throw-away server that is started for it and removed with it, so that the database's server, and its
+        replicas, have nothing but the dump to do. It is of the server's own programs (O(bindir), or where they are
+        looked for, which need C(initdb) and C(postgres) then) with its data in O(directory); or of the image of
+        O(container), in a container beside it on no network, with its data in there.
+      - It has the roles of the other server, without passwords, its tablespaces, and the settings that decide what a
+        statement means, how it is planned and how much write-ahead log it makes. It is reached by a socket that only
+        the user of this module can reach, and lets every role in.
+      - As root, where PostgreSQL does not run, it is run under another id in a user namespace.
+    type: str
+    choices: [same, own]
+    default: same
   contents_limit:
     description:
       - Up to how many megabytes of the database a checksum over the contents of every table and large object is

@@ -9,9 +9,10 @@ module: backup
 author: The Slipway contributors
 short_description: Back a PostgreSQL database up and prove the backup by restoring it
 description:
-  - Dumps O(login_db) with the server's own C(pg_dump), restores the dump into a scratch database on the same server and
-    compares the two. Rows of every table must be equal to what the dump's own snapshot held; every sequence must stand
-    where it stood during the dump; every object of the schema must be there with the same definition, owner and rights.
+  - Dumps O(login_db) with the server's own C(pg_dump), restores the dump into a scratch database on the same server, or
+    on one of its own (O(proof_server)), and compares the two. Rows of every table must be equal to what the dump's own
+    snapshot held; every sequence must stand where it stood during the dump; every object of the schema must be there
+    with the same definition, owner and rights.
   - Only then the dump gets its final name and a manifest beside it. A dump without a manifest is not a backup.
   - The database stays in use meanwhile. Writes go on; statements that change the schema wait for the dump to end.
   - A run that fails or is killed leaves earlier backups alone. Partial files and the scratch database that it leaves
@@ -50,7 +51,7 @@ options:
   keep_scratch:
     description:
       - Leave the scratch database in place when the backup is proved, for a rehearsal of migrations.
-      - Drop it with M(slipway.deploy.scratch_database).
+      - Drop it with M(slipway.deploy.scratch_database), which needs O(directory) to remove a server of its own.
     type: bool
     default: false
   unprovable:
@@ -141,6 +142,17 @@ offsite:
   returned: when a backup was taken
   contains:
     problem: {description: Why it was not sent; empty when it was or was not to be., type: str}
+copy:
+  description: Where the restored copy is that was left in place; empty when it was dropped.
+  type: dict
+  returned: success
+  contains:
+    location:
+      description:
+        - O(login_host), O(login_port), O(login_unix_socket), O(login_db), O(ssl_mode) and O(ca_cert) of the copy, as
+          the host reaches it. Roles and passwords are those of the database.
+      type: dict
+    container: {description: Container that its server runs in; empty where it runs in none., type: str}
 scratch_db:
   description: The scratch database that was left in place; empty when it was dropped.
   type: str
@@ -191,7 +203,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         "changed": True,
         "actions": [
             f"Would dump database {backup.server.database} ({human(backup.about.size)}) into {backup.directory}, "
-            f"restore the dump into {backup.scratch}{' (dropped first)' if left_behind else ''} and compare the two.",
+            f"restore the dump into {backup.scratch}{' (dropped first)' if left_behind else ''}{backup.where} and "
+            "compare the two.",
             *([f"Would then send it to {params['offsite']}."] if params["offsite"] else []),
         ],
         "backup": {
@@ -201,6 +214,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             "proved": False,
         },
         "scratch_db": backup.scratch if params["keep_scratch"] else "",
+        "copy": {},
     }
 
 

@@ -60,6 +60,11 @@ options:
     description: Whether O(state=broken) takes the lock also from a run that is alive, or of which that is not known.
     type: bool
     default: false
+  backup_directory:
+    description:
+      - Directory of M(slipway.deploy.backup) on the host. A throw-away server that a run left there is removed when the
+        lock is taken, and before it is given back.
+    type: path
   fence:
     description: The number that V(locked) or V(broken) gave; for O(state=joined).
     type: int
@@ -158,6 +163,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run as run_module
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres import throwaway
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.identity import FILE, check_environment
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import Fence
 from ansible_collections.slipway.deploy.plugins.module_utils._run.ledger import Ledger, Run, Taken
@@ -181,6 +187,16 @@ def gone(ledger: Ledger) -> Run | None:
     return holder if holder and is_dead(holder, here) else None
 
 
+def tidied(module: AnsibleModule) -> list[str]:
+    """Remove the server of its own that a copy was on; what was done. The lock does not depend on it."""
+    directory = module.params["backup_directory"]
+    try:
+        return throwaway.removed(Path(directory)) if directory else []
+    except SlipwayError as error:
+        module.warn(str(error))
+        return []
+
+
 def keep(module: AnsibleModule) -> dict[str, Any]:
     """Read the ledger, then take or give back the lock."""
     params = module.params
@@ -199,6 +215,7 @@ def keep(module: AnsibleModule) -> dict[str, Any]:
             run = replace(run, fence=taken.fence)
             if taken.former:
                 actions.append(f"Took over the lock of a dead run: {taken.former.describe()}.")
+            actions += tidied(module)
     elif params["state"] == "broken":
         taken = ledger.break_lock(dead, params["force"], write=not module.check_mode)
         if taken.former:
@@ -208,7 +225,9 @@ def keep(module: AnsibleModule) -> dict[str, Any]:
             taken = Taken(params["fence"], None, Fence(ledger.directory, params["fence"]).take_over())
     elif not module.check_mode:
         held = ledger.holder()
-        run = held if held and held.same_process(run) else run
+        if held and held.same_process(run):
+            run = held
+            actions += tidied(module)
         if params["record"]:
             ledger.append({**params["record"], "run": asdict(run)})
         if not ledger.release(run):
@@ -242,6 +261,7 @@ def main() -> None:
             "environment_name": {"type": "str", "required": True},
             "verb": {"type": "str", "default": "deploy"},
             "force": {"type": "bool", "default": False},
+            "backup_directory": {"type": "path"},
             "fence": {"type": "int"},
             # From the action plugin, which makes the record of the options that are missing here.
             "record": {"type": "dict"},

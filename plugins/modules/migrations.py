@@ -69,19 +69,29 @@ options:
     type: bool
     default: false
       - What each migration does to the tables that were there before it is in RV(rehearsal).
-  live_db:
+  live_login:
     description:
-      - The database on the same server that the rehearsed one is a copy of. How large its tables are and how much they
-        are used meanwhile is read from it; nothing is written there.
+      - Where the database is that the rehearsed one is a copy of, on the same server or another one. How large its
+        tables are and how much they are used meanwhile is read from it; nothing is written there.
       - The reader is O(watch_login) where that is given, since a role sees but its own queries in
-        C(pg_stat_statements).
-    type: str
-    default: ""
+        C(pg_stat_statements), else O(login_user).
+    type: dict
+    suboptions:
+      login_host: {description: As O(login_host)., type: str, default: ""}
+      login_port: {description: As O(login_port)., type: int, default: 5432}
+      login_unix_socket: {description: As O(login_unix_socket)., type: path, default: ""}
+      login_db: {description: The database., type: str, required: true}
+      ssl_mode:
+        description: As O(ssl_mode).
+        type: str
+        default: prefer
+        choices: [disable, allow, prefer, require, verify-ca, verify-full]
+      ca_cert: {description: As O(ca_cert)., type: path}
   blocking_limits:
     description:
       - Which lock on a table is a matter of the policy C(blocking). It is held for more than so many seconds in the
         rehearsal, and the table has more than so many megabytes, or more than so many statements a second would wait.
-      - Without O(live_db), the size of the copy's table counts alone.
+      - Without O(live_login), the size of the copy's table counts alone.
     type: dict
     suboptions:
       seconds:
@@ -219,7 +229,7 @@ rehearsal:
         rows_inserted: {description: Rows that were inserted., type: int}
         rows_updated: {description: Rows that were updated., type: int}
         rows_deleted: {description: Rows that were deleted., type: int}
-        live_size: {description: Bytes in O(live_db); none where that is not known., type: int}
+        live_size: {description: Bytes in O(live_login); none where that is not known., type: int}
         live_statements:
           description: Statements a second there, see O(blocking_limits); none where it took less than a second.
           type: float
@@ -347,7 +357,11 @@ from ansible_collections.slipway.deploy.plugins.module_utils._migration.require_
     context_from_params,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import CONNECTION_SPEC, Server
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
+    CONNECTION_SPEC,
+    LOCATION_SPEC,
+    Server,
+)
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
@@ -361,7 +375,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         settings = {name: given[name] for name in ("lock_timeout", "statement_timeout")}
         patience = Patience(given["lock_wait"], given["lock_retry"])
         context = context_from_params(given)
-        rehearsal = Rehearsal(limits=Limits.from_params(given), live=given["live_db"])
+        live = server.at(given["live_login"]) if given["live_login"] else None
+        rehearsal = Rehearsal(limits=Limits.from_params(given), live=live)
         outcome = migrate(
             server,
             files,
@@ -398,7 +413,7 @@ def main() -> None:
         "snapshot": {"type": "bool", "default": False},
         "row_values": {"type": "bool", "default": False},
         "rehearsal": {"type": "bool", "default": False},
-        "live_db": {"type": "str", "default": ""},
+        "live_login": LOCATION_SPEC,
         "release": {"type": "str", "default": ""},
         # What the action plugin read; large, and not for the target's log.
         "_payload": {"type": "str", "no_log": True},

@@ -11,6 +11,7 @@ short_description: Copy a database that nobody is in, or drop such a copy
 description:
   - Copies O(login_db) file by file, which is possible only while nobody is in it, as in one that is new.
   - Drops a database that M(slipway.deploy.backup) or M(slipway.deploy.restore) made, with the sessions that are in it.
+  - Removes the throw-away server that such a copy is on, with all that it holds.
   - A database that does not carry Slipway's mark is never touched; the module fails.
 extends_documentation_fragment:
   - slipway.deploy.attributes
@@ -36,6 +37,11 @@ options:
     type: str
     choices: [absent, present]
     default: absent
+  directory:
+    description:
+      - Directory of M(slipway.deploy.backup) on the host. With O(state=absent), a throw-away server that a backup has
+        left there for the copy is removed, and O(login_db) is not connected to.
+    type: path
   maintenance_db:
     description: Database to connect to while O(login_db) is copied.
     type: str
@@ -66,11 +72,12 @@ scratch_database:
   returned: success
 """
 
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases, throwaway
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
     CONNECTION_SPEC,
     Server,
@@ -85,6 +92,11 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     server = Server.from_params(params)
     name = module.params["name"] or derived_name(server.database, SCRATCH)
     wanted = module.params["state"] == "present"
+    own = Path(params["directory"]) if params["directory"] and not wanted else None
+    if own and (throwaway.exists if module.check_mode else throwaway.remove)(own):
+        said = "Would remove" if module.check_mode else "Removed"
+        actions = [f"{said} the throw-away server with database {name}."]
+        return {"changed": True, "actions": actions, "scratch_database": name}
     doing = f"Copying database {server.database!r}" if wanted else f"Dropping database {name!r}"
     with sql_errors(doing), autocommit(server.on(params["maintenance_db"]) if wanted else server) as cursor:
         changed = (databases.exists if module.check_mode else databases.drop)(cursor, name)
@@ -101,6 +113,7 @@ def main() -> None:
         **CONNECTION_SPEC,
         "name": {"type": "str"},
         "state": {"type": "str", "choices": ["absent", "present"], "default": "absent"},
+        "directory": {"type": "path"},
         "maintenance_db": {"type": "str", "default": "postgres"},
     }
     run(AnsibleModule(argument_spec=spec, supports_check_mode=True), work)

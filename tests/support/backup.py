@@ -216,7 +216,7 @@ def fill(site: Site) -> None:
 def faulty(bindir: Path, target: Path, program: str, script: str) -> str:
     """A directory of the server's programs in which one does what ``script`` says; ``$real`` is the true one."""
     target.mkdir()
-    for name in ("pg_dump", "pg_restore"):
+    for name in ("pg_dump", "pg_restore", "psql", "initdb", "postgres"):
         (target / name).symlink_to(bindir / name)
     broken = target / program
     broken.unlink()

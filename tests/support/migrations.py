@@ -86,10 +86,8 @@ class Bed:
 
     def rehearse(self, limits: Limits | None = None, live: str = "") -> Outcome:
         """Rehearse on this database, which is the live one too unless another is named."""
-        live = live or self.database
-        return migrate(
-            self.server, self.files(), self.patience, rehearsal=Rehearsal(limits=limits or Limits(), live=live)
-        )
+        rehearsal = Rehearsal(limits=limits or Limits(), live=self.server.on(live or self.database))
+        return migrate(self.server, self.files(), self.patience, rehearsal=rehearsal)
 
     def survey(self) -> Plan:
         return survey(self.server, self.files())[0]

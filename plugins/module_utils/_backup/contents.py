@@ -62,7 +62,7 @@ SELECT pg_get_userbyid(role) FROM (
 """
 # What would make these roles again, but for their passwords: themselves, whose members they are, and their settings.
 ROLE_DEFINITIONS = """
-WITH named AS (SELECT * FROM pg_roles WHERE rolname = ANY(%(roles)s) AND rolname !~ '^pg_')
+WITH named AS (SELECT * FROM pg_roles WHERE (%(roles)s IS NULL OR rolname = ANY(%(roles)s)) AND rolname !~ '^pg_')
 SELECT text FROM (
     SELECT 1 AS part, rolname, concat_ws(' ', format('CREATE ROLE %%I', rolname),
         CASE WHEN rolsuper THEN 'SUPERUSER' END, CASE WHEN rolcreatedb THEN 'CREATEDB' END,
@@ -80,7 +80,8 @@ SELECT text FROM (
         FROM pg_db_role_setting s JOIN named n ON n.oid = s.setrole CROSS JOIN unnest(s.setconfig) AS setting
         CROSS JOIN LATERAL (
             VALUES (split_part(setting, '=', 1), substr(setting, strpos(setting, '=') + 1))) AS v (name, value)
-        WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+        WHERE s.setdatabase = 0 OR %(roles)s IS NOT NULL
+            AND s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
 ) AS found ORDER BY part, rolname, text
 """
 # By amcheck, whose functions lock what they look at like a reader.
@@ -219,10 +220,15 @@ def read_integrity(opened: Connection) -> list[str]:
     return found
 
 
-def read_role_definitions(opened: Connection, roles: Sequence[str]) -> list[str]:
-    """The statements that make roles again, without their passwords, in an order in which they can be run."""
+def read_role_definitions(opened: Connection, roles: Sequence[str] | None = None) -> list[str]:
+    """The statements that make roles again, without their passwords, in an order in which they can be run.
+
+    Those of all roles, without their settings in single databases, where none are named.
+    """
     with moment(opened) as cursor:
-        cursor.execute(ROLE_DEFINITIONS, {"roles": list(roles), "lists": list(databases.NAME_LISTS)})
+        cursor.execute(
+            ROLE_DEFINITIONS, {"roles": None if roles is None else list(roles), "lists": list(databases.NAME_LISTS)}
+        )
         return [row[0] for row in cursor.fetchall()]
 
 

@@ -31,6 +31,8 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest im
     notes,
     without,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.place import PLACE_SPEC, Place, own_server
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.place import opened as opened_place
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.proof import (
     content_differences,
     not_as_it_was,
@@ -41,7 +43,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup.proof impor
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.prune import Keep, to_prune
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.restored_copy import Copy, Help
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases, throwaway
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import Client
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server, autocommit, sql_errors
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.names import SCRATCH, derived_name
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
 
 
 TAKE_SPEC: dict[str, dict[str, Any]] = {
+    **PLACE_SPEC,
     "contents_limit": {"type": "int", "default": 20000},
     "compress": {"type": "str", "default": "1"},
 }
@@ -90,7 +93,12 @@ class Backup:
         "Correct that by a migration, and deploy it with unprovable set to the reason: the rows are proved then, what "
         "is named here is not, and the reason is kept in the backup's manifest."
     )
+    own: throwaway.Throwaway | None = None  # the server of its own that the copy is made on
     seconds: dict[str, float] = field(default_factory=dict)
+    place: Place = field(init=False)  # where the copy is made
+
+    def __post_init__(self) -> None:
+        self.place = Place(self.server, self.admin, self.client, self.about)
 
     @property
     def directory(self) -> Path:
@@ -99,6 +107,11 @@ class Backup:
     @property
     def partial(self) -> Path:
         return self.directory / f"{self.name}.dump{store.PARTIAL}"
+
+    @property
+    def where(self) -> str:
+        """Where the copy is made, as a person reads it; '' for the same server."""
+        return " on a server of its own" if self.own else ""
 
     @property
     def method(self) -> str:
@@ -116,10 +129,9 @@ class Backup:
         source = self.dump()
         stop = threading.Event()
         with beside(lambda: self.read_through(stop), stop.set) as read_through, self.timed("restore"):
-            on = self.server.on(self.scratch)
-            copying = Copy(
-                self.admin, self.client, on, self.about, str(self.partial), source.extensions, self.about.size
-            )
+            to = self.place
+            on = to.server.on(self.scratch)
+            copying = Copy(to.admin, to.client, on, to.about, str(self.partial), source.extensions, self.about.size)
             took = copying.restore(databases.search_path(self.admin, self.server.database))
         sha256, content = read_through.result()
         with self.timed("compare"):
@@ -202,7 +214,7 @@ class Backup:
 
         SlipwayError when its data are not what the snapshot held, or the schema is not and nobody said why that may be.
         """
-        with databases.reading(self.server.on(self.scratch)) as opened:
+        with databases.reading(self.place.server.on(self.scratch)) as opened:
             copy = read(opened, doing="comparing the copy", method=self.method)
             broken = read_integrity(opened) if self.with_data else []
         if not self.with_data:
@@ -236,7 +248,7 @@ class Backup:
         with contextlib.suppress(OSError):  # the error that led here is the one to tell
             self.partial.unlink(missing_ok=True)
         with contextlib.suppress(SlipwayError), sql_errors("Dropping the scratch database"):
-            databases.drop(self.admin, self.scratch)
+            databases.drop(self.place.admin, self.scratch)
 
     def take(self) -> dict[str, Any]:
         """The whole run, under the directory's lock."""
@@ -244,22 +256,24 @@ class Backup:
         if databases.drop(self.admin, self.scratch):
             actions.append(databases.left_behind(self.scratch))
         actions += databases.drop_leftovers(self.admin, self.server.database)
-        try:
-            manifest = self.prove()
-            store.publish(self.directory, manifest)
-        except BaseException:
-            self.discard()
-            raise
+        actions += throwaway.removed(self.directory)
         kept = self.params["keep_scratch"]
-        if kept:
-            databases.copy_settings(self.admin, self.server.database, self.scratch)
-        else:
-            databases.drop(self.admin, self.scratch)
+        with opened_place(self.place, self.own, kept) as self.place:
+            try:
+                manifest = self.prove()
+                store.publish(self.directory, manifest)
+            except BaseException:
+                self.discard()
+                raise
+            if kept:
+                databases.copy_settings(self.admin, self.server.database, self.scratch, self.place.admin)
+            else:
+                databases.drop(self.place.admin, self.scratch)
         actions += [
             f"Dumped database {manifest.database} ({human(manifest.database_size)}, release "
             f"{manifest.release or 'unnamed'}) to {manifest.dump} ({human(manifest.size)}) in "
             f"{self.seconds['dump']:.1f} s.",
-            f"Restored it into {self.scratch} and compared {counted(len(manifest.tables), 'table')}, "
+            f"Restored it into {self.scratch}{self.where} and compared {counted(len(manifest.tables), 'table')}, "
             f"{counted(manifest.rows, 'row')}, {counted(len(manifest.sequences), 'sequence')} and "
             f"{counted(sum(manifest.objects.values()), 'definition')}, in "
             f"{self.seconds['restore'] + self.seconds['compare']:.1f} s.",
@@ -270,6 +284,7 @@ class Backup:
         for old, why in to_prune(whole, manifest, Keep.from_params(self.params)):
             store.remove(self.directory, old)
             removed.append(f"Removed backup {old.name}: {why}.")
+        copy = self.place.server.on(self.scratch)
         sent = offsite.after_backup(self.params, manifest)
         return {
             "changed": True,
@@ -278,6 +293,7 @@ class Backup:
             "shown": manifest.shown + (f" ({sent.problem})" if sent.problem else ""),
             "offsite": {"problem": sent.problem},
             "scratch_db": self.scratch if kept else "",
+            "copy": {"location": copy.location, "container": self.place.client.container} if kept else {},
         }
 
 
@@ -295,8 +311,12 @@ def opened(params: dict[str, Any]) -> Iterator[Backup]:
         databases.exists(admin, scratch)
         needed = int(about.size * params["space_factor"])
         directory = Path(params["directory"])
-        store.check_space(directory, needed, about.data_directory, needed, client.free_space(about.data_directory))
+        own = own_server(params, client)
+        if own and not own.container:  # the copy is in the directory, too
+            store.check_space(directory, 2 * needed, "", 0, None)
+        else:
+            store.check_space(directory, needed, about.data_directory, needed, client.free_space(about.data_directory))
         started = datetime.datetime.now(datetime.timezone.utc)
         name = backup_name(started, params["release"])
         contents = about.size <= params["contents_limit"] * 1_000_000
-        yield Backup(params, server, admin, client, about, scratch, name, started, contents=contents)
+        yield Backup(params, server, admin, client, about, scratch, name, started, contents=contents, own=own)

@@ -131,12 +131,12 @@ class Rehearsal:
 
     The first migration that changes more than its database, and all after it, run in a transaction that is rolled back,
     in which ``at_end`` is called; the run stops, with a warning, before one that lasts. With ``limits``, what each
-    migration does to the tables is seen, and held against the traffic of the database ``live`` of the same server.
+    migration does to the tables is seen, and held against the traffic of the database ``live``.
     """
 
     at_end: Callable[[Cursor], None] | None = None
     limits: Limits | None = None
-    live: str = ""
+    live: Server | None = None
 
 
 def migrate(
@@ -165,7 +165,8 @@ def migrate(
         observed = Effects(cursor, files.policy, observes)
         seen = None
         if rehearsal and rehearsal.limits:
-            lives = [each.on(rehearsal.live) for each in (watcher, server) if each and rehearsal.live]
+            live, readers = rehearsal.live, [each for each in (watcher, server) if each]
+            lives = [replace(live, user=each.user, password=each.password) for each in readers] if live else []
             seen = Observation(cursor, server, rehearsal.limits, Traffic(lives))
         if plan.pending or verdict.denied:
             with held(cursor, patience.lock_wait, watcher):

@@ -30,6 +30,8 @@ CLIENT_SPEC: dict[str, dict[str, Any]] = {
 # Where the packages of Debian and of Red Hat put the programs of one major version.
 PACKAGED = ("/usr/lib/postgresql/{major}/bin", "/usr/pgsql-{major}/bin")
 
+SERVER_PROGRAMS = ("initdb", "postgres")  # of another package than the others
+
 SIGNALS = {number.value: number.name for number in signal.Signals}
 # What to do, by what a program said.
 _ADVICE = {
@@ -110,9 +112,10 @@ class Client:
         if self.container:
             forwarded = [part for name in ["LC_ALL", *self.settings] for part in ("-e", name)]
             return ["docker", "exec", "-i", *forwarded, self.container, program, *arguments]
-        return [self._find(program), *arguments]
+        return [self.find(program), *arguments]
 
-    def _find(self, program: str) -> str:
+    def find(self, program: str) -> str:
+        """Where a program is on the host; SlipwayError when it is nowhere."""
         if self.bindir:
             places = self.bindir
         else:
@@ -121,7 +124,8 @@ class Client:
         found = shutil.which(program, path=places)
         if found is None:
             raise SlipwayError(
-                f"The program {program} is not in {places}: install the package postgresql-client-{self.major}, "
+                f"The program {program} is not in {places}: install the package "
+                f"{'postgresql' if program in SERVER_PROGRAMS else 'postgresql-client'}-{self.major}, "
                 "or name the directory of the server's own programs as 'bindir' or its container as 'container'."
             )
         return found

@@ -57,6 +57,12 @@ LOGIN_SPEC: dict[str, Any] = {
         "login_password": {"type": "str", "no_log": True, "default": ""},
     },
 }
+# Where another database is; the role is the one that the module is given.
+LOCATION_SPEC: dict[str, Any] = {
+    "type": "dict",
+    "options": {name: option for name, option in CONNECTION_SPEC.items() if name in (
+        "login_host", "login_port", "login_unix_socket", "login_db", "ssl_mode", "ca_cert")},
+}  # fmt: skip
 BATCH = 100  # tables that one statement reads
 
 # What to do, by what the server said; the first that fits.
@@ -122,6 +128,32 @@ class Server:
     def on(self, database: str) -> Server:
         """The same server and role, another database."""
         return replace(self, database=database)
+
+    @property
+    def location(self) -> dict[str, Any]:
+        """The options of ``CONNECTION_SPEC`` that say where the database is, and not by whom it is reached."""
+        return {
+            "login_host": self.host,
+            "login_port": self.port,
+            "login_unix_socket": self.socket_dir,
+            "login_db": self.database,
+            "ssl_mode": self.ssl_mode,
+            "ca_cert": self.ca_cert,
+        }
+
+    def at(self, location: Mapping[str, Any]) -> Server:
+        """The same role at the database of a ``location``; the same server where that is empty."""
+        if not location:
+            return self
+        return replace(
+            self,
+            host=location["login_host"] or "",
+            port=location["login_port"],
+            socket_dir=location["login_unix_socket"] or "",
+            database=location["login_db"],
+            ssl_mode=location["ssl_mode"],
+            ca_cert=location["ca_cert"],
+        )
 
     def by(self, login: Mapping[str, Any] | None) -> Server:
         """The same server and database by another role (see ``LOGIN_SPEC``), where one is given."""

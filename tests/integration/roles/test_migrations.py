@@ -94,7 +94,7 @@ def test_a_lock_that_the_live_database_could_not_bear_stops_it(postgres: Postgre
         "migrations_path": str(bed.directory),
         "migrations_admin_login": login,
         "migrations_rehearsal_database": copy,
-        "migrations_live_database": bed.database,
+        "migrations_live_login": {"login_unix_socket": login["login_unix_socket"], "login_db": bed.database},
         "migrations_policy": {"blocking": "deny"},
         "migrations_blocking_limits": {"seconds": 0.05, "megabytes": 0.1},
     }

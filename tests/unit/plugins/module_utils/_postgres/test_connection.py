@@ -55,6 +55,13 @@ def test_the_same_server_otherwise() -> None:
     assert found == replace(SERVER, user="bob", password="x")
 
 
+def test_the_same_role_elsewhere() -> None:
+    other = Server("bob", "shop_scratch", "other", socket_dir="/run/pg", ssl_mode="disable")
+    assert SERVER.at(other.location) == replace(other, user="ada", password="secret")
+    assert SERVER.at(SERVER.location) == SERVER
+    assert SERVER.at({}) is SERVER
+
+
 def test_the_options_of_a_module() -> None:
     options = {name: option.get("default") for name, option in CONNECTION_SPEC.items()}
     assert Server.from_params({**options, "login_user": "ada", "login_db": "shop"}) == Server("ada", "shop")

@@ -28,7 +28,7 @@ def test_configuration() -> None:
     settings = {"max_connections": "20", "listen_addresses": "*", "application_name": "it's \\ = # fine"}
     assert cluster(Path("/c"), socket_dir=Path("/s"), settings=settings).configuration == (
         "# Written by Slipway; a change made here is overwritten.\n"
-        "application_name = 'it''s \\ = # fine'\n"
+        "application_name = 'it''s \\\\ = # fine'\n"
         "listen_addresses = ''\n"
         "max_connections = '20'\n"
         "password_encryption = 'scram-sha-256'\n"

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the copy of a database is made: beside it on its server, or on a throw-away server that is like it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.contents import read_role_definitions
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases, throwaway
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import Client
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server, autocommit, one_row
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
+
+PLACE_SPEC: dict[str, dict[str, Any]] = {
+    "proof_server": {"type": "str", "choices": ["same", "own"], "default": "same"},
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A server for copies, with the administrator's cursor on it and its client programs.
+
+    ``about`` is what a copy is created like; its ``data_directory`` is that of this server.
+    """
+
+    server: Server
+    admin: Cursor
+    client: Client
+    about: databases.About
+
+
+def own_server(params: Mapping[str, Any], client: Client) -> throwaway.Throwaway | None:
+    """The throw-away server that a module's options ask for, see ``PLACE_SPEC``; None where they don't.
+
+    Raises SlipwayError when the host lacks the programs for it.
+    """
+    if params["proof_server"] == "same":
+        return None
+    found = throwaway.Throwaway(Path(params["directory"]), client)
+    found.check()
+    return found
+
+
+@contextlib.contextmanager
+def opened(source: Place, own: throwaway.Throwaway | None, keep: bool = False) -> Iterator[Place]:
+    """Where copies of a database of ``source`` are made, for a ``with`` block: there, or on a server of their ``own``.
+
+    That is started for it, and removed at the end, unless it is to be kept and the block went well.
+    """
+    if own is None:
+        yield source
+        return
+    with databases.reading(source.server) as reading:
+        roles = read_role_definitions(reading)
+    own.start(throwaway.read(source.admin, roles))
+    try:
+        with autocommit(own.server) as admin:
+            admin.execute("SELECT current_setting('data_directory', true)")
+            there = str(one_row(admin)[0] or "")
+            yield Place(own.server, admin, own.client, replace(source.about, data_directory=there))
+    except BaseException:
+        with contextlib.suppress(SlipwayError):  # the error that led here is the one to tell
+            throwaway.remove(own.directory)
+        raise
+    if not keep:
+        throwaway.remove(own.directory)
