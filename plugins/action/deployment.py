@@ -58,6 +58,7 @@ class ActionModule(ActionBase):
         release, started = arguments.pop("release", ""), arguments.pop("started", "")
         source, commit = arguments.pop("source", ""), arguments.pop("revision", "")
         facts, rehearsal = arguments.pop("facts", {}), arguments.pop("rehearsal", [])
+        hooks = arguments.pop("hooks", [])
         secrets = self.secrets(arguments.pop("secrets", []), variables)
         run = this_run(
             arguments.get("application", ""), arguments.get("environment_name", ""), arguments.get("verb", "deploy")
@@ -80,6 +81,7 @@ class ActionModule(ActionBase):
                 phases=phases(noted(variables, "phase_results")),
                 facts=facts,
                 rehearsal=rehearsal,
+                hooks=hooks,
                 failed_phase=failed_phase,
                 error=error(errors, len(variables.get("ansible_play_hosts_all", [])) > 1),
             )

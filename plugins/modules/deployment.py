@@ -104,6 +104,12 @@ options:
     type: list
     elements: dict
     default: []
+  hooks:
+    description: The commands of hooks that the run has run, for the record, each with C(hook), C(command), C(started),
+      C(seconds) and C(output).
+    type: list
+    elements: dict
+    default: []
   lasting:
     description: What of a failed run stays, as a sentence.
     type: str

@@ -34,6 +34,15 @@ TABLES = {
     "users",
 }  # fmt: skip
 
+# Each command of a hook writes its moment, and what it must not show.
+HOOKED = ["sh", "-c", 'echo "$SLIPWAY_HOOK $SLIPWAY_FAILED_PHASE" | tee -a "$NOTED"; echo "${DATABASE_URL:?}"']
+
+
+def hooks(file: Path, *names: str, **more: object) -> tuple[str, str]:
+    """The option that has these hooks write to a file."""
+    noted = ["env", f"NOTED={file}", *HOOKED]
+    return "-e", json.dumps({"app_hooks": {**dict.fromkeys(names, noted), **more}})
+
 
 # Every program of a run that is written in Python notes each migration that it opens.
 NOTING = """\
@@ -161,9 +170,11 @@ def test_a_ninth_migration_is_applied_behind_a_proved_backup(deployed: Deployed,
     rows, teams, backups = deployed.rows(), deployed.sql(everyone), deployed.backups()
     with deployed.asked_all_along() as troubles:
         noting = {"PYTHONPATH": str(tmp_path), "NOTES": str(notes)}
-        output = deployed.play("deploy.yml", environ=noting).succeeded().output
+        asked = hooks(tmp_path / "hooks", "before_migrate", "after_migrate", "before_release", "on_failure")
+        output = deployed.play("deploy.yml", *asked, environ=noting).succeeded().output
 
     assert troubles == []
+    assert (tmp_path / "hooks").read_text().split() == ["before_migrate", "after_migrate"]
     # Once for the check, the plan, the rehearsal, the application and the verification.
     assert sorted(notes.read_text().split()) == [f"{name}/migration.sql" for name in (*EIGHT, ninth)]
     assert deployed.history() == [*EIGHT, ninth]
@@ -180,7 +191,11 @@ def test_a_ninth_migration_is_applied_behind_a_proved_backup(deployed: Deployed,
     [(started,)] = deployed.sql("SELECT started_at FROM _prisma_migrations WHERE migration_name = %s", ninth)
     assert datetime.fromisoformat(backup["finished"]) < started
     assert deployed.databases() == {"postgres", "template0", "template1", "autotest"}
-    assert deployed.records()[-1]["status"] == "succeeded"
+    record = deployed.records()[-1]
+    assert record["status"] == "succeeded"
+    assert [each["hook"] for each in record["hooks"]] == ["before_migrate", "after_migrate"]
+    assert record["hooks"][0]["output"].startswith("before_migrate \npostgresql://autotest_app:********@")
+    assert "after_migrate: env NOTED=" in deployed.play("playbooks/history.yml", run=len(deployed.records())).output
 
 
 def test_the_policy_that_lets_an_older_release_in_holds_everywhere(deployed: Deployed, ninth: str) -> None:
@@ -199,13 +214,18 @@ def test_the_policy_that_lets_an_older_release_in_holds_everywhere(deployed: Dep
     aside.rename(deployed.migrations / ninth)
 
 
-def test_a_wrong_migration_leaves_everything_as_it_was(deployed: Deployed, ninth: str) -> None:
+def test_a_wrong_migration_leaves_everything_as_it_was(deployed: Deployed, ninth: str, tmp_path: Path) -> None:
     if ninth not in deployed.history():
         deployed.deploy().succeeded()
     schema, rows, history, databases = deployed.schema(), deployed.rows(), deployed.history(), deployed.databases()
     file = deployed.add_migration(TENTH, TENTH_WRONG)
+    asked = hooks(tmp_path / "hooks", "on_failure", before_migrate=["false"])
+    stopped = deployed.deploy(*asked).failed()
+    assert "The command of hook before_migrate false ended with 1" in stopped.messages[0]
+    assert (tmp_path / "hooks").read_text() == "on_failure before_migrate\n"
+    assert deployed.records()[-1]["failed_phase"] == "before_migrate"
     with deployed.asked_all_along() as troubles:
-        outcome = deployed.deploy().failed()
+        outcome = deployed.deploy("-e", '{"app_hooks": {"on_failure": ["no-such-command"]}}').failed()
 
     assert f"{file}:2:18: " in outcome.messages[0]
     assert '"budgte"' in outcome.messages[0]
@@ -227,14 +247,16 @@ def test_a_wrong_migration_leaves_everything_as_it_was(deployed: Deployed, ninth
     assert deployed.rows() == rows
 
 
-def test_the_release_is_what_its_files_were_when_the_run_began(deployed: Deployed) -> None:
+def test_the_release_is_what_its_files_were_when_the_run_began(deployed: Deployed, tmp_path: Path) -> None:
     page = deployed.application / "frontend" / "index.html"
     text = page.read_text() + "<!-- new -->\n"
     page.write_text(text)
     later = f"lookup('ansible.builtin.pipe', 'echo later >> {page}; echo 14')"
     # Read when the backup is taken, and otherwise by the check of the variables.
     edit = f"{{{{ {later} if phase_results is defined else 14 }}}}"
-    deployed.play("deploy.yml", backup_keep=edit).succeeded()
+    asked = hooks(tmp_path / "hooks", "before_migrate", "before_release", "after_release")
+    deployed.play("deploy.yml", *asked, backup_keep=edit).succeeded()
+    assert (tmp_path / "hooks").read_text().split() == ["before_release", "after_release"]
     assert "later" in page.read_text()
     page.write_text(text)
     assert deployed.deploy().succeeded().recap["changed"] == 0

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ansible_collections.slipway.deploy.plugins.module_utils._seed.decision import by_name, environment_file
+from ansible_collections.slipway.deploy.plugins.module_utils._release.command import by_name, environment_file
 
 LABEL = "slipway.run"
 # What a file of variables can't hold goes by the client's own environment; the file itself is in memory only.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a database is to be seeded, and the container in which the seed command runs.
+"""Whether a database is to be seeded.
 
 A database without rows may be seeded, and so may one whose rows are those that its migrations wrote. Nobody but them
 has written to a new database until a deploy has succeeded; it carries a mark, a line of its comment, which is in no
@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,68 +24,6 @@ if TYPE_CHECKING:
 
 MARK = "slipway.seed"
 NEW = "new"
-
-LABEL = "slipway.seed"
-# The engine's client reads a line of an environment file into a buffer of 64 KiB.
-LONGEST_LINE = 60_000
-
-
-@dataclass(frozen=True)
-class Container:
-    """A container that runs ``argv`` once and is removed when that ends. ``label`` says to whom it belongs.
-
-    ``memory`` is in the engine's units (512M); ``pids`` is how many processes and threads it may have; ``volumes`` are
-    mounts as in ``docker run --volume``. ``directory`` and ``user`` are the image's own where they are empty.
-    """
-
-    image: str
-    network: str
-    label: str
-    memory: str
-    pids: int
-    volumes: Sequence[str] = ()
-    directory: str = ""
-    user: str = ""
-
-    @property
-    def name(self) -> str:
-        return f"{self.label}-seed"
-
-    def command(self, argv: Sequence[str], environment: Mapping[str, str]) -> list[str]:
-        """Arguments for ``docker``, which reads ``environment_file`` from stdin, so that no argument has a value of it.
-
-        A value that a line of the file can't hold is taken from the client's own environment.
-        """
-        return [
-            "run",
-            *("--rm", "--init", "--name", self.name, "--label", f"{LABEL}={self.label}", "--network", self.network),
-            *("--memory", self.memory, "--pids-limit", str(self.pids)),
-            *("--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--no-healthcheck"),
-            *(f"--volume={volume}" for volume in self.volumes),
-            *([f"--workdir={self.directory}"] if self.directory else []),
-            *([f"--user={self.user}"] if self.user else []),
-            # What it writes comes here and is kept nowhere else.
-            *("--log-driver", "none"),
-            *("--env-file", "/dev/stdin"),
-            *(f"--env={name}" for name in sorted(by_name(environment))),
-            self.image,
-            *argv,
-        ]
-
-
-def by_name(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that an environment file can't hold: of several lines, or very long."""
-    return {
-        name: value
-        for name, value in environment.items()
-        if "\n" in value or "\r" in value or len(value.encode()) > LONGEST_LINE
-    }
-
-
-def environment_file(environment: Mapping[str, str]) -> str:
-    """All other variables, one a line, which the client takes as they are."""
-    apart = by_name(environment)
-    return "".join(f"{name}={value}\n" for name, value in sorted(environment.items()) if name not in apart)
 
 
 def oid(cursor: Cursor) -> int:

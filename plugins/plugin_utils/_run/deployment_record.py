@@ -26,6 +26,7 @@ class Record:
     """A line of the ledger; see docs/formats.md. Times are ISO 8601 in UTC, ``facts`` what the run found, by name.
 
     ``rehearsal`` is what was seen of each migration on a copy, as the module migrations returns it, if there was one.
+    ``hooks`` are the commands of hooks that were run, each with hook, command, started, seconds and output.
     ``revision`` is the commit of the application's directory, with -dirty where files were changed since; '' for none.
     """
 
@@ -42,12 +43,14 @@ class Record:
     error: str = ""
     revision: str = ""
     rehearsal: Sequence[Mapping[str, Any]] = ()
+    hooks: Sequence[Mapping[str, Any]] = ()
     format: int = FORMAT
 
     def result(self) -> dict[str, Any]:
-        """The record as JSON keeps it; what only a failure has, or a rehearsal, is left out of others."""
+        """The record as JSON keeps it; what only a failure, a rehearsal or hooks have is left out of others."""
         absent = {
             "rehearsal": not self.rehearsal,
+            "hooks": not self.hooks,
             "failed_phase": not self.failed_phase,
             "error": not self.failed_phase,
         }

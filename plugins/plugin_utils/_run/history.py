@@ -61,6 +61,7 @@ def details(record: Mapping[str, Any], rehearsal: Sequence[str] = ()) -> list[st
     lists = {
         "migrations": names,
         "rehearsal": rehearsal,
+        "hooks": [line for ran in record.get("hooks", []) for line in hook(ran)],
         "phases": phases,
         "error": record.get("error", "").splitlines(),
     }
@@ -76,6 +77,14 @@ def details(record: Mapping[str, Any], rehearsal: Sequence[str] = ()) -> list[st
             for name, lines in shown.items()
             for first, line in zip((True, *(False,) * len(lines)), lines, strict=False)
         ),
+    ]
+
+
+def hook(ran: Mapping[str, Any]) -> list[str]:
+    """A command of a hook and, in lines of their own, what it wrote."""
+    return [
+        f"{ran['hook']}: {ran['command']}, {ran['seconds']:g} s",
+        *(f"  {line}" for line in str(ran["output"]).splitlines()),
     ]
 
 

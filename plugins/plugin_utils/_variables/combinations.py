@@ -14,6 +14,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _LONGEST_DATABASE = 54
 # In which libpq may go on without TLS (PostgreSQL manual, section 34.1.2).
 _CLEAR = ("disable", "allow", "prefer")
+HOOKS = ("before_migrate", "after_migrate", "before_release", "after_release", "on_failure")
 
 
 def image_major(image: str) -> int:
@@ -29,6 +30,25 @@ def image_major(image: str) -> int:
 def is_local(host: str) -> bool:
     """Whether a server is reached without a network: by a socket's directory or the loopback interface."""
     return host in ("localhost", "::1") or host.startswith(("127.", "/"))
+
+
+def hook_problems(hooks: Mapping[str, Any]) -> list[str]:
+    """A sentence for each hook that there is none of, or whose commands are none."""
+    found = [
+        f"app_hooks has {name}, which is no hook: use {', '.join(HOOKS[:-1])} or {HOOKS[-1]}."
+        for name in hooks
+        if name not in HOOKS
+    ]
+    for name, given in hooks.items():
+        commands = given if isinstance(given, list) and given and isinstance(given[0], list) else [given]
+        if not all(
+            isinstance(each, list) and each and all(isinstance(word, str) for word in each) for each in commands
+        ):
+            found.append(
+                f"The hook {name} of app_hooks is {given!r} and must be a command as a list of words, such as "
+                "[python, manage.py, check], or a list of such lists: correct it in the inventory."
+            )
+    return found
 
 
 def problems(values: Mapping[str, Any], groups: Mapping[str, Collection[str]]) -> list[str]:
@@ -69,6 +89,8 @@ def problems(values: Mapping[str, Any], groups: Mapping[str, Collection[str]]) -
             "monitoring is true but database_runtime is embedded, which runs without root and systemd, whose service "
             "the exporter would be: set monitoring to false, or database_runtime to container or external."
         )
+    hooks = values.get("app_hooks", {})
+    found += hook_problems(hooks if isinstance(hooks, Mapping) else {})  # what is none is told elsewhere
     alone = values.get("backup_offsite") and not values.get("backup_offsite_password")
     if alone and values.get("environment_name") == "prod":
         found.append(

@@ -103,7 +103,7 @@ def test_a_container_has_the_source_and_writes_as_the_user(source: Path) -> None
     assert "changed=0" in generate(source, "sh", "-c", WRITE, **given).stdout
     assert shutil.which("docker")
     left = subprocess.run(
-        ["docker", "ps", "--all", "--quiet", "--filter", f"label=slipway.seed={given['generate_label']}"],
+        ["docker", "ps", "--all", "--quiet", "--filter", f"label=slipway.command={given['generate_label']}"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert left.stdout == ""

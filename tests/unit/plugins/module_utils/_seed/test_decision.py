@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._schema.tables import Table
 from ansible_collections.slipway.deploy.plugins.module_utils._seed import decision
-from ansible_collections.slipway.deploy.plugins.module_utils._seed.decision import NEW, Container, Decision, digest
+from ansible_collections.slipway.deploy.plugins.module_utils._seed.decision import NEW, Decision, digest
 
 
 def table(name: str, rows: int) -> Table:
@@ -79,14 +79,3 @@ def test_the_mark(comment: str, oid: int, mark: str, expected: str) -> None:
     assert decision.set_mark(comment, oid, mark) == expected
     assert decision.find_mark(expected, oid) == mark
     assert decision.find_mark(expected, oid + 1) == ""
-
-
-def test_the_environment_file_holds_what_fits_on_a_line() -> None:
-    environment = {"A": "1", "KEY": "one\ntwo", "LONG": "x" * 70_000, "Z": "a=b #"}
-    assert decision.environment_file(environment) == "A=1\nZ=a=b #\n"
-    assert sorted(decision.by_name(environment)) == ["KEY", "LONG"]
-    command = Container("shop:1", "net", "shop-test", "1G", 9).command(["seed", "--all"], environment)
-    assert command[-5:] == ["--env=KEY", "--env=LONG", "shop:1", "seed", "--all"]
-    assert command[:6] == ["run", "--rm", "--init", "--name", "shop-test-seed", "--label"]
-    mounted = Container("shop:1", "net", "shop-test", "1G", 9, ["/ca:/etc/ca:ro"]).command(["seed"], environment)
-    assert set(mounted) - set(command) == {"--volume=/ca:/etc/ca:ro"}

@@ -18,8 +18,9 @@ def test_what_the_ledger_keeps() -> None:
     kept = RECORD.result()
     assert kept["format"] == 1
     assert kept["phases"][1] == {"name": "release", "host": "one", "status": "ok", "seconds": 10.25}
-    assert not {"failed_phase", "error", "rehearsal"} & kept.keys()
+    assert not {"failed_phase", "error", "rehearsal", "hooks"} & kept.keys()
     assert replace(RECORD, rehearsal=[{"migration": "1_a"}]).result() == {**kept, "rehearsal": [{"migration": "1_a"}]}
+    assert replace(RECORD, hooks=[{"hook": "on_failure"}]).result() == {**kept, "hooks": [{"hook": "on_failure"}]}
     assert FAILED.result() == {
         **kept, "status": "failed", "failed_phase": "migrate", "error": "db: there is no such table"
     }  # fmt: skip

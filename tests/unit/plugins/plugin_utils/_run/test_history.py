@@ -44,7 +44,9 @@ def test_one_in_full() -> None:
         "more": {"a": 1},
         "no": "",
     }
-    record = {**FAILED.result(), "number": 7, "run": RUN, "revision": COMMIT, "facts": facts, "error": "one\ntwo"}
+    ran = {"hook": "before_migrate", "command": "./check", "seconds": 1.5, "output": "well\nso far"}
+    record = {**FAILED.result(), "number": 7, "run": RUN, "revision": COMMIT, "facts": facts, "error": "one\ntwo",
+              "hooks": [ran]}  # fmt: skip
     assert details(record) == [
         "shop/test: run 7",
         "  verb        deploy",
@@ -60,6 +62,9 @@ def test_one_in_full() -> None:
         '  more        {"a": 1}',
         "  migrations  20260101_a",
         "              20260102_b",
+        "  hooks       before_migrate: ./check, 1.5 s",
+        "                well",
+        "                so far",
         "  phases      database at db: ok, 2.5 s",
         "              release at one: ok, 10.25 s",
         "  error       one",

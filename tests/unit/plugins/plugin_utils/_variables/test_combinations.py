@@ -62,6 +62,14 @@ def test_where_no_network_is_between(host: str, local: bool) -> None:
         ({"app_name": "a" * 55}, f"The database would be called {'a' * 55}, {LONG}"),
         ({"app_name": "a" * 55, "database_name": "shop"}, None),
         ({"database_name": "é" * 28}, f"The database would be called {'é' * 28}, {LONG}"),
+        ({"app_hooks": {"before_migrate": ["./check", "--all"], "on_failure": [["one"], ["two", "2"]]}}, None),
+        ({"app_hooks": {"before_deploy": ["./check"]}},
+         "app_hooks has before_deploy, which is no hook: use before_migrate, after_migrate, before_release, "
+         "after_release or on_failure."),
+        *(({"app_hooks": {"after_release": wrong}},
+           f"The hook after_release of app_hooks is {wrong!r} and must be a command as a list of words, such as "
+           "[python, manage.py, check], or a list of such lists: correct it in the inventory.")
+          for wrong in ("./check --all", [], [["one"], "two"], [[]], [1])),
         ({"backup_offsite": "/nas"}, None),
         ({"backup_schedule": "daily"}, None),
         ({"backup_offsite": "/nas", "backup_offsite_password": "x", "environment_name": "prod"}, None),

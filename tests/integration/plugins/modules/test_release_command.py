@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module ``seed``: what it shows of a command that fails, and what is left when nobody waits for it any more."""
+"""The module ``release_command``: what it shows of a command that fails, and what is left when nobody waits for it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ print("hunter2/secret", os.environ["KEY"])
 sys.exit("too many rows")
 """
 ENCODED = base64.b64encode(b"admin:hunter3-secret").decode()[8:-4]
-LABEL = "slipway-test-seed"
+LABEL = "slipway-test-command"
 
 
 def shows_no_secret(found: dict[str, Any]) -> bool:
@@ -52,7 +52,7 @@ def why_it_failed(found: dict[str, Any]) -> str:
 
 
 def test_a_process_that_fails() -> None:
-    said = why_it_failed(run_module("seed", {"argv": [sys.executable, "-c", FAIL], "env": ENVIRONMENT}))
+    said = why_it_failed(run_module("release_command", {"argv": [sys.executable, "-c", FAIL], "env": ENVIRONMENT}))
     assert "ended with 1; correct" in said
     assert "row 1" in said
     assert "too many rows" in said
@@ -61,12 +61,14 @@ def test_a_process_that_fails() -> None:
 
 def test_a_secret_among_the_arguments() -> None:
     argv = [sys.executable, "-c", "exit(3)", "postgresql://me:hunter9-secret@db/app"]
-    assert "postgresql://me:********@db/app ended with 3" in why_it_failed(run_module("seed", {"argv": argv}))
+    assert "postgresql://me:********@db/app ended with 3" in why_it_failed(
+        run_module("release_command", {"argv": argv})
+    )
 
 
 def started(arguments: dict[str, Any]) -> subprocess.Popen[str]:
     module = subprocess.Popen(
-        [sys.executable, "-m", f"{MODULES}.seed"],
+        [sys.executable, "-m", f"{MODULES}.release_command"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/",
         env={**os.environ, "PYTHONPATH": str(ROOT / "collections")},
     )  # fmt: skip
@@ -101,7 +103,7 @@ def arguments() -> Iterator[dict[str, Any]]:
 
 
 def containers(label: str = LABEL) -> list[str]:
-    return docker("ps", "--all", f"--filter=label=slipway.seed={label}", "--format={{.Names}}").split()
+    return docker("ps", "--all", f"--filter=label=slipway.command={label}", "--format={{.Names}}").split()
 
 
 @pytest.mark.container
@@ -110,10 +112,11 @@ def test_a_container_gets_its_environment_and_leaves_nothing(arguments: dict[str
         "import json, os; e = dict(os.environ); [print(e[n]) for n in sorted(e) if n in 'KEY RELEASE RETRIES']; exit(9)"
     )
     plain = {"KEY": "one\ntwo 2 =", "RELEASE": " x ", "RETRIES": "#1"}
-    found = run_module("seed", {**arguments, "env": plain, "argv": ["python", "-c", see]})
+    found = run_module("release_command", {**arguments, "env": plain, "argv": ["python", "-c", see]})
     assert found["msg"].split(":\n")[1].splitlines() == ["********", " x ", "#1"]
-    done = run_module("seed", {**arguments, "argv": ["python", "-c", "print(1)"]})
-    assert (done["changed"], done["actions"]) == (True, ["Ran the seed command."])
+    done = run_module("release_command", {**arguments, "argv": ["python", "-c", "print(1)"]})
+    assert (done["changed"], done["actions"]) == (True, ["Ran the command."])
+    assert (done["ran"]["command"], done["ran"]["output"]) == ("python -c print(1)", "1")
     assert containers() == []
 
 
@@ -122,14 +125,14 @@ def test_a_container_sees_what_is_mounted(arguments: dict[str, Any], tmp_path: P
     (tmp_path / "ca.pem").write_text("an authority")
     mounted = {**arguments, "volumes": [f"{tmp_path}/ca.pem:/etc/slipway/database-ca.crt:ro"]}
     see = "f = '/etc/slipway/database-ca.crt'; print(open(f).read()); open(f, 'w')"
-    said = why_it_failed(run_module("seed", {**mounted, "argv": ["python", "-c", see]}))
+    said = why_it_failed(run_module("release_command", {**mounted, "argv": ["python", "-c", see]}))
     assert "an authority" in said
     assert "Read-only file system" in said
 
 
 @pytest.mark.container
 def test_a_container_that_fails(arguments: dict[str, Any]) -> None:
-    said = why_it_failed(run_module("seed", {**arguments, "argv": ["python", "-c", FAIL]}))
+    said = why_it_failed(run_module("release_command", {**arguments, "argv": ["python", "-c", FAIL]}))
     assert "ended with 1; correct" in said
     assert "too many rows" in said
     assert containers() == []
@@ -144,7 +147,7 @@ def test_a_container_that_fails(arguments: dict[str, Any]) -> None:
     ],
 )
 def test_a_container_that_can_not_be_started(arguments: dict[str, Any], wrong: dict[str, Any], said: str) -> None:
-    assert said in why_it_failed(run_module("seed", {**arguments, **wrong}))
+    assert said in why_it_failed(run_module("release_command", {**arguments, **wrong}))
     assert containers() == []
 
 
@@ -156,10 +159,10 @@ def test_a_container_is_bounded_and_what_a_killed_run_leaves_is_removed(argument
     wait(lambda: bool(containers() and containers(f"{LABEL}-other")))
     try:
         lines = [path.read_text() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
-        mine = [line for line in lines if f"slipway.seed={LABEL}" in line]
+        mine = [line for line in lines if f"slipway.command={LABEL}" in line]
         assert mine
         assert not [line for line in mine if "hunter" in line]
-        found = json.loads(docker("container", "inspect", f"{LABEL}-seed"))[0]["HostConfig"]
+        found = json.loads(docker("container", "inspect", f"{LABEL}"))[0]["HostConfig"]
         assert found["AutoRemove"]
         assert found["CapDrop"] == ["ALL"]
         assert found["SecurityOpt"] == ["no-new-privileges"]
@@ -168,19 +171,19 @@ def test_a_container_is_bounded_and_what_a_killed_run_leaves_is_removed(argument
             module.kill()
             module.wait()
         absent = {"state": "absent", "label": LABEL}
-        sentence = f"Removed container {LABEL}-seed, which an earlier run left."
-        checked = run_module("seed", absent, check=True)
+        sentence = f"Removed container {LABEL}, which an earlier run left."
+        checked = run_module("release_command", absent, check=True)
         assert (checked["changed"], checked["actions"]) == (True, [sentence])
-        assert containers() == [f"{LABEL}-seed"]
-        done = run_module("seed", {**arguments, "argv": ["true"]})
-        assert done["actions"] == [sentence, "Ran the seed command."]
+        assert containers() == [f"{LABEL}"]
+        done = run_module("release_command", {**arguments, "argv": ["true"]})
+        assert done["actions"] == [sentence, "Ran the command."]
         assert containers() == []
-        assert not run_module("seed", absent)["changed"]
-        assert containers(f"{LABEL}-other") == [f"{LABEL}-other-seed"]
+        assert not run_module("release_command", absent)["changed"]
+        assert containers(f"{LABEL}-other") == [f"{LABEL}-other"]
     finally:
         for module in modules:
             module.kill()
-        docker("rm", "--force", f"{LABEL}-other-seed")
+        docker("rm", "--force", f"{LABEL}-other")
 
 
 @pytest.mark.container

@@ -5,18 +5,17 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: seed
+module: release_command
 author: The Slipway contributors
-short_description: Run the application's seed command, as a process or in a container
+short_description: Run a command of the application once, as a process or in a container
 description:
   - Runs a command once and waits until it ends. Its environment is handed over directly, so that no process list shows
     the secrets in it, as it would with a task's C(environment).
   - A failure shows the end of the command's output, in which the secrets of O(env) are masked in whatever form they
     stand there.
   - A container is removed when its command has ended, also when nobody waits for it any more. One that an earlier run
-    left is removed first, since two must not fill one database.
+    left is removed first, since two must not work at once.
   - A process ends with this module, also when that is killed.
-  - Whether there is anything to seed is for the caller to know.
 extends_documentation_fragment: slipway.deploy.attributes
 attributes:
   check_mode:
@@ -24,7 +23,7 @@ attributes:
     details: Neither runs the command nor removes a container.
   diff_mode:
     support: none
-    details: Does not know what the command writes.
+    details: Does not know what the command does.
   idempotent:
     support: partial
     details: Runs the command each time; removes a container once.
@@ -54,7 +53,7 @@ options:
   purpose:
     description: What messages call the command.
     type: str
-    default: seed command
+    default: command
   image:
     description: Image of the container in which the command runs, without capabilities. By default it is a process.
     type: str
@@ -64,7 +63,7 @@ options:
     type: str
     default: bridge
   label:
-    description: Value of the containers' label C(slipway.seed), and the first part of their name.
+    description: Name of the container, and value of its label C(slipway.command).
     type: str
     default: ""
   memory:
@@ -84,19 +83,21 @@ options:
 
 EXAMPLES = r"""
 - name: Seed
-  slipway.deploy.seed:
+  slipway.deploy.release_command:
     argv: [/home/me/shop/.venv/bin/python, -m, shop.seed]
     env:
       DATABASE_URL: "{{ database_url }}"
+    purpose: seed command
 
 - name: Seed with the release's image
-  slipway.deploy.seed:
+  slipway.deploy.release_command:
     argv: [python, -m, shop.seed]
     env:
       DATABASE_URL: "{{ database_url }}"
     image: shop-backend:3f1d0c9a4b7e
     network: shop-test
-    label: shop-test
+    label: shop-test-seed
+    purpose: seed command
 """
 
 RETURN = r"""
@@ -105,14 +106,25 @@ actions:
   type: list
   elements: str
   returned: success
+ran:
+  description: How the command ran.
+  type: dict
+  returned: outside check mode
+  contains:
+    command: {description: The command, with the secrets masked., type: str}
+    started: {description: When it was started, in UTC (ISO 8601)., type: str}
+    seconds: {description: How long it took., type: float}
+    output: {description: The end of what it wrote, at most 30 lines, with the secrets masked., type: str}
 """
 
 import collections
 import contextlib
 import ctypes
+import datetime
 import os
 import signal
 import subprocess
+import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -121,9 +133,9 @@ from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
 from ansible_collections.slipway.deploy.plugins.module_utils._host.files import wait_until
 from ansible_collections.slipway.deploy.plugins.module_utils._host.masking import embedded, masked
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run, take_environment
+from ansible_collections.slipway.deploy.plugins.module_utils._release import command as commands
 from ansible_collections.slipway.deploy.plugins.module_utils._release.service import inherited
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import mark
-from ansible_collections.slipway.deploy.plugins.module_utils._seed import decision
 
 LINES = 30
 REMOVING = 30  # seconds
@@ -158,7 +170,7 @@ def remove_leftovers(module: AnsibleModule) -> list[str]:
     """Remove the containers of earlier runs, and say so."""
     label = module.params["label"]
     listing = (
-        docker.must("ps", "--all", f"--filter=label={decision.LABEL}={label}", "--format={{.ID}} {{.Names}}")
+        docker.must("ps", "--all", f"--filter=label={commands.LABEL}={label}", "--format={{.ID}} {{.Names}}")
         if label
         else ""
     )
@@ -170,18 +182,18 @@ def remove_leftovers(module: AnsibleModule) -> list[str]:
 
 def in_container(module: AnsibleModule, environment: dict[str, str]) -> tuple[int, str]:
     params = module.params
-    container = decision.Container(
+    container = commands.Container(
         params["image"], params["network"], params["label"], params["memory"], params["pids"], params["volumes"],
         params["cwd"] or "", params["user"],
     )  # fmt: skip
     try:
         return finish(
             ["docker", *container.command(params["argv"], environment)],
-            stdin=decision.environment_file(environment),
-            env={**os.environ, **decision.by_name(environment)},
+            stdin=commands.environment_file(environment),
+            env={**os.environ, **commands.by_name(environment)},
         )
     except BaseException:
-        wait_until(lambda: removed(container.name), REMOVING)
+        wait_until(lambda: removed(container.label), REMOVING)
         raise
 
 
@@ -202,8 +214,10 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     purpose: str = params["purpose"]
     secrets |= {secret for argument in argv for secret in embedded(argument)}
     module.no_log_values |= secrets
+    ran: dict[str, Any] = {}
     if not module.check_mode:
         command = masked(" ".join(argv), secrets)
+        began, moment = time.monotonic(), datetime.datetime.now(datetime.timezone.utc)
         try:
             if params["image"]:
                 status, output = in_container(module, environment)
@@ -224,7 +238,10 @@ def work(module: AnsibleModule) -> dict[str, Any]:
                 f"The {purpose} {command} ended with {status}; correct what the end of its output shows, and run "
                 f"again:\n{output}"
             )
-    return {"changed": True, "actions": [*actions, f"Ran the {purpose}."]}
+        started = moment.isoformat(timespec="seconds")
+        seconds = round(time.monotonic() - began, 1)
+        ran = {"ran": {"command": command, "started": started, "seconds": seconds, "output": output}}
+    return {"changed": True, "actions": [*actions, f"Ran the {purpose}."], **ran}
 
 
 def main() -> None:
@@ -235,7 +252,7 @@ def main() -> None:
             "env": {"type": "dict", "default": {}, "no_log": True},
             "cwd": {"type": "path"},
             "user": {"type": "str", "default": ""},
-            "purpose": {"type": "str", "default": "seed command"},
+            "purpose": {"type": "str", "default": "command"},
             "image": {"type": "str", "default": ""},
             "network": {"type": "str", "default": "bridge"},
             "label": {"type": "str", "default": ""},

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A run that is told to stop ends when the seeding program has ended."""
+"""A run that is told to stop ends when the command has ended."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from ansible_collections.slipway.deploy.plugins.plugin_utils._run.stopping_actio
 
 
 class ActionModule(StoppingAction):
-    """The action of ``seed``."""
+    """The action of ``release_command``."""
