@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import itertools
 import os
@@ -135,12 +136,17 @@ def prisma_directory() -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_leftovers(request: pytest.FixtureRequest) -> None:
-    """Remove the containers, networks and volumes that the tests of a killed run have left."""
-    if any(item.get_closest_marker("container") for item in request.session.items):
+def no_leftovers(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Remove the containers, networks and volumes that the tests of a killed run have left; two runs take turns."""
+    if not any(item.get_closest_marker("container") for item in request.session.items):
+        yield
+        return
+    with (Path(tempfile.gettempdir()) / "slipway-test-containers.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
         for kind, all_of in (("container", ["--all"]), ("network", []), ("volume", [])):
             listing = ["docker", kind, "ls", *all_of, "--quiet", "--filter", "name=^slipway-test-"]
             found = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split()
             if found:
                 force = [] if kind == "network" else ["--force"]
                 subprocess.run(["docker", kind, "rm", *force, *found], check=True)
+        yield
