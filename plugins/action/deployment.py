@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -21,8 +22,11 @@ from ansible_collections.slipway.deploy.plugins.plugin_utils._run.deployment_rec
     phases,
     stopped,
 )
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.progress import watched
 from ansible_collections.slipway.deploy.plugins.plugin_utils._run.report import failure, report
 from ansible_collections.slipway.deploy.plugins.plugin_utils._run.revision import revision
+
+SLICE = 10.0  # seconds for which a host waits for the lock before it is looked whether its holder is alive
 
 
 def this_run(application: str, environment: str, verb: str) -> Run:
@@ -87,16 +91,7 @@ class ActionModule(ActionBase):
             )
             arguments["record"] = without(secrets, made.result())
 
-        def execute() -> dict[str, Any]:
-            result: dict[str, Any] = self._execute_module(
-                module_name="slipway.deploy.deployment", module_args=arguments, task_vars=task_vars
-            )
-            return result
-
-        result = execute()
-        if "holder" in result and is_dead(Run(**result["holder"]), run):
-            arguments["take_over"] = result["holder"]
-            result = execute()
+        result = self.keep(arguments, run, task_vars)
         if source and not result.get("failed"):
             result["revision"] = revision(source)
         if made and not result.get("failed"):
@@ -106,6 +101,19 @@ class ActionModule(ActionBase):
             if status == "failed":
                 result.update(failed=True, msg=failure(made, lasting, place))
         return result
+
+    def keep(self, arguments: dict[str, Any], run: Run, task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        """Call the module, as often as there is to wait for the lock, since only here a holder is known to be dead."""
+        ends, arguments["wait"] = time.monotonic() + float(arguments.get("wait", 0)), 0
+        while True:
+            result = watched(self, task_vars, arguments)
+            if "holder" not in result:
+                return result
+            if is_dead(Run(**result["holder"]), run) and arguments.get("take_over") != result["holder"]:
+                arguments["take_over"] = result["holder"]
+            elif time.monotonic() >= ends:
+                return result
+            arguments["wait"] = min(ends - time.monotonic(), SLICE)
 
     def secrets(self, names: list[str], task_vars: Mapping[str, Any]) -> frozenset[str]:
         """The secrets in the variables of these names: texts, or environments of commands.

@@ -56,6 +56,10 @@ options:
     description: What the run does, for the message to a second run.
     type: str
     default: deploy
+  wait:
+    description: Seconds that O(state=locked) waits while another run has the lock.
+    type: float
+    default: 0
   force:
     description: Whether O(state=broken) takes the lock also from a run that is alive, or of which that is not known.
     type: bool
@@ -186,11 +190,9 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         ) from error
 
 
-def gone(ledger: Ledger) -> Run | None:
-    """The holder of the lock where it ran on this very host, as a scheduled backup does, and has ended."""
-    holder = ledger.holder() if ledger.lock.exists() else None
-    here = run_of(os.getpid(), "", "", "")
-    return holder if holder and is_dead(holder, here) else None
+def gone(holder: Run) -> bool:
+    """Whether a holder of the lock ran on this very host, as a scheduled backup does, and has ended."""
+    return is_dead(holder, run_of(os.getpid(), "", "", ""))
 
 
 def tidied(module: AnsibleModule) -> list[str]:
@@ -207,7 +209,9 @@ def keep(module: AnsibleModule) -> dict[str, Any]:
     """Read the ledger, then take or give back the lock."""
     params = module.params
     ledger, run = Ledger(Path(params["directory"])), Run(**params["run"])
-    dead = Run(**params["take_over"]) if params["take_over"] else gone(ledger)
+    known = Run(**params["take_over"]) if params["take_over"] else None
+    held = ledger.holder()
+    dead = known or (held if held and gone(held) else None)
     last, current = ledger.newest(), ledger.serving()
     actions, taken = [], Taken(0)
     if params["state"] in ("locked", "broken"):
@@ -217,7 +221,9 @@ def keep(module: AnsibleModule) -> dict[str, Any]:
         if module.check_mode:
             ledger.refuse_other(run, dead)
         else:
-            taken = ledger.acquire(run, dead)
+            taken = ledger.acquire_within(
+                params["wait"], run, lambda holder: gone(holder) or (known is not None and holder.same_process(known))
+            )
             run = replace(run, fence=taken.fence)
             if taken.former:
                 actions.append(f"Took over the lock of a dead run: {taken.former.describe()}.")
@@ -266,6 +272,7 @@ def main() -> None:
             "application": {"type": "str", "required": True},
             "environment_name": {"type": "str", "required": True},
             "verb": {"type": "str", "default": "deploy"},
+            "wait": {"type": "float", "default": 0},
             "force": {"type": "bool", "default": False},
             "backup_directory": {"type": "path"},
             "fence": {"type": "int"},

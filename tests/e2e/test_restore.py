@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from e2e.conftest import Deployed
+from support.environment import LONGEST_RUN
 
 
 def test_a_restore_brings_rows_back_and_keeps_the_former_database(deployed: Deployed) -> None:
@@ -160,14 +161,18 @@ def test_a_lock_is_refused_with_its_holders_name_until_it_is_broken(deployed: De
 
     holder = f"deploy by maria@{held['controller']} (pid {held['pid']}) since {held['since']}"
     assert outcome.messages == [
-        f"autotest/local is locked: {holder}; wait until that run ends, or, if it is dead, run slipway.deploy.unlock."
+        f"autotest/local is locked: {holder}; run again when that has ended, have this run wait for it by "
+        "-e lock_wait=600, or, if it is dead, run slipway.deploy.unlock."
     ]
     assert (deployed.dump(), deployed.files(), deployed.processes()) == before
 
+    waiting = deployed.start("deploy.yml", lock_wait=LONGEST_RUN)
     refused = deployed.play("playbooks/unlock.yml").failed()
     assert f"not known to be dead: {holder};" in refused.output
     output = deployed.play("playbooks/unlock.yml", force="true").succeeded().output
     assert f"Broke the lock: {holder}." in output
+    told, _ = waiting.communicate(timeout=LONGEST_RUN)
+    assert waiting.returncode == 0, told
     assert not colleague.exists()
 
 

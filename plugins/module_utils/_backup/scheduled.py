@@ -12,7 +12,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,11 +22,10 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup import stor
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.drill import drill
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, sentence
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import VARIABLE, fenced
-from ansible_collections.slipway.deploy.plugins.module_utils._run.ledger import Ledger, LockedError, Run
+from ansible_collections.slipway.deploy.plugins.module_utils._run.ledger import Ledger, Run
 from ansible_collections.slipway.deploy.plugins.module_utils._run.process import is_dead, run_of
 
 ACTIONS = ("backup", "drill")
-POLL = 5.0  # seconds between two looks at a lock that another run holds
 PINGING = 10  # seconds
 
 
@@ -43,20 +41,6 @@ def work(action: str, params: Mapping[str, Any]) -> dict[str, Any]:
     if result["offsite"]["problem"]:
         raise SlipwayError(result["offsite"]["problem"])
     return {"actions": result["actions"], "backup": result["shown"]}
-
-
-def acquire(ledger: Ledger, run: Run, seconds: float) -> Run:
-    """Take the lock; where a run that lives holds it, wait so long. Raises LockedError when it still has it then."""
-    ends = time.monotonic() + seconds
-    while True:
-        holder = ledger.holder()
-        try:
-            taken = ledger.acquire(run, holder if holder and is_dead(holder, run) else None)
-            return replace(run, fence=taken.fence)
-        except LockedError:
-            if time.monotonic() > ends:
-                raise
-            time.sleep(POLL)
 
 
 def apart(action: str, settings: str, run: Run, directory: Path) -> dict[str, Any]:
@@ -92,8 +76,9 @@ def run(action: str, settings: str) -> int:
     verb = f"scheduled {action}"
     found: dict[str, Any] = {}
     try:
-        holder = run_of(os.getpid(), params["application"], params["environment_name"], verb)
-        holder = acquire(ledger, holder, params["wait"])
+        here = run_of(os.getpid(), params["application"], params["environment_name"], verb)
+        taken = ledger.acquire_within(params["wait"], here, lambda other: is_dead(other, here))
+        holder = replace(here, fence=taken.fence)
         try:
             found = apart(action, settings, holder, ledger.directory)
             ledger.append(record(holder, found))

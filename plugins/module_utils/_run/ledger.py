@@ -8,14 +8,18 @@ import fcntl
 import itertools
 import json
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._host.files import replace_file
+from ansible_collections.slipway.deploy.plugins.module_utils._run import progress
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import Fence, next_number
+
+POLL = 1.0  # seconds between two attempts to take the lock
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,8 @@ class LockedError(SlipwayError):
 
     def __init__(self, holder: Run) -> None:
         super().__init__(
-            f"{holder.application}/{holder.environment} is locked: {holder.describe()}; wait until that run ends, or, "
-            "if it is dead, run slipway.deploy.unlock.",
+            f"{holder.application}/{holder.environment} is locked: {holder.describe()}; run again when that has ended, "
+            "have this run wait for it by -e lock_wait=600, or, if it is dead, run slipway.deploy.unlock.",
             holder=asdict(holder),
         )
 
@@ -128,6 +132,20 @@ class Ledger:
             taken = self._take_over(holder)
             replace_file(str(self.lock), json.dumps(asdict(replace(run, fence=taken.fence))))
             return taken
+
+    def acquire_within(self, seconds: float, run: Run, dead: Callable[[Run], bool]) -> Taken:
+        """Take the lock as ``acquire``, also from a holder that is ``dead``; wait so long while another has it."""
+        ends = time.monotonic() + seconds
+        while True:
+            holder = self.holder()
+            try:
+                return self.acquire(run, holder if holder and dead(holder) else None)
+            except LockedError:
+                if time.monotonic() >= ends:
+                    raise
+            if holder:
+                progress.tell(f"waiting for {holder.describe()}")
+            time.sleep(POLL)
 
     def _take_over(self, former: Run | None) -> Taken:
         fence = Fence(self.directory, next_number(self.directory))

@@ -217,7 +217,7 @@ def test_it_stops_while_a_run_is_at_work_and_goes_on_when_that_is_dead(site: Sit
     site.lock(pid=1, started_ticks=int(ticks))
     status, said = site.start()
     assert status == 1
-    assert "shop/test is locked: deploy by maria@x (pid 1) since now; wait until that run ends" in said
+    assert "shop/test is locked: deploy by maria@x (pid 1) since now; run again when that has ended" in said
     assert len(site.backups()) == 1
     [ping] = site.pings()
     assert ping.startswith("/hook/fail shop/test is locked")

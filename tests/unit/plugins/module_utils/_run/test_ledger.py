@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._run import ledger as ledgers
+from ansible_collections.slipway.deploy.plugins.module_utils._run import progress
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import in_charge
 from ansible_collections.slipway.deploy.plugins.module_utils._run.ledger import Ledger, LockedError, Run, Taken
 
@@ -25,8 +27,8 @@ OTHERS = {
     "another process of that number": {"started_ticks": 101},
 }
 HELD = (
-    "autotest/test is locked: deploy by anna@laptop (pid 10) since 2025-08-07T12:00:00+00:00; wait until that run "
-    "ends, or, if it is dead, run slipway.deploy.unlock."
+    "autotest/test is locked: deploy by anna@laptop (pid 10) since 2025-08-07T12:00:00+00:00; run again when that "
+    "has ended, have this run wait for it by -e lock_wait=600, or, if it is dead, run slipway.deploy.unlock."
 )
 
 
@@ -67,6 +69,26 @@ def test_lock_is_refused_to_another(ledger: Ledger, difference: dict[str, object
     assert ledger.holder() == replace(other, fence=taken.fence)
     assert taken.fence > holder.fence
     assert ledger.release(other)
+
+
+def test_a_run_waits_for_the_lock_of_one_that_lives(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    ben = replace(ANNA, user="ben", pid=11)
+    ledger.acquire(ANNA)
+    with pytest.raises(LockedError, match="deploy by anna"):
+        ledger.acquire_within(0, ben, lambda holder: False)
+    told: list[str] = []
+    monkeypatch.setattr(progress, "tell", told.append)
+    monkeypatch.setattr(ledgers.time, "sleep", lambda _seconds: ledger.release(ANNA))
+    taken = ledger.acquire_within(60, ben, lambda holder: False)
+    assert ledger.holder() == replace(ben, fence=taken.fence)
+    assert told == ["waiting for deploy by anna@laptop (pid 10) since 2025-08-07T12:00:00+00:00"]
+
+
+def test_a_run_does_not_wait_for_one_that_is_dead(ledger: Ledger) -> None:
+    ledger.acquire(ANNA)
+    taken = ledger.acquire_within(60, replace(ANNA, pid=11), lambda holder: holder.pid == 10)
+    assert taken.former is not None
+    assert taken.former.same_process(ANNA)
 
 
 def test_lock_is_broken_only_when_its_run_is_dead_or_by_force(ledger: Ledger) -> None:
