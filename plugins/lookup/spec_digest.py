@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Any
 
 from ansible.plugins.lookup import LookupBase
+from ansible_collections.slipway.deploy.plugins.module_utils._release.spec import digest
 
 DOCUMENTATION = r"""
 name: spec_digest
@@ -45,9 +44,3 @@ class LookupModule(LookupBase):
     def run(self, terms: list[Any], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:
         self.set_options(var_options=variables, direct=kwargs)
         return [digest(term) for term in terms]
-
-
-def digest(value: Any) -> str:
-    """Twelve hexadecimal digits of ``value``; about 50 ms of work."""
-    text = json.dumps(value, sort_keys=True).encode()
-    return hashlib.scrypt(text, salt=b"slipway spec 1", n=2**14, r=8, p=1, dklen=6).hex()

@@ -114,8 +114,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._host.files import 
 from ansible_collections.slipway.deploy.plugins.module_utils._host.masking import masked, of_environment
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._release.one_off import Container, OneOff
-from ansible_collections.slipway.deploy.plugins.module_utils._release.service import Service, alive
-from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import VARIABLE
+from ansible_collections.slipway.deploy.plugins.module_utils._release.service import Service, alive, surroundings
 from ansible_collections.slipway.deploy.plugins.module_utils._run.ledger import Ledger
 
 NOTHING_RUNS = "No release runs here, so that there is nothing to run the command in: deploy first."
@@ -149,10 +148,7 @@ def as_process(argv: list[str], directory: str) -> tuple[OneOff, str, dict[str, 
     process = Service(os.path.join(directory, "backend")).state.app
     if process is None or not alive(process):
         raise SlipwayError(NOTHING_RUNS)
-    home = os.readlink(f"/proc/{process.pid}/cwd")
-    words = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
-    environment = dict(os.fsdecode(word).split("=", 1) for word in words if b"=" in word)
-    environment.pop(VARIABLE, None)
+    environment, home = surroundings(process)
     program = os.path.join(home, argv[0]) if "/" in argv[0] else argv[0]
     if not shutil.which(program, path=environment.get("PATH", os.defpath)):
         raise SlipwayError(

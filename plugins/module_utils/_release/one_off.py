@@ -64,6 +64,7 @@ class Container:
     release: str
     environment: Mapping[str, str]
     options: Sequence[str] = field(default_factory=tuple)
+    log_options: Sequence[str] = field(default_factory=tuple)
 
     @classmethod
     def parse(cls, inspected: str) -> Container:
@@ -83,12 +84,18 @@ class Container:
             *(f"--tmpfs={path}{said and ':' + said}" for path, said in (host.get("Tmpfs") or {}).items()),
             *(f"--volume={volume}" for volume in host.get("Binds") or []),
         ]
+        log = host.get("LogConfig") or {"Type": "json-file"}
+        log_options = [
+            f"--log-driver={log['Type']}",
+            *(f"--log-opt={key}={value}" for key, value in (log.get("Config") or {}).items()),
+        ]
         return cls(
             name=found["Name"].lstrip("/"),
             image=found["Image"],
             release=(config.get("Labels") or {}).get("slipway.release", ""),
             environment={name: value for name, _equals, value in pairs},
             options=options,
+            log_options=log_options,
         )
 
     def one_off(self, argv: Sequence[str], label: str, number: str) -> OneOff:

@@ -20,6 +20,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._host.files import 
 from ansible_collections.slipway.deploy.plugins.module_utils._release import process as processes
 from ansible_collections.slipway.deploy.plugins.module_utils._release import relay
 from ansible_collections.slipway.deploy.plugins.module_utils._release.process import Process, Spec, State
+from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import VARIABLE
 
 PRIVATE_HOST = "127.0.0.1"
 LOG_LIMIT = 10_000_000
@@ -46,6 +47,15 @@ def started(pid: int) -> str | None:
 def alive(process: Process | None) -> bool:
     """Whether this very process runs: not another that got its number."""
     return process is not None and started(process.pid) == process.started
+
+
+def surroundings(process: Process) -> tuple[dict[str, str], str]:
+    """The environment and the directory of a process that runs, but for the number of the run that started it."""
+    with open(f"/proc/{process.pid}/environ", "rb") as file:
+        words = file.read().split(b"\0")
+    environment = dict(os.fsdecode(word).split("=", 1) for word in words if b"=" in word)
+    environment.pop(VARIABLE, None)
+    return environment, os.readlink(f"/proc/{process.pid}/cwd")
 
 
 def free_port() -> int:

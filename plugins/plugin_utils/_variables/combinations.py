@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
+from ansible_collections.slipway.deploy.plugins.module_utils._release import workers
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 # PostgreSQL cuts a name at 63 bytes; roles and copies of a database have up to 9 more in theirs (_readonly).
@@ -91,6 +92,8 @@ def problems(values: Mapping[str, Any], groups: Mapping[str, Collection[str]]) -
         )
     hooks = values.get("app_hooks", {})
     found += hook_problems(hooks if isinstance(hooks, Mapping) else {})  # what is none is told elsewhere
+    processes = values.get("app_processes", {})
+    found += workers.problems(processes if isinstance(processes, Mapping) else {})
     alone = values.get("backup_offsite") and not values.get("backup_offsite_password")
     if alone and values.get("environment_name") == "prod":
         found.append(
