@@ -119,8 +119,8 @@ def text(rows: list[list[str]]) -> str:
     return "\n".join([
         "`pg_dump -Fc`, `createdb`, `pg_restore --jobs`, `dropdb`, with pg_dump's own compression and with Slipway's, "
         "beside `slipway.deploy.backup`: the same and the comparison of rows, contents, sequences and schema, two "
-        "checksums, the manifest, the start of a module. Median of three in turns, of 5 GB one run; the largest process "
-        f"had {memory:.0f} MB.",
+        "checksums, the manifest, the start of a module. Median of three in turns, of 5 GB one run; the largest "
+        f"process had {memory:.0f} MB.",
         "",
         *table,
     ])  # fmt: skip
