@@ -17,9 +17,9 @@ PLUGINS = ROOT / "plugins"
 PACKAGE = "ansible_collections.slipway.deploy.plugins"
 # From the bottom to the top.
 ROOMS = (
-    "_errors", "_text", "_variables", "_host", "_reach", "_run", "_postgres", "_session", "_studio", "_access",
+    "_errors", "_text", "_host", "_reach", "_run", "_postgres", "_session", "_studio", "_access",
     "_schema", "_backup", "_migration", "_source", "_drift", "_wanted", "_seed", "_health", "_monitoring", "_release",
-    "_story", "_module",
+    "_story", "_variables", "_module",
 )  # fmt: skip
 FILES = sorted(path for kind in ("module_utils", "plugin_utils") for path in (PLUGINS / kind).rglob("*.py"))
 
