@@ -10,8 +10,9 @@ options:
   interrupted:
     description:
       - How to reach the database as a role that may open and drop databases. With it the module first ends what a run
-        that was killed has left. It drops Slipway's own copies of the database, and opens it where a swap left it
-        closed. A warning tells each, and the task is changed; in check mode it only says what it would do.
+        that was killed has left. It drops Slipway's own copies of the database, removes a throw-away server, and opens
+        the database where a swap left it closed. A warning tells each, and the task is changed; in check mode it only
+        says what it would do.
       - Nothing is touched while a run works, and where that can't be told. What can't be done is left to the next run.
     type: dict
     suboptions:
@@ -33,4 +34,5 @@ options:
         description: State directory, with the lock of the runs.
         type: path
         required: true
+      backup_directory: {description: Directory of backups, in which a throw-away server may be., type: path}
 """

@@ -142,7 +142,7 @@ offsite:
   returned: when a backup was taken
   contains:
     problem: {description: Why it was not sent; empty when it was or was not to be., type: str}
-copy:
+restored_copy:
   description: Where the restored copy is that was left in place; empty when it was dropped.
   type: dict
   returned: success
@@ -214,7 +214,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             "proved": False,
         },
         "scratch_db": backup.scratch if params["keep_scratch"] else "",
-        "copy": {},
+        "restored_copy": {},
     }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from e2e.conftest import Deployed
+from support.environment import DATABASE
 
 EIGHT = [
     "20250728210351_init",
@@ -171,9 +172,14 @@ def test_a_ninth_migration_is_applied_behind_a_proved_backup(deployed: Deployed,
     with deployed.asked_all_along() as troubles:
         noting = {"PYTHONPATH": str(tmp_path), "NOTES": str(notes)}
         asked = hooks(tmp_path / "hooks", "before_migrate", "after_migrate", "before_release", "on_failure")
-        output = deployed.play("deploy.yml", *asked, environ=noting).succeeded().output
+        with deployed.databases_all_along() as seen:
+            run = deployed.play("deploy.yml", *asked, environ=noting, backup_proof_server="own")
+        output = run.succeeded().output
 
     assert troubles == []
+    assert "autotest_scratch on a server of its own" in " ".join(output.split())
+    assert (DATABASE in seen, f"{DATABASE}_scratch" in seen) == (True, False)  # nor was it rehearsed on the live server
+    assert not (deployed.state / "backups" / "throwaway").exists()
     assert (tmp_path / "hooks").read_text().split() == ["before_migrate", "after_migrate"]
     # Once for the check, the plan, the rehearsal, the application and the verification.
     assert sorted(notes.read_text().split()) == [f"{name}/migration.sql" for name in (*EIGHT, ninth)]

@@ -96,11 +96,12 @@ def test_a_migration_that_fails_leaves_the_database_that_was_there(deployed: Dep
     text = first.read_text()
     first.write_text(f"{text}\nSELECT 1 / 0;\n")
     try:
-        failed = deployed.play("playbooks/reset_db.yml").failed()
+        failed = deployed.play("playbooks/reset_db.yml", backup_proof_server="own").failed()
         assert "division by zero" in failed.output
         assert "This was a rehearsal on a copy" in " ".join(failed.output.split())
     finally:
         first.write_text(text)
+    assert not (deployed.state / "backups" / "throwaway").exists()
     assert (deployed.rows(), deployed.history()) == (rows, history)
     assert deployed.json("/readyz")["status"] == "ready"
 

@@ -248,6 +248,23 @@ class Environment:
         return json.loads(self.get(path))
 
     @contextlib.contextmanager
+    def databases_all_along(self) -> Iterator[set[str]]:
+        """Look a hundred times a second in the background which databases the server has; all that were seen."""
+        ended, seen = threading.Event(), set[str]()
+
+        def look() -> None:
+            while not ended.wait(0.01):
+                seen.update(self.databases())
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        try:
+            yield seen
+        finally:
+            ended.set()
+            thread.join()
+
+    @contextlib.contextmanager
     def asked_all_along(self) -> Iterator[list[str]]:
         """Ask the application ten times a second in the background; the list holds what went wrong."""
         ended, troubles, answered = threading.Event(), [], 0

@@ -14,6 +14,8 @@ from typing import Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import offsite, store
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import Manifest
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.place import Place, own_server
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.place import opened as opened_place
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.restore import Restore
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._host.files import replace_file
@@ -108,11 +110,16 @@ def _prove(params: Mapping[str, Any], place: Path, manifest: Manifest) -> None:
     with sql_errors(f"The drill of database {server.database!r}"), autocommit(server) as admin:
         about = databases.describe(admin, server.database)
         client = Client.from_params(params, server, about.server_major)
-        restore = Restore(server, server, admin, client, about, place, scratch, "", manifest, manifest.unprovable)
-        restore.check()
-        restore.insist_on_room(manifest.database_size, params["space_factor"])
-        databases.drop(admin, scratch)
-        try:
-            restore.compare(restore.copy())
-        finally:
-            databases.drop(admin, scratch)
+        path = databases.search_path(admin, server.database)
+        with opened_place(Place(server, admin, client, about), own_server(params, client)) as there:
+            restore = Restore(
+                there.server, there.server, there.admin, there.client, there.about, place, scratch, "", manifest,
+                manifest.unprovable, search_path=path,
+            )  # fmt: skip
+            restore.check()
+            restore.insist_on_room(manifest.database_size, params["space_factor"])
+            databases.drop(there.admin, scratch)
+            try:
+                restore.compare(restore.copy())
+            finally:
+                databases.drop(there.admin, scratch)

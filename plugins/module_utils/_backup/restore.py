@@ -140,6 +140,7 @@ class Restore(Replacement):
     manifest: Manifest
     unprovable: str = ""
     source: Path | None = None  # where the backup is, if not in the directory
+    search_path: str = ""  # of the database that it is a backup of; '' where that is this server's
     mask: Callable[[Cursor], list[str]] | None = None  # what is done to the copy before anybody sees it
     schema_compared: bool = True
 
@@ -199,7 +200,7 @@ class Restore(Replacement):
             str((self.source or self.directory) / self.manifest.dump),
             [Extension(**extension) for extension in self.manifest.extensions],
             self.manifest.database_size,
-        ).restore(databases.search_path(self.admin, self.server.database))
+        ).restore(self.search_path or databases.search_path(self.admin, self.server.database))
 
     def compare(self, took: Help) -> list[str]:
         """What of the restored schema is not what the manifest says.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases, throwaway
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
     CONNECTION_SPEC,
     Server,
@@ -30,6 +30,7 @@ INTERRUPTED_SPEC: dict[str, dict[str, Any]] = {
             **CONNECTION_SPEC,
             "maintenance_db": {"type": "str", "default": "postgres"},
             "directory": {"type": "path", "required": True},
+            "backup_directory": {"type": "path"},
             # From the action plugin.
             "_dead": {"type": "dict"},
         },
@@ -60,13 +61,19 @@ def end(params: Mapping[str, Any] | None, check_mode: bool) -> Ended:
         return Ended()  # no run was ever here
     try:
         with sql_errors("It"), autocommit(server.on(params["maintenance_db"]), **BOUNDS) as cursor:
-            if not (databases.leftovers(cursor, server.database) or databases.closed(cursor, server.database)):
+            own_server = Path(params["backup_directory"]) if params["backup_directory"] else None
+            serves = own_server is not None and throwaway.exists(own_server)
+            if not (
+                serves or databases.leftovers(cursor, server.database) or databases.closed(cursor, server.database)
+            ):
                 return Ended()
             dead = Run(**params["_dead"]) if params["_dead"] else None
             with idle(directory, dead) as (alone, holder):
                 if not alone:
                     return Ended(holder=holder)
                 actions = databases.recover(cursor, server.database, check_mode=check_mode)
+                if own_server:
+                    actions += throwaway.removed(own_server, check_mode=check_mode)
                 if check_mode:
                     names = databases.leftovers(cursor, server.database)
                     return Ended(actions + [databases.left_behind(name, "Would drop") for name in names])

@@ -352,11 +352,12 @@ def remove(directory: Path) -> bool:
     return True
 
 
-def removed(directory: Path) -> list[str]:
-    """Remove it where a run left one; what was done."""
-    return (
-        [f"Removed the throw-away server in {directory / HOME}, which a run left behind."] if remove(directory) else []
-    )
+def removed(directory: Path, *, check_mode: bool = False) -> list[str]:
+    """Remove it where a run left one; what was done, or would be in check mode."""
+    what = f"the throw-away server in {directory / HOME}, which a run left behind."
+    if check_mode:
+        return [f"Would remove {what}"] if exists(directory) else []
+    return [f"Removed {what}"] if remove(directory) else []
 
 
 def end(home: Path) -> None:

@@ -43,7 +43,7 @@ def test_four_runs(site: Site) -> None:
     shown = subprocess.run(["sha256sum", site.directory / backup["dump"]], capture_output=True, text=True, check=True)
     assert shown.stdout.split()[0] == backup["sha256"]
     assert "compared 1 table, 1,000 rows, 1 sequence and 11 definitions, in " in first["actions"][-1]
-    assert (first["scratch_db"], first["copy"], site.databases()) == ("", {}, [])
+    assert (first["scratch_db"], first["restored_copy"], site.databases()) == ("", {}, [])
 
     site.backup(check=True)
     assert len(site.files()) == 2
@@ -63,7 +63,7 @@ def test_the_hard_schema_and_its_scratch_copy(postgres: Postgres, tmp_path: Path
     assert scratch == site.database + "_scratch"
     where = {"login_host": "", "login_port": 5432, "login_unix_socket": str(postgres.socket_dir), "login_db": scratch,
              "ssl_mode": "prefer", "ca_cert": None}  # fmt: skip
-    assert done["copy"] == {"location": where, "container": ""}
+    assert done["restored_copy"] == {"location": where, "container": ""}
     tables = done["backup"]["tables"]
     assert (tables["public.users"], tables["public.event_2024"], tables["public.secret"]) == (490, 1, 2)
     assert tables['"Zwölf ""Affen"""."tab le"'] == 3

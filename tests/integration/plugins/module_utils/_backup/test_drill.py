@@ -9,10 +9,14 @@ from typing import Any
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.drill import drill, last
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.offsite import OFFSITE_SPEC
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.place import PLACE_SPEC
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import CLIENT_SPEC
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import CONNECTION_SPEC
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import CONNECTION_SPEC, one_row
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.throwaway import exists, socket_dir
 from conftest import Postgres
+from psycopg2.extensions import cursor as Cursor
 from support.backup import Site
 
 
@@ -24,9 +28,9 @@ def site(postgres: Postgres, tmp_path: Path) -> Site:
     return found
 
 
-def params(site: Site) -> dict[str, Any]:
-    specs = {**CONNECTION_SPEC, **CLIENT_SPEC, **OFFSITE_SPEC}
-    return {**{name: option.get("default") for name, option in specs.items()}, **site.common}
+def params(site: Site, **more: object) -> dict[str, Any]:
+    specs = {**CONNECTION_SPEC, **CLIENT_SPEC, **OFFSITE_SPEC, **PLACE_SPEC}
+    return {**{name: option.get("default") for name, option in specs.items()}, **site.common, **more}
 
 
 def test_it_restores_the_newest_and_leaves_nothing(site: Site) -> None:
@@ -55,3 +59,34 @@ def test_it_restores_the_newest_and_leaves_nothing(site: Site) -> None:
     assert found is not None
     assert found.problem.startswith(f"The dump {newest}.dump was altered")
     assert site.databases() == []
+
+
+def test_on_a_server_of_its_own(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It leans on the search_path of a database that this server does not have, and finds what was altered."""
+    site.execute(f"CREATE SCHEMA app; ALTER DATABASE {site.database} SET search_path TO app")
+    site.execute(
+        "SET search_path TO app; CREATE TABLE kind (x int);"
+        "CREATE FUNCTION kinds() RETURNS int LANGUAGE sql AS 'SELECT count(*)::int FROM kind';"
+        "CREATE TABLE leaning (x int CHECK (x >= kinds())); INSERT INTO leaning VALUES (7)"
+    )
+    done = site.backup()
+    name = done["backup"]["name"]
+    created: list[str] = []
+    create = databases.create
+
+    def noted(cursor: Cursor, database: str, like: databases.About) -> None:
+        cursor.execute("SHOW unix_socket_directories")
+        created.append(str(one_row(cursor)[0]))
+        create(cursor, database, like)
+
+    monkeypatch.setattr(databases, "create", noted)
+    [said] = drill(params(site, proof_server="own"))
+    assert said.startswith(f"Restored backup {name} from this host into a scratch database and compared 1,001 rows")
+    assert set(created) == {str(socket_dir(site.directory))}
+    assert not exists(site.directory)
+
+    manifest = site.directory / f"{name}.json"
+    manifest.write_text(manifest.read_text().replace('"public.t": 1000', '"public.t": 1001'))
+    with pytest.raises(SlipwayError, match=r"public\.t"):
+        drill(params(site, proof_server="own"))
+    assert not exists(site.directory)

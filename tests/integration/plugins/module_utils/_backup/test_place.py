@@ -95,7 +95,7 @@ def test_the_live_server_has_nothing_but_the_dump_to_do(hard: Site) -> None:
     assert " on a server of its own and compared 12 tables, 503 rows" in " ".join(done["actions"])
     assert (same["databases"], own["databases"]) == ({hard.database, scratch}, {hard.database})
     assert own["wal"] < 100_000 < same["wal"]
-    assert (done["copy"], left(hard)) == ({}, [])
+    assert (done["restored_copy"], left(hard)) == ({}, [])
     assert hard.backup(proof_server="own", check=True)["actions"][0].endswith(
         f"restore the dump into {scratch} on a server of its own and compare the two."
     )
@@ -121,7 +121,7 @@ def test_the_copy_and_its_server_are_alike(hard: Site, tmp_path: Path) -> None:
         hard.execute("CREATE TABLE moved (x int) TABLESPACE ow_fast")
         done = hard.backup(proof_server="own", keep_scratch=True)
         assert done.get("msg") is None, done
-        there = at(done["copy"], postgres)
+        there = at(done["restored_copy"], postgres)
         for query in (SETTINGS, ROLES, LOCALE, "SELECT spcname, spcowner::regrole::text FROM pg_tablespace ORDER BY 1"):
             assert there.execute(query) == postgres.execute(query)
         assert [normalise(line) for line in schema_dump(there, done["scratch_db"])] == [

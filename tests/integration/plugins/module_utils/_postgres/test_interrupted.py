@@ -107,3 +107,13 @@ def test_within_a_run_nothing_is_done(
     monkeypatch.setenv("SLIPWAY_FENCE", f"{holder.fence} {tmp_path}")
     assert look(postgres, left, tmp_path)["changed"] is False
     assert len(copies(postgres, left)) == 4
+
+
+def test_a_server_that_the_copy_was_on_goes_too(postgres: Postgres, tmp_path: Path) -> None:
+    home = tmp_path / "backups" / "throwaway"
+    home.mkdir(parents=True)
+    Ledger(tmp_path).acquire(LIVE)
+    for dead, gone in ((None, False), (asdict(LIVE), True)):
+        found = look(postgres, postgres.database(), tmp_path, backup_directory=str(home.parent), _dead=dead)
+        assert (found["changed"], home.exists()) == (gone, not gone)
+    assert warnings(found) == [f"Removed the throw-away server in {home}, which a run left behind."]
