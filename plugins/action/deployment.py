@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 from ansible_collections.slipway.deploy.plugins.module_utils._host.masking import masked, of_environment
 from ansible_collections.slipway.deploy.plugins.module_utils._run.ledger import Run
 from ansible_collections.slipway.deploy.plugins.module_utils._run.process import is_dead, run_of
@@ -22,10 +23,12 @@ from ansible_collections.slipway.deploy.plugins.plugin_utils._run.deployment_rec
     phases,
     stopped,
 )
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.notification import tell
 from ansible_collections.slipway.deploy.plugins.plugin_utils._run.progress import watched
-from ansible_collections.slipway.deploy.plugins.plugin_utils._run.report import failure, report
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.report import failure, notice, report
 from ansible_collections.slipway.deploy.plugins.plugin_utils._run.revision import revision
 
+display = Display()
 SLICE = 10.0  # seconds for which a host waits for the lock before it is looked whether its holder is alive
 
 
@@ -63,6 +66,7 @@ class ActionModule(ActionBase):
         source, commit = arguments.pop("source", ""), arguments.pop("revision", "")
         facts, rehearsal = arguments.pop("facts", {}), arguments.pop("rehearsal", [])
         hooks = arguments.pop("hooks", [])
+        receivers = arguments.pop("receivers", [])
         secrets = self.secrets(arguments.pop("secrets", []), variables)
         run = this_run(
             arguments.get("application", ""), arguments.get("environment_name", ""), arguments.get("verb", "deploy")
@@ -98,8 +102,13 @@ class ActionModule(ActionBase):
             file = "" if self._task.check_mode else f"{arguments['directory']}/deployments.jsonl"
             place = f"{file} on {self._task.delegate_to or variables['inventory_hostname']}" if file else ""
             result["report"] = report(made, place if len(variables["groups"]["all"]) > 1 else file)
+            told = "\n".join(result["report"])
             if status == "failed":
-                result.update(failed=True, msg=failure(made, lasting, place))
+                told = failure(made, lasting, place)
+                result.update(failed=True, msg=told)
+            title, body, kind = notice(made, told, (result["deployment"]["last"] or {}).get("status", ""))
+            for unheard in tell([] if self._task.check_mode else receivers, title, masked(body, secrets), kind):
+                display.warning(unheard)
         return result
 
     def keep(self, arguments: dict[str, Any], run: Run, task_vars: dict[str, Any] | None) -> dict[str, Any]:

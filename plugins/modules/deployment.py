@@ -118,6 +118,11 @@ options:
     description: What of a failed run stays, as a sentence.
     type: str
     default: ""
+  receivers:
+    description: Who is told how the run ended, by O(status), as M(slipway.deploy.notify) takes it; not in check mode.
+    type: list
+    elements: str
+    default: []
   secrets:
     description:
       - Names of variables with secrets, each a text or the environment of a command. Their values are masked in the

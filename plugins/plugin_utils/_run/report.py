@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from ansible_collections.slipway.deploy.plugins.plugin_utils._run.deployment_record import Record
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.notification import Kind
 
 
 def report(record: Record, place: str) -> list[str]:
@@ -34,6 +35,17 @@ def failure(record: Record, lasting: str, place: str) -> str:
         )
         if part
     )
+
+
+def notice(record: Record, told: str, before: str) -> tuple[str, str, Kind]:
+    """What those are told who are not there: a line, a text, and its kind. ``told`` is the report or the failure.
+
+    ``before`` is the status of the run before it, '' for none.
+    """
+    title = f"{record.application}/{record.environment}: {record.verb} {record.status}"
+    if record.status == "succeeded":
+        return title + (", after a run that failed" if before == "failed" else ""), told, "success"
+    return title, "\n".join(filter(None, [told, record.error])), "failure"
 
 
 def shortened(text: str, most: int = 4) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from ansible_collections.slipway.deploy.plugins.plugin_utils._run.revision import revision
 from support.orphans import alive, orphaned, sshd, wait_until
+from support.receiver import receiving
 from support.release import ansible, ansible_started, free_port, get, load
 
 pytestmark = pytest.mark.once
@@ -103,7 +104,24 @@ def statuses(record: dict[str, Any]) -> dict[str, str]:
 
 
 def test_run_of_several_hosts(site: Site) -> None:
+    with receiving() as (place, told):
+        site.connection["deployment_receivers"] = [f"json://{place}/s3cret", "json://127.0.0.1:9/s3cret"]
+        run_of_several_hosts(site)
+    assert [each["title"] for each in told] == [
+        "shop/test: deploy failed",
+        "shop/test: deploy failed",
+        "shop/test: deploy succeeded, after a run that failed",
+    ]
+    assert "two: The new process did not get healthy" in told[0]["message"]
+    assert "hunter2" not in told[0]["message"]
+    assert f"record      {site.state}/deployments.jsonl" in told[2]["message"]
+
+
+def run_of_several_hosts(site: Site) -> None:
     done = site.run(SERVE, CRASH)
+    said = " ".join((done.stdout + done.stderr).split())
+    assert "Receiver 2 (json) was not told: A Connection error occurred" in said
+    assert "s3cret" not in done.stdout + done.stderr
     assert done.returncode
     (record,) = site.ledger()
     assert (record["status"], record["failed_phase"]) == ("failed", "release")

@@ -4,7 +4,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.plugin_utils._run.report import failure, report, shortened
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.deployment_record import Record
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.report import failure, notice, report, shortened
 from support.runs import FAILED, RECORD
 
 
@@ -45,3 +46,16 @@ def test_a_long_list_is_shortened(text: str, short: str) -> None:
 def test_how_a_run_that_failed_ends(lasting: str, place: str, lines: list[str]) -> None:
     first = "Deploy of shop/test failed in phase migrate, as told above."
     assert failure(FAILED, lasting, place) == "\n".join([first, *lines])
+
+
+@pytest.mark.parametrize(
+    ("record", "before", "title", "body", "kind"),
+    [
+        (RECORD, "", "shop/test: deploy succeeded", "told", "success"),
+        (RECORD, "succeeded", "shop/test: deploy succeeded", "told", "success"),
+        (RECORD, "failed", "shop/test: deploy succeeded, after a run that failed", "told", "success"),
+        (FAILED, "failed", "shop/test: deploy failed", "told\ndb: there is no such table", "failure"),
+    ],
+)
+def test_what_those_are_told_who_are_not_there(record: Record, before: str, title: str, body: str, kind: str) -> None:
+    assert notice(record, "told", before) == (title, body, kind)
