@@ -113,10 +113,13 @@ def _start(unit: Path) -> None:
 
 
 def _remove(unit: Path, *others: Path) -> None:
-    systemctl("disable", "--now", "--quiet", unit.name)
-    for path in (unit, *others):
+    running = RUNNING.is_dir()  # else it is what an image or an earlier system has left
+    if running:
+        systemctl("disable", "--now", "--quiet", unit.name)
+    for path in (*UNITS.glob(f"*.target.wants/{unit.name}"), unit, *others):
         path.unlink(missing_ok=True)
-    systemctl("daemon-reload")
+    if running:
+        systemctl("daemon-reload")
 
 
 def systemctl(*arguments: str) -> str:
