@@ -21,6 +21,7 @@ READERS = {
     "health_info",
     "logs",
     "migrations_info",
+    "notify",
     "schema_drift",
     "schema_info",
     "show",
