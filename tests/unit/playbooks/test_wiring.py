@@ -189,3 +189,30 @@ def test_when_the_exporter_runs_and_when_it_goes(given: dict[str, Any], wanted: 
     found = Templar(loader=loader, variables=variables)
     told = [found.template(variables[name]) for name in ("monitoring_wanted", "monitoring_unwanted")]
     assert told == [wanted, unwanted]
+
+
+OWN = {"offsite": "/nas", "offsite_password": "own", "offsite_env": {"A": "1"}, "offsite_options": {}}
+THEIRS = {"offsite": "s3:x", "offsite_password": "theirs", "offsite_env": {}, "offsite_options": {"b": 2}}
+
+
+@pytest.mark.parametrize(
+    ("more", "source"),
+    [
+        ({}, OWN),
+        ({"from_offsite": "s3:x", "from_offsite_password": "theirs", "from_offsite_options": {"b": 2}}, THEIRS),
+    ],
+)
+def test_the_repository_that_a_backup_is_taken_from(more: dict[str, object], source: dict[str, object]) -> None:
+    """Another one is only read: what this run takes itself goes to its own."""
+    loader = DataLoader()
+    files = (ROOT / "roles/backup/defaults/main.yml", ROOT / "roles/backup/vars/main.yml", FILE)
+    variables = {
+        name: value
+        for file in files
+        for name, value in loader.load_from_file(str(file), trusted_as_template=True).items()
+    }
+    own = {"backup_offsite": "/nas", "backup_offsite_password": "own", "backup_offsite_env": {"A": "1"}}
+    templar = Templar(loader=loader, variables={**variables, **own, **more})
+    assert templar.template(variables["__backup_source"]) == source
+    taken = {name: templar.template(variables["__backup_options"][name]) for name in OWN}
+    assert taken == OWN
