@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -57,8 +58,8 @@ def end(params: Mapping[str, Any] | None, check_mode: bool) -> Ended:
     if not params or own():
         return Ended()
     server, directory = Server.from_params(params), Path(params["directory"])
-    if not (directory / "fence").exists():
-        return Ended()  # no run was ever here
+    if not os.path.exists(directory / "fence"):
+        return Ended()  # no run was ever here, or its directory is another user's
     try:
         with sql_errors("It"), autocommit(server.on(params["maintenance_db"]), **BOUNDS) as cursor:
             own_server = Path(params["backup_directory"]) if params["backup_directory"] else None
@@ -78,7 +79,7 @@ def end(params: Mapping[str, Any] | None, check_mode: bool) -> Ended:
                     names = databases.leftovers(cursor, server.database)
                     return Ended(actions + [databases.left_behind(name, "Would drop") for name in names])
                 return Ended(actions + databases.drop_leftovers(cursor, server.database))
-    except SlipwayError:
+    except (SlipwayError, OSError):
         return Ended()
 
 
