@@ -247,3 +247,46 @@ def test_what_others_dumped_tables_alone_and_masked(contained: Contained, tmp_pa
     assert masked.get("msg") is None, masked
     assert contained.execute("SELECT count(*) FROM users WHERE email ~ 'Real' OR l ~ 'real'", "elsewhere") == [(0,)]
     assert contained.execute("SELECT count(DISTINCT l) FROM users", "elsewhere") == [(101,)]
+
+
+def test_a_server_of_its_own_in_a_container_beside(contained: Contained, tmp_path: Path) -> None:
+    """Of the same image, on no network; the live server never has another database, and nothing is left."""
+    contained.execute("CREATE DATABASE alone")
+    contained.execute("CREATE ROLE al_app LOGIN; CREATE EXTENSION citext; CREATE TABLE t (x citext)", "alone")
+    contained.execute(
+        "INSERT INTO t SELECT 'X' || g FROM generate_series(1, 1000) g; GRANT SELECT ON t TO al_app", "alone"
+    )
+    own = f"{contained.container}-throwaway"
+    arguments: dict[str, object] = {
+        **contained.login, "login_db": "alone", "directory": str(tmp_path), "application": "autotest",
+        "environment_name": "test", "proof_server": "own",
+    }  # fmt: skip
+    done = run_module("backup", {**arguments, "keep_scratch": True})
+    assert done.get("msg") is None, done
+    where = done["restored_copy"]
+    assert where["container"] == own
+    found = psycopg2.connect(
+        host=where["location"]["login_unix_socket"], user="al_app", dbname="postgres", password="whatever"
+    )
+    with found, found.cursor() as cursor:
+        cursor.execute("SELECT datname FROM pg_database WHERE datname = 'alone_scratch'")
+        assert cursor.fetchall() == [("alone_scratch",)]
+    found.close()
+    image, network, mounts = (
+        docker("inspect", "--format", f"{{{{{what}}}}}", own)
+        for what in (".Image", ".HostConfig.NetworkMode", "len .Mounts")
+    )
+    assert image == docker("inspect", "--format", "{{.Image}}", contained.container)
+    assert (network, int(mounts)) == ("none", 2)
+    assert contained.execute("SELECT datname FROM pg_database WHERE datname ~ 'scratch'") == []
+    again = run_module("restore_test", {
+        **contained.login, **where["location"], "container": own, "directory": str(tmp_path),
+    })  # fmt: skip
+    assert again.get("msg") is None, again
+    volume = docker("inspect", "--format", "{{range .Mounts}}{{.Name}}{{end}}", own)
+    assert volume in docker("volume", "ls", "--quiet").split()
+    run_module("scratch_database", {**{k: v for k, v in contained.login.items() if k != "container"},
+                                    "login_db": "alone", "directory": str(tmp_path)})  # fmt: skip
+    assert docker("ps", "--all", "--quiet", "--filter", f"name={own}") == ""
+    assert volume not in docker("volume", "ls", "--quiet").split()
+    assert not (tmp_path / "throwaway").exists()

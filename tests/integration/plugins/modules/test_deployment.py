@@ -53,6 +53,19 @@ def test_one_deploy_after_another(host: Host) -> None:
         assert (again["current"], again["current_revision"]) == ("v1", "c1")
 
 
+def test_a_server_that_a_copy_was_on_goes_with_the_run(host: Host, tmp_path: Path) -> None:
+    home = tmp_path / "backups" / "throwaway"
+    home.mkdir(parents=True)
+    where = {"backup_directory": str(home.parent)}
+    assert (host.run("locked", check=True, **where)["actions"], home.exists()) == ([], True)
+    said = [f"Removed the throw-away server in {home}, which a run left behind."]
+    assert (host.run("locked", **where)["actions"], home.exists()) == (said, False)
+    home.mkdir()
+    assert (host.run("unlocked", **where)["actions"], home.exists()) == (said, False)
+    home.mkdir()
+    assert (host.run("unlocked", **where)["actions"], home.exists()) == ([], True)  # the lock is no longer its own
+
+
 def test_lock_of_another_controller(host: Host) -> None:
     host.lock(REMOTE)
     for check in (True, False):
