@@ -75,6 +75,7 @@ class Container:
         pids = host.get("PidsLimit") or 0
         options = [
             f"--network={host['NetworkMode']}",
+            *([f"--stop-signal={config['StopSignal']}"] if config.get("StopSignal") else []),
             *([f"--memory={host['Memory']}"] if host.get("Memory") else []),
             *([f"--cpus={host['NanoCpus'] / 1e9:g}"] if host.get("NanoCpus") else []),
             *([f"--pids-limit={pids}"] if pids > 0 else []),

@@ -25,6 +25,8 @@ pathlib.Path("seen.json").write_text(json.dumps({"environment": dict(os.environ)
 """
 FAIL = """
 import os, sys
+
+pytestmark = pytest.mark.once
 print("row 1")
 sys.exit(f"could not log in at {os.environ['DATABASE_URL']} with hunter2-secret: too many rows")
 """

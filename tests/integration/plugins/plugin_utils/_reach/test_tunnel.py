@@ -20,6 +20,8 @@ from conftest import Postgres
 from psycopg2.extensions import connection as Connection
 from support.orphans import descendants, wait_until
 
+pytestmark = pytest.mark.once
+
 BIG = 3_000_000  # bytes, many times what a socket holds
 
 

@@ -20,6 +20,8 @@ from conftest import Postgres
 from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
+pytestmark = pytest.mark.once
+
 ODD = r"""
     CREATE TYPE mood AS ENUM ('so so', 'good');
     CREATE DOMAIN percent AS int CHECK (VALUE BETWEEN 0 AND 100);
