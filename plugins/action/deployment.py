@@ -67,6 +67,7 @@ class ActionModule(ActionBase):
         facts, rehearsal = arguments.pop("facts", {}), arguments.pop("rehearsal", [])
         hooks = arguments.pop("hooks", [])
         receivers = arguments.pop("receivers", [])
+        probe = arguments.pop("probe", {})
         secrets = self.secrets(arguments.pop("secrets", []), variables)
         run = this_run(
             arguments.get("application", ""), arguments.get("environment_name", ""), arguments.get("verb", "deploy")
@@ -90,6 +91,7 @@ class ActionModule(ActionBase):
                 facts=facts,
                 rehearsal=rehearsal,
                 hooks=hooks,
+                probe=probe,
                 failed_phase=failed_phase,
                 error=error(errors, len(variables.get("ansible_play_hosts_all", [])) > 1),
             )

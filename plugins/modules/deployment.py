@@ -102,6 +102,11 @@ options:
     description: What the run found, by name, for the record and the report.
     type: dict
     default: {}
+  probe:
+    description: How both releases answered on a migrated copy, for the record, as
+      RV(slipway.deploy.release_probe#module:probe).
+    type: dict
+    default: {}
   rehearsal:
     description: What was seen of each migration in a rehearsal, for the record, as
       RV(slipway.deploy.migrations#module:rehearsal).

@@ -104,6 +104,7 @@ import shlex
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -113,26 +114,19 @@ from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
 from ansible_collections.slipway.deploy.plugins.module_utils._host.files import replace_file
 from ansible_collections.slipway.deploy.plugins.module_utils._host.masking import masked, of_environment
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
-from ansible_collections.slipway.deploy.plugins.module_utils._release.one_off import Container, OneOff
-from ansible_collections.slipway.deploy.plugins.module_utils._release.service import Service, alive, surroundings
+from ansible_collections.slipway.deploy.plugins.module_utils._release.one_off import OneOff
+from ansible_collections.slipway.deploy.plugins.module_utils._release.serving import container_of, process_of
 from ansible_collections.slipway.deploy.plugins.module_utils._run.ledger import Ledger
 
 NOTHING_RUNS = "No release runs here, so that there is nothing to run the command in: deploy first."
 FORGOTTEN = 3600  # seconds after which a program that nobody ran is deleted
 
 
-def container(label: str) -> Container:
-    """The newest container of a release that runs."""
-    listed = ("ps", f"--filter=label=slipway.backend={label}", "--filter=status=running", "--format={{.ID}}")
-    found = docker.must(*listed).split()
-    if not found:
-        raise SlipwayError(NOTHING_RUNS)
-    return Container.parse(docker.must("container", "inspect", "--format={{json .}}", found[0]))
-
-
-def in_container(argv: list[str], label: str, name: str) -> tuple[OneOff, str, dict[str, str]]:
+def in_container(argv: list[str], label: str, name: str) -> tuple[OneOff, str, Mapping[str, str]]:
     """A command in a container like the release's."""
-    serving = container(label)
+    serving = container_of(label)
+    if serving is None:
+        raise SlipwayError(NOTHING_RUNS)
     status, _output = docker.run("exec", serving.name, "sh", "-c", 'command -v -- "$1"', "sh", argv[0])
     if status in (1, 127) and docker.run("exec", serving.name, "sh", "-c", "true")[0] == 0:
         raise SlipwayError(
@@ -140,15 +134,16 @@ def in_container(argv: list[str], label: str, name: str) -> tuple[OneOff, str, d
             "and variables, that is sh -c '...'."
         )
     where = f"a container like {serving.name}" + (f", release {serving.release}" if serving.release else "")
-    return serving.one_off(argv, name, secrets.token_hex(4)), where, dict(serving.environment)
+    return serving.one_off(argv, name, secrets.token_hex(4)), where, serving.environment
 
 
-def as_process(argv: list[str], directory: str) -> tuple[OneOff, str, dict[str, str]]:
+def as_process(argv: list[str], directory: str) -> tuple[OneOff, str, Mapping[str, str]]:
     """A command with the environment of the process that serves, in its directory."""
-    process = Service(os.path.join(directory, "backend")).state.app
-    if process is None or not alive(process):
+    serving = process_of(os.path.join(directory, "backend"))
+    if serving is None:
         raise SlipwayError(NOTHING_RUNS)
-    environment, home = surroundings(process)
+    process, spec = serving
+    home, environment = spec.cwd, spec.env
     program = os.path.join(home, argv[0]) if "/" in argv[0] else argv[0]
     if not shutil.which(program, path=environment.get("PATH", os.defpath)):
         raise SlipwayError(

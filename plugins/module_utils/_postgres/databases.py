@@ -229,6 +229,25 @@ def _create(cursor: Cursor, database: str, options: sql.Composable) -> None:
     cursor.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true CONNECTION LIMIT -1").format(name))
 
 
+def admit(cursor: Cursor, database: str, role: str) -> None:
+    """Let a role connect to a copy, which else only its owner and superusers can."""
+    if role:
+        cursor.execute(
+            sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}").format(
+                sql.Identifier(database), sql.Identifier(role)
+            )
+        )
+
+
+def end_transactions(cursor: Cursor, database: str, role: str) -> None:
+    """End the sessions of a role that are not idle, and may hold locks; the others keep what they have prepared."""
+    cursor.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = %s AND usename = %s AND state <> 'idle'",
+        [database, role],
+    )
+
+
 def copy_settings(cursor: Cursor, source: str, target: str, there: Cursor | None = None) -> None:
     """Give ``target``, which may be elsewhere (``there``), the settings of ``source``, those for single roles too."""
     cursor.execute(

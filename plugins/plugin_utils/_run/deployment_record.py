@@ -25,7 +25,8 @@ class Phase:
 class Record:
     """A line of the ledger; see docs/formats.md. Times are ISO 8601 in UTC, ``facts`` what the run found, by name.
 
-    ``rehearsal`` is what was seen of each migration on a copy, as the module migrations returns it, if there was one.
+    ``rehearsal`` is what was seen of each migration on a copy, as the module migrations returns it, if there was one;
+    ``probe`` how the releases answered there, as the module release_probe returns it.
     ``hooks`` are the commands of hooks that were run, each with hook, command, started, seconds and output.
     ``revision`` is the commit of the application's directory, with -dirty where files were changed since; '' for none.
     """
@@ -44,6 +45,7 @@ class Record:
     revision: str = ""
     rehearsal: Sequence[Mapping[str, Any]] = ()
     hooks: Sequence[Mapping[str, Any]] = ()
+    probe: Mapping[str, Any] = field(default_factory=dict)
     format: int = FORMAT
 
     def result(self) -> dict[str, Any]:
@@ -51,6 +53,7 @@ class Record:
         absent = {
             "rehearsal": not self.rehearsal,
             "hooks": not self.hooks,
+            "probe": not self.probe,
             "failed_phase": not self.failed_phase,
             "error": not self.failed_phase,
         }

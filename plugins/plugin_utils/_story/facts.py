@@ -82,6 +82,10 @@ def _process(process: Any, _result: Result) -> str:
     return f"serves at {process['url']}" if process.get("pid") else ""
 
 
+def _probe(probe: Any, _result: Result) -> str:
+    return str(probe["shown"])
+
+
 def _timings(timings: Any, _result: Result) -> str:
     return ", ".join(f"{name} {timings[name]:.1f} s" for name in ("start", "switch", "drain") if name in timings)
 
@@ -100,6 +104,7 @@ FACTS: dict[str, Callable[[Any, Result], str]] = {
     "models": _models,
     "image": _image,
     "process": _process,
+    "probe": _probe,
     "timings": _timings,
 }
 

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The release that serves on this host, with all that it was started with."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
+from ansible_collections.slipway.deploy.plugins.module_utils._host.files import read
+from ansible_collections.slipway.deploy.plugins.module_utils._release.one_off import Container
+from ansible_collections.slipway.deploy.plugins.module_utils._release.process import Process, Spec
+from ansible_collections.slipway.deploy.plugins.module_utils._release.service import Service, alive, surroundings
+
+
+def container_of(label: str, config: str = "") -> Container | None:
+    """The container that runs and that the file ``config`` leads requests to, else the newest one that runs."""
+    listed = ("ps", f"--filter=label=slipway.backend={label}", "--filter=status=running", "--format={{.Names}}")
+    found = docker.must(*listed).split()
+    if not found:
+        return None
+    led_to = read(config) if config else ""
+    name = next((name for name in found if name in led_to), found[0])
+    return Container.parse(docker.must("container", "inspect", "--format={{json .}}", name))
+
+
+def process_of(directory: str) -> tuple[Process, Spec] | None:
+    """The process that the state in ``directory`` says serves, and what it was started as."""
+    process = Service(directory).state.app
+    if process is None or not alive(process):
+        return None
+    environment, directory = surroundings(process)
+    words = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")[:-1]
+    return process, Spec([os.fsdecode(word) for word in words], environment, directory)

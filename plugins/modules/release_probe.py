@@ -1,0 +1,375 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The module ``release_probe``."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: release_probe
+short_description: Try the release that serves, and the new one, on a copy of the database whose schema is changed
+version_added: 0.1.0
+author: The Slipway contributors
+description:
+  - Called twice, before (O(state=started)) and after (O(state=finished)) the schema of a copy of the database is
+    changed, as by a rehearsal of migrations. The release that serves is started on the copy and asked, stands still
+    meanwhile with its connections open, and is asked again; the new release is started on the changed copy and asked
+    the same.
+  - Fails where the release that serves answers worse than before, unless O(waived), or where the new one fails where
+    the one that serves did not. What was not answered well before counts as nothing, nor does what differs by itself.
+  - Both run as they do elsewhere, with their own environment, but with no way out. As a process a release has a network
+    and mounts of its own, in which nothing is written to its directory; as a container an internal network, with its
+    volumes for reading only. Where it looks for its database a relay leads to the copy, whatever database it asks for.
+  - Nothing fails where a release can't be tried, such as one that is not ready without another service; RV(probe) says
+    why.
+  - Ends what an earlier run, that was killed, has left.
+extends_documentation_fragment:
+  - slipway.deploy.attributes
+  - slipway.deploy.postgres
+attributes:
+  check_mode:
+    support: full
+    details: Does nothing.
+  diff_mode:
+    support: none
+    details: There is nothing to compare with.
+  idempotent:
+    support: full
+    details: Nothing is left of what it does.
+options:
+  state:
+    description: Whether to begin, or to go on to the end. V(absent) ends what was started.
+    type: str
+    choices: [started, finished, absent]
+    required: true
+  directory:
+    description: State directory of the application on the host.
+    type: path
+    required: true
+  label:
+    description:
+      - Value of the label C(slipway.backend) of the release's containers. Where there is none it is a process, with its
+        state in C(backend) below O(directory).
+    type: str
+    default: ""
+  config:
+    description: Configuration file of nginx on the host, which says which container serves.
+    type: path
+    default: ""
+  frontend:
+    description: Container of nginx, whose log of the last hour tells what to ask beside O(requests).
+    type: str
+    default: ""
+  sought_socket:
+    description: Directory of the Unix socket at which the application looks for its database.
+    type: path
+    default: ""
+  sought_host:
+    description: Name of the host at which it looks for it otherwise.
+    type: str
+    default: ""
+  sought_port:
+    description: Port at which it looks for it.
+    type: int
+    default: 5432
+  role:
+    description: Role that the application connects as. It may connect to the copy then.
+    type: str
+    default: ""
+  requests:
+    description:
+      - What to ask, each as C(/path), as C(POST /path {"name":"value"}), or as a dict with such a C(request), with
+        C(headers) and with C(body). C({unique}) stands for a word that is another one each time.
+      - For requests other than GET, HEAD and OPTIONS the copy is copied once more, for the answers before.
+    type: list
+    elements: raw
+    default: []
+  most:
+    description: How many requests to make at most, with those of the log.
+    type: int
+    default: 20
+  ready_path:
+    description: Path that answers with a 2xx status when a release can serve.
+    type: str
+    default: /healthz
+  patience:
+    description: Seconds that a release has to get ready.
+    type: int
+    default: 15
+  port:
+    description: Port on which a container listens.
+    type: int
+    default: 8000
+  serving_release:
+    description: The release that serves, for a process.
+    type: str
+    default: ""
+  trees:
+    description: Directory in which M(slipway.deploy.tree) has kept what a process runs from, by its release.
+    type: path
+    default: ""
+  release:
+    description: The new release. Without it only the one that serves is tried.
+    type: str
+    default: ""
+  image:
+    description: Image of the new release.
+    type: str
+    default: ""
+  volumes:
+    description: Its volumes.
+    type: list
+    elements: str
+    default: []
+  memory:
+    description: Memory that its container may have.
+    type: str
+    default: 512M
+  cpus:
+    description: Processors that its container may use.
+    type: float
+    default: 1
+  pids:
+    description: How many processes its container may have.
+    type: int
+    default: 512
+  argv:
+    description: Command of the new release as a process; C({host}) and C({port}) are filled in.
+    type: list
+    elements: str
+    default: []
+  env:
+    description: Environment of the new release.
+    type: dict
+    default: {}
+  cwd:
+    description: Directory in which a process runs.
+    type: path
+    default: ""
+  incomplete:
+    description: Whether the copy's schema is not what the new release will find, since not all could be done there.
+    type: bool
+    default: false
+  required:
+    description: Whether to fail where a release can't be tried.
+    type: bool
+    default: false
+  maintenance_db:
+    description: Database to connect to while O(login_db) is copied.
+    type: str
+    default: postgres
+  waived:
+    description: Whether the release that serves may break.
+    type: bool
+    default: false
+  waiver:
+    description: What that option is called, for the message.
+    type: str
+    default: "waived: true"
+requirements:
+  - for containers, the command C(docker) on the host
+seealso:
+  - module: slipway.deploy.migrations
+"""
+
+EXAMPLES = r"""
+- name: Have the release that serves answer on the copy
+  slipway.deploy.release_probe: &probe
+    state: started
+    directory: /var/lib/slipway/shop/test
+    label: shop-test-backend
+    sought_host: shop-test-postgres
+    role: shop_app
+    requests: [/orders, 'POST /orders {"reference": "{unique}"}']
+    login_unix_socket: /var/lib/slipway/shop/test/run
+    login_user: postgres
+    login_password: "{{ postgres_superuser_password }}"
+    login_db: shop_scratch
+"""
+
+RETURN = r"""
+probe:
+  description: How both releases answered; in a failure, too.
+  returned: always, once both were asked or why they were not is known
+  type: dict
+  contains:
+    tried: {description: Whether they were tried., type: bool}
+    reason: {description: Why not., type: str}
+    shown: {description: 'How it went, in a few words.', type: str}
+    serving: {description: The release that serves., type: str}
+    new: {description: The new release; empty where it is the same or there is none., type: str}
+    broken: {description: 'How the release that serves breaks, where that was waived.', type: str}
+    seconds: {description: How long it took., type: float}
+    requests:
+      description: >-
+        The requests without queries, headers and bodies. The status C(before), of the release that serves (C(serving))
+        and of the new one (C(new)), 0 for no answer, with what the database refused (C(serving_errors),
+        C(new_errors)); C(steady) is false where the answer differs by itself.
+      type: list
+      elements: dict
+actions:
+  description: What was done.
+  returned: success
+  type: list
+  elements: str
+"""
+
+import time
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
+from ansible_collections.slipway.deploy.plugins.module_utils._module import run, take_environment
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
+    CONNECTION_SPEC,
+    Server,
+    autocommit,
+    sql_errors,
+)
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.names import AGAIN, derived_name
+from ansible_collections.slipway.deploy.plugins.module_utils._release.both_releases import (
+    Asking,
+    new_release,
+    serving_release,
+)
+from ansible_collections.slipway.deploy.plugins.module_utils._release.probe import Request, from_log, summary, verdict
+from ansible_collections.slipway.deploy.plugins.module_utils._release.trial import Place, Trials
+
+LOG_LINES = 20_000
+NOTHING_SERVES = "no release serves"
+INCOMPLETE = "not all that the migrations change could be kept on the copy"
+
+
+class Course:
+    """One call of the module."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self.params = params = module.params
+        self.environment, _secrets = take_environment(module)
+        self.requests, params["requests"] = params["requests"], []  # their headers and bodies may be secret
+        module.no_log_values |= {params["login_password"]} - {""}
+        self.server = Server.from_params(params)
+        self.outside = self.server.on(params["maintenance_db"])
+        self.writable = derived_name(self.server.database, AGAIN)
+        place = Place(params["login_unix_socket"] or "", params["login_host"] or "localhost", params["login_port"])
+        self.trials = Trials.of(params["directory"], params["label"], place)
+        self.sought = Place(params["sought_socket"] or "", params["sought_host"], params["sought_port"])
+
+    def asking(self, paths: list[str]) -> Asking:
+        ready = Request("GET", self.params["ready_path"])
+        given = [Request.parse(said) for said in self.requests]
+        others = [Request("GET", path) for path in paths]
+        return Asking(self.trials, [ready, *given, *others], self.params["patience"])
+
+    def from_log(self) -> list[str]:
+        """Paths of the last hour, where there is nginx."""
+        if not self.params["frontend"]:
+            return []
+        status, log = docker.run("logs", "--since=1h", f"--tail={LOG_LINES}", self.params["frontend"])
+        found = from_log(log.splitlines(), self.asking([]).requests, self.params["most"])
+        return [] if status else [request.path for request in found]
+
+    def started(self) -> dict[str, Any]:
+        began = time.time()
+        paths = self.from_log()
+        asking = self.asking(paths)  # a request that is none is told as such
+        self.clean()
+        try:
+            serving = serving_release(self.params)
+            if serving is None:
+                return self.not_tried(NOTHING_SERVES)
+            writable = "" if all(request.reads for request in asking.requests) else self.writable
+            self.trials.notes = {"began": began, "paths": paths, "serving": serving.name}
+            with sql_errors("Preparing the copy"), autocommit(self.outside) as cursor:
+                if writable:
+                    databases.drop(cursor, writable)
+                    databases.copy(cursor, self.server.database, writable)
+                for database in filter(None, (self.server.database, writable)):
+                    databases.admit(cursor, database, self.params["role"])
+                asking.before(serving, self.server.database, writable, self.sought)
+                databases.end_transactions(cursor, self.server.database, self.params["role"])
+                databases.drop(cursor, self.writable)
+        except SlipwayError as error:
+            self.clean()
+            return self.not_tried(str(error))
+        return {"changed": False, "actions": []}
+
+    def finished(self) -> dict[str, Any]:
+        notes = self.trials.notes
+        if "before" not in notes:
+            return self.not_tried(NOTHING_SERVES)
+        if self.params["incomplete"]:
+            self.clean()
+            return self.not_tried(INCOMPLETE)
+        try:
+            serving = serving_release(self.params)
+            new = new_release(self.params, self.environment, serving) if serving else None
+            probes = self.asking(notes["paths"]).after(new, self.server.database, self.sought)
+        except SlipwayError as error:
+            return self.not_tried(str(error))
+        finally:
+            self.clean()
+        stop, waivable = verdict(probes, notes["serving"], new.name if new else "", self.params["waiver"])
+        found = {
+            "tried": True, "reason": "", "serving": notes["serving"], "new": new.name if new else "",
+            "broken": waivable if self.params["waived"] else "", "seconds": round(time.time() - notes["began"], 1),
+            "requests": [probe.result() for probe in probes], "shown": summary(probes, new is not None),
+        }  # fmt: skip
+        stops = [text for text in (stop, "" if self.params["waived"] else waivable) if text]
+        if stops:
+            raise SlipwayError("\n".join(stops), probe=found)
+        return {"changed": False, "actions": [], "probe": found}
+
+    def absent(self) -> dict[str, Any]:
+        return {"changed": self.clean(), "actions": []}
+
+    def clean(self) -> bool:
+        return self.trials.clean(containers=bool(self.params["label"]))
+
+    def not_tried(self, reason: str) -> dict[str, Any]:
+        found = {"tried": False, "reason": reason, "shown": f"not tried, since {reason}", "requests": []}
+        if self.params["required"] and reason != NOTHING_SERVES:
+            raise SlipwayError(f"The releases can't be tried on the migrated copy: {reason}.", probe=found)
+        return {"changed": False, "actions": [], "probe": found}
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    if module.check_mode:
+        return {"changed": False, "actions": []}
+    course = Course(module)
+    done: dict[str, Any] = getattr(course, module.params["state"])()
+    return done
+
+
+def main() -> None:
+    texts = ("label", "frontend", "sought_host", "role", "serving_release", "release", "image")
+    paths = ("config", "sought_socket", "trees", "cwd")
+    options: dict[str, dict[str, Any]] = {
+        **CONNECTION_SPEC,
+        **{name: {"type": "str", "default": ""} for name in texts},
+        **{name: {"type": "path", "default": ""} for name in paths},
+        "state": {"type": "str", "choices": ["started", "finished", "absent"], "required": True},
+        "directory": {"type": "path", "required": True},
+        "sought_port": {"type": "int", "default": 5432},
+        "requests": {"type": "list", "elements": "raw", "default": [], "no_log": True},
+        "most": {"type": "int", "default": 20},
+        "ready_path": {"type": "str", "default": "/healthz"},
+        "patience": {"type": "int", "default": 15},
+        "port": {"type": "int", "default": 8000},
+        "volumes": {"type": "list", "elements": "str", "default": []},
+        "memory": {"type": "str", "default": "512M"},
+        "cpus": {"type": "float", "default": 1},
+        "pids": {"type": "int", "default": 512},
+        "argv": {"type": "list", "elements": "str", "default": []},
+        "env": {"type": "dict", "default": {}, "no_log": True},
+        "maintenance_db": {"type": "str", "default": "postgres"},
+        **{name: {"type": "bool", "default": False} for name in ("waived", "incomplete", "required")},
+        "waiver": {"type": "str", "default": "waived: true"},
+    }
+    run(AnsibleModule(argument_spec=options, supports_check_mode=True), work)
+
+
+if __name__ == "__main__":
+    main()
