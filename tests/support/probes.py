@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The sixteen changes of a schema by which the trial of two releases is judged: half of them break the one that serves."""
+"""Sixteen changes of a schema, by which the trial of two releases is judged: half break the one that serves."""
 
 from __future__ import annotations
 

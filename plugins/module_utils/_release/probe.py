@@ -152,10 +152,18 @@ class Probe:
         return found
 
 
-def _broken(probe: Probe, answer: Answer) -> str:
-    because = f", its log ends with {answer.log!r}" if answer.log else ""
-    because = f", since the database said: {listed(list(answer.errors), 2)}" if answer.errors else because
-    return f"{probe.request} was answered {probe.before.said} before and {answer.said} after them{because}"
+def _broken(pairs: Iterable[tuple[Probe, Answer | None]]) -> list[str]:
+    """What broke, once for all requests that broke in the same way."""
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for probe, answer in pairs:
+        if answer:
+            because = f", where its log ends with {answer.log!r}" if answer.log else ""
+            because = f", since the database said: {listed(list(answer.errors), 2)}" if answer.errors else because
+            alike.setdefault((probe.before.said, answer.said, because), []).append(probe.request)
+    return [
+        f"{listed(requests, 3)} was answered {before} before and {after} after them{because}"
+        for (before, after, because), requests in alike.items()
+    ]
 
 
 def verdict(probes: Sequence[Probe], serving: str, new: str, waiver: str) -> tuple[str, str]:
@@ -164,8 +172,8 @@ def verdict(probes: Sequence[Probe], serving: str, new: str, waiver: str) -> tup
     The first is about the new release ``new``, which nothing waives; or about the release that serves, ``serving``.
     ``waiver`` is how to allow the second.
     """
-    of_new = [_broken(probe, probe.new) for probe in probes if probe.broken_for_new and probe.new]
-    of_serving = [_broken(probe, probe.serving) for probe in probes if probe.broken_for_serving and probe.serving]
+    of_new = _broken((probe, probe.new) for probe in probes if probe.broken_for_new)
+    of_serving = _broken((probe, probe.serving) for probe in probes if probe.broken_for_serving)
     untouched = "This was on a copy: the database itself was not touched."
     stop = waivable = ""
     if of_serving:
@@ -185,8 +193,9 @@ def verdict(probes: Sequence[Probe], serving: str, new: str, waiver: str) -> tup
 
 def summary(probes: Sequence[Probe], both: bool) -> str:
     """In a few words, for whoever watches."""
+    broken = sum(probe.broken_for_serving or probe.broken_for_new for probe in probes)
+    if broken:
+        return f"{counted(broken, 'request')} of {len(probes)} {'breaks' if broken == 1 else 'break'}"
+    well = sum(probe.steady and rank(probe.before.status) == 0 for probe in probes)
     releases = "both releases answer" if both else "the release that serves answers"
-    refused = sum(probe.broken_for_serving for probe in probes)
-    if refused:
-        return f"{counted(refused, 'request')} of {len(probes)} break, on purpose"
-    return f"{releases} {counted(len(probes), 'request')} as before"
+    return f"{releases} {counted(well, 'request')} as before"

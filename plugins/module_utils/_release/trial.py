@@ -136,10 +136,10 @@ class Trials:
         os.mkdir(run)
         os.mkdir(scratch)
         listener = Place(run, port=sought.port)
-        self._relay(name, connection.listening)
+        self._relay(name, listener.listening)
         told = {
             "argv": list(spec.argv), "directory": spec.cwd, "http": http_socket, "port": port,
-            "ports": [] if sought.socket else [[sought.port, connection.listening]],
+            "ports": [] if sought.socket else [[sought.port, listener.listening]],
             "mounts": [[run, sought.socket]] if sought.socket else [],
             "trees": [{"layers": [*layers, spec.cwd], "place": spec.cwd, "scratch": scratch}],
         }  # fmt: skip
@@ -315,11 +315,15 @@ def listens(address: str | tuple[str, int]) -> bool:
 
 def harmless(options: Iterable[str]) -> list[str]:
     """A container's options without its network, and with its files for reading only."""
-    kept = [option for option in options if not option.startswith("--network=")]
-    return [
-        f"{option}:ro" if option.startswith("--volume=") and option.split(":")[-1] not in ("ro", "z,ro") else option
-        for option in kept
-    ]
+    return [_for_reading(option) for option in options if not option.startswith("--network=")]
+
+
+def _for_reading(option: str) -> str:
+    if not option.startswith("--volume="):
+        return option
+    source, place, *how = option.split(":")
+    modes = [mode for mode in ",".join(how).split(",") if mode not in ("", "rw", "ro")]
+    return ":".join([source, place, ",".join([*modes, "ro"])])
 
 
 def confined(memory: str, cpus: float, pids: int, volumes: Iterable[str]) -> list[str]:
