@@ -31,11 +31,11 @@ from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
 from ansible_collections.slipway.deploy.plugins.module_utils._host.files import read, replace_file, wait_until
 from ansible_collections.slipway.deploy.plugins.module_utils._host.masking import masked, of_environment
 from ansible_collections.slipway.deploy.plugins.module_utils._release import copy_relay, service, trial_gate
+from ansible_collections.slipway.deploy.plugins.module_utils._release.command import by_name, environment_file
 from ansible_collections.slipway.deploy.plugins.module_utils._release.one_off import Container
 from ansible_collections.slipway.deploy.plugins.module_utils._release.probe import NO_ANSWER, Answer, Request
 from ansible_collections.slipway.deploy.plugins.module_utils._release.process import Process, Spec
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import mark
-from ansible_collections.slipway.deploy.plugins.module_utils._seed.decision import by_name, environment_file
 
 LABEL = "slipway.trial"
 SOCKET = ".s.PGSQL.{port}"  # as PostgreSQL names it in its directory
