@@ -288,9 +288,11 @@ class Course:
                     databases.copy(cursor, self.server.database, writable)
                 for database in filter(None, (self.server.database, writable)):
                     databases.admit(cursor, database, self.params["role"])
-                asking.before(serving, self.server.database, writable, self.sought)
-                databases.end_transactions(cursor, self.server.database, self.params["role"])
-                databases.drop(cursor, self.writable)
+                try:
+                    asking.before(serving, self.server.database, writable, self.sought)
+                    databases.end_transactions(cursor, self.server.database, self.params["role"])
+                finally:
+                    databases.drop(cursor, self.writable)
         except SlipwayError as error:
             self.clean()
             return self.not_tried(str(error))
