@@ -131,7 +131,7 @@ def test_the_verdict() -> None:
         "migration, and run again."
     )
     assert waivable == (
-        "The release one, which serves, breaks on the schema that the pending migrations make: GET /b; POST /c was "
+        "The release one, which serves, breaks on the schema that the pending migrations make: GET /b; POST /c were "
         f"answered 200 before and 500 after them, since the database said: {DENIED}. {UNTOUCHED} Add first and remove "
         "one release later: deploy a release that works with both schemas, then the migration that removes; or deploy "
         "it on purpose with waived: true, which lets requests fail from the migration until the new release serves."
