@@ -161,7 +161,8 @@ def _broken(pairs: Iterable[tuple[Probe, Answer | None]]) -> list[str]:
             because = f", since the database said: {listed(list(answer.errors), 2)}" if answer.errors else because
             alike.setdefault((probe.before.said, answer.said, because), []).append(probe.request)
     return [
-        f"{listed(requests, 3)} {'was' if len(requests) == 1 else 'were'} answered {before} before and {after} after them{because}"
+        f"{listed(requests, 3)} {'was' if len(requests) == 1 else 'were'} answered {before} before and {after} after "
+        f"them{because}"
         for (before, after, because), requests in alike.items()
     ]
 
