@@ -20,6 +20,8 @@ options:
     description:
       - The logs of each host, by its name, each with C(name) and with C(filter), a filter of C(docker ps), or with
         C(file), and C(state), the file in which the process is named that writes it.
+      - The log of a worker has the name of its process, which for containers is the label C(by), and for C(files), a
+        pattern, the first part of the file's name.
     type: dict
     required: true
   follow:

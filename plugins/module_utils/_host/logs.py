@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import glob
 import json
 import os
 import re
@@ -76,7 +77,11 @@ def timed(lines: Sequence[str], written: float) -> list[tuple[str, float]]:
 
 
 class Streams:
-    """The sources of a host, each read in a thread of its own."""
+    """The sources of a host, each read in a thread of its own.
+
+    A source has a ``name`` and is a ``file``, ``files`` of a pattern that are named NAME-DIGEST-NUMBER.log themselves,
+    or the containers of a ``filter``, of which the label ``by`` is the name.
+    """
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
         self.follow: bool = spec["follow"]
@@ -119,12 +124,18 @@ class Streams:
         if "file" in source:
             yield source["file"], self._file, (source["name"], source["file"], source.get("state", ""))
             return
-        listing = ["docker", "ps", "--all", "--no-trunc", f"--filter={source['filter']}", "--format={{.ID}}"]
+        if "files" in source:
+            for path in sorted(glob.glob(source["files"])):
+                yield path, self._file, (os.path.basename(path).rsplit("-", 2)[0], path, "")
+            return
+        form = f'--format={{{{.ID}}}} {{{{.Label "{source["by"]}"}}}}' if "by" in source else "--format={{.ID}}"
+        listing = ["docker", "ps", "--all", "--no-trunc", f"--filter={source['filter']}", form]
         done = subprocess.run(listing, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         if done.returncode:
             sys.exit(f"The containers can't be listed: {done.stderr.strip()}")
-        for number in done.stdout.split():
-            yield number, self._container, (source["name"], number)
+        for line in done.stdout.splitlines():
+            number, _blank, label = line.partition(" ")
+            yield number, self._container, (label or source["name"], number)
 
     def _container(self, name: str, number: str) -> None:
         inspect = ["docker", "container", "inspect", "--format={{json .Config.Env}}", number]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.slipway.deploy.plugins.module_utils._host.logs import Streams
 from support.modules import run_module
 from support.release import docker, images
 from support.workers import BROKEN, SECRET, WORKER, whole
@@ -63,6 +64,10 @@ def test_containers_are_like_the_release_and_lose_no_job(release: Callable[[str]
         assert f"PASSWORD={SECRET}" in each["Config"]["Env"]
     assert not work(one, check=True, **wanted)["changed"]
     assert not work(one, **wanted)["changed"]
+
+    streams = Streams({"follow": False, "lines": 9, "since": 0, "sources": []})
+    source = {"name": "worker", "filter": f"label=slipway.worker={LABEL}", "by": "slipway.process"}
+    assert [arguments[0] for _key, _work, arguments in streams._parts(source)] == ["mailer", "mailer"]
 
     two = release("two")
     broken = work(two, mailer={"command": ["python", "-c", BROKEN], "count": 2})

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils._host.logs import last_lines, moment, timed
+from ansible_collections.slipway.deploy.plugins.module_utils._host.logs import Streams, last_lines, moment, timed
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,16 @@ def test_a_line_without_a_time_belongs_to_the_one_before() -> None:
     first, second = "2026-11-26 15:10:01 UTC a", "2026-11-26 15:10:02 UTC b"
     assert [at for _text, at in timed(["before", first, "more", second], 7)] == [1795705801] * 3 + [1795705802]
     assert timed(["a", "b"], 7) == [("a", 7), ("b", 7)]
+
+
+def test_files_of_a_pattern_are_named_by_themselves(tmp_path: Path) -> None:
+    for name in (
+        "mail-out-9b0d44c1f2aa-1.log",
+        "mail-out-9b0d44c1f2aa-2.log",
+        "clock-000000000000-1.log",
+        "state.json",
+    ):
+        (tmp_path / name).touch()
+    streams = Streams({"follow": False, "lines": 9, "since": 0, "sources": []})
+    found = list(streams._parts({"name": "worker", "files": f"{tmp_path}/*.log"}))
+    assert [arguments[0] for _key, _work, arguments in found] == ["clock", "mail-out", "mail-out"]
