@@ -20,7 +20,7 @@ options:
     elements: str
     default: []
   label:
-    description: Containers that carry it go too, C(NAME=VALUE); empty for none.
+    description: Containers and networks that carry it go too, C(NAME=VALUE); empty for none.
     type: str
     default: ""
   stop_timeout:
@@ -94,10 +94,13 @@ def find(params: dict[str, Any]) -> dict[str, list[str]]:
         containers += listed("ps", "--all", f"--filter=label={params['label']}", "--format={{.Names}}")
     volumes = listed("volume", "ls", "--format={{.Name}}") if params["volumes"] else []
     network = params["network"]
+    networks = [network] if network and docker.found("network", network, "{{.Name}}") is not None else []
+    if params["label"]:
+        networks += listed("network", "ls", f"--filter=label={params['label']}", "--format={{.Name}}")
     return {
         "container": list(dict.fromkeys(containers)),
         "volume": [name for name in volumes if any(re.fullmatch(pattern, name) for pattern in params["volumes"])],
-        "network": [network] if network and docker.found("network", network, "{{.Name}}") is not None else [],
+        "network": list(dict.fromkeys(networks)),
     }
 
 

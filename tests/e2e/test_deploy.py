@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from datetime import datetime
 from pathlib import Path
 
@@ -218,6 +219,29 @@ def test_the_policy_that_lets_an_older_release_in_holds_everywhere(deployed: Dep
     deployed.play("playbooks/verify.yml", *warn).succeeded()
     deployed.play("playbooks/status.yml", "-e", json.dumps({"app_migrations_waivers": [waived]})).succeeded()
     aside.rename(deployed.migrations / ninth)
+
+
+def test_a_migration_that_breaks_the_release_that_serves_stops_before_the_database_is_touched(
+    deployed: Deployed, ninth: str
+) -> None:
+    if ninth not in deployed.history():
+        deployed.deploy().succeeded()
+    history, records = deployed.history(), len(deployed.records())
+    deployed.add_migration("29990101000000_rename", "ALTER TABLE teams RENAME slug TO handle;")
+    with deployed.asked_all_along() as troubles:
+        [said, *_] = deployed.deploy().failed().messages
+    shutil.rmtree(deployed.migrations / "29990101000000_rename")
+    assert "which serves, breaks on the schema that the pending migrations make: GET /api/v1/teams" in said
+    assert "since the database said: column teams.slug does not exist (42703). This was on a copy" in said
+    assert "deploy it on purpose with -e maintenance=true" in said
+    assert troubles == []
+    assert deployed.history() == history
+    [record] = deployed.records()[records:]
+    assert record["probe"]["tried"]
+    assert record["probe"]["requests"][1] == {
+        "request": "GET /api/v1/teams", "before": 200, "steady": True, "serving": 500,
+        "serving_errors": ["column teams.slug does not exist (42703)"],
+    }  # fmt: skip
 
 
 def test_a_wrong_migration_leaves_everything_as_it_was(deployed: Deployed, ninth: str, tmp_path: Path) -> None:
