@@ -25,6 +25,12 @@ options:
     description: Where the application says that it is ready, as seen from the host. Empty to leave that out.
     type: str
     default: ""
+  connect_to:
+    description:
+      - The C(ADDRESS:PORT) at which the host of an https O(url) is asked, whatever its name leads to and its
+        certificate says.
+    type: str
+    default: ""
   records:
     description: How many of the newest records to return.
     type: int
@@ -83,7 +89,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             "deployed": deployed.get("finished", ""),
             "last": ledger.newest() or {},
             "holder": holder.describe() if holder else "",
-            "health": (trouble(url) or "ready") if url else "",
+            "health": (trouble(url, module.params["connect_to"]) or "ready") if url else "",
         },
         "records": ledger.numbered(module.params["records"]) if number is None else [ledger.one(number)],
     }
@@ -95,6 +101,7 @@ def main() -> None:
         **INTERRUPTED_SPEC,
         "directory": {"type": "path", "required": True},
         "url": {"type": "str", "default": ""},
+        "connect_to": {"type": "str", "default": ""},
         "records": {"type": "int", "default": 0},
         "number": {"type": "int"},
     }

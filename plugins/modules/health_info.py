@@ -9,7 +9,8 @@ module: health_info
 author: The Slipway contributors
 short_description: What is wrong, or soon will be, with a database and its host
 description:
-  - Makes every check of docs/health.md on the database, its server, the disks of its host and its backups. Writes
+  - Makes every check of docs/health.md on the database, its server, the disks of its host, its backups
+    and the site's certificate. Writes
     nothing, waits for no lock, and reads no table of the application.
   - What can't be measured, as on a managed server that hides it, is told as V(unknown) and is no finding. A database
     that can't be reached is a finding.
@@ -51,6 +52,10 @@ options:
   container:
     description: Container of the server, where it runs in one, to see its disk.
     type: str
+  certificate:
+    description: File on the host with the site's certificate, where it has one here.
+    type: path
+    default: ""
   thresholds:
     description:
       - By the name of a check, from which value on it is C(warning) and C(critical), and the check's further numbers.
@@ -148,6 +153,7 @@ def main() -> None:
             "directory": path,
             "backup_directory": path,
             "container": {"type": "str"},
+            "certificate": {"type": "path", "default": ""},
             "thresholds": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,

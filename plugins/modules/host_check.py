@@ -23,6 +23,10 @@ options:
     description: Port on which the application is reached.
     type: int
     required: true
+  tls_port:
+    description: Another port on which it is reached, with TLS; 0 for none.
+    type: int
+    default: 0
   process_directory:
     description: State directory of the application's M(slipway.deploy.process), which may hold the port.
     type: path
@@ -145,6 +149,16 @@ def holds_port(container: str, port: int) -> bool:
     return container in names
 
 
+def claim(address: str, port: int, engine: str) -> None:
+    """Raise SlipwayError when nothing can listen there."""
+    try:
+        service.claim(address, port)
+    except SlipwayError as error:
+        # It is the engine that publishes a container's port, and it may do what this user may not.
+        if not (engine and isinstance(error.__cause__, PermissionError)):
+            raise
+
+
 def check_rights(directory: Path) -> None:
     """Raise SlipwayError when this user may not make or fill the state directory."""
     place = existing(directory)
@@ -194,8 +208,9 @@ def check_server(login: dict[str, Any]) -> None:
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
-    if not 0 < params["port"] < 2**16:
-        raise SlipwayError(f"Port {params['port']} does not exist: set a port from 1 to 65535.")
+    ports = [params["port"], *filter(None, [params["tls_port"]])]
+    for port in (port for port in ports if not 0 < port < 2**16):
+        raise SlipwayError(f"Port {port} does not exist: set a port from 1 to 65535.")
     directory = Path(params["directory"])
     if params["secrets_file"] and (directory / identity.FILE).exists():
         raise SlipwayError(
@@ -206,23 +221,18 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     check_rights(directory)
     if params["embedded"]:
         check_namespace()
-    engine, ours = "", False
+    engine, ours = "", set[int]()
     if params["container"]:
         engine = engine_version(params["engine_optional"])
-        ours = bool(engine) and holds_port(params["container"], params["port"])
+        ours |= {port for port in ports if engine and holds_port(params["container"], port)}
         for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
             if os.environ.get(name):
                 module.warn(f"The containers are those of {name}={os.environ[name]}, as the environment says.")
     if params["process_directory"]:
         relay = service.Service(params["process_directory"]).state.relay
-        ours = ours or (relay is not None and relay.port == params["port"] and service.alive(relay))
-    if not ours:
-        try:
-            service.claim(params["address"], params["port"])
-        except SlipwayError as error:
-            # It is the engine that publishes a container's port, and it may do what this user may not.
-            if not (engine and isinstance(error.__cause__, PermissionError)):
-                raise
+        ours |= {relay.port} if relay is not None and service.alive(relay) else set()
+    for port in (port for port in ports if port not in ours):
+        claim(params["address"], port, engine)
     check_files(params["files"])
     for wanted in params["systemd"]:
         systemd.insist(wanted)
@@ -245,6 +255,7 @@ def main() -> None:
         argument_spec={
             "address": {"type": "str", "required": True},
             "port": {"type": "int", "required": True},
+            "tls_port": {"type": "int", "default": 0},
             "process_directory": {"type": "path"},
             "container": {"type": "str"},
             "engine_optional": {"type": "bool", "default": False},

@@ -47,6 +47,24 @@ options:
     description: Address, as seen from the host, whose answer through nginx shows which release serves.
     type: str
     required: true
+  connect_to:
+    description:
+      - The C(ADDRESS:PORT), as seen from the host, at which an https O(url) is asked, whatever its name leads to and
+        whoever signed its certificate.
+    type: str
+    default: ""
+  plain_url:
+    description:
+      - Address at which nginx answers without TLS, be it with a redirection, where O(url) is https. It tells an nginx
+        that answers nothing, which is to be restarted, from one that has no TLS yet.
+    type: str
+    default: ""
+  certificate:
+    description:
+      - File on the host whose first certificate nginx must show at O(connect_to); after a change of it nginx is
+        reloaded.
+    type: path
+    default: ""
   header:
     description:
       - Header of the answer that names the release. Without one the release is known by its container alone, which the
@@ -144,6 +162,9 @@ def main() -> None:
             "former": {"type": "bool", "default": False},
             "config": {"type": "str", "default": "/etc/nginx/nginx.conf"},
             "url": {"type": "str", "required": True},
+            "connect_to": {"type": "str", "default": ""},
+            "plain_url": {"type": "str", "default": ""},
+            "certificate": {"type": "path", "default": ""},
             "header": {"type": "str", "default": ""},
             "value": {"type": "str", "default": ""},
             "started": {"type": "bool", "default": False},
@@ -154,6 +175,7 @@ def main() -> None:
             "leftover_label": {"type": "str", "default": ""},
             "keep": {"type": "int", "default": 1},
         },
+        required_together=[("connect_to", "plain_url", "certificate")],
         required_if=[("former", False, ["content"]), ("former", True, ["upstream"])],
         supports_check_mode=True,
     )

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import Roles
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import store
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import age
+from ansible_collections.slipway.deploy.plugins.module_utils._certificate import lifetime
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._health.rule import Finding, Measure, Rule, judge, unknown
+from ansible_collections.slipway.deploy.plugins.module_utils._host.files import read
 from ansible_collections.slipway.deploy.plugins.module_utils._host.probe import existing
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import collations
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import Client
@@ -196,6 +198,15 @@ def backup_age(_examined: Examined | None, params: Mapping[str, Any]) -> list[Me
     return [Measure("no backup since the first run", (now - since).total_seconds())]
 
 
+def certificate(_examined: Examined | None, params: Mapping[str, Any]) -> list[Measure]:
+    """For how long the site's certificate is valid; nothing where it has none here."""
+    file = params["certificate"]
+    found = lifetime.of(read(file)) if file else None
+    if file and found is None:
+        raise SlipwayError(f"there is no certificate in {file}: deploy first")
+    return [Measure(file, found.ends - time.time())] if found else []
+
+
 MEASURED: dict[str, Callable[[Examined, Rule], list[Measure]]] = {
     "rights": rights,
     "collations": sorting,
@@ -204,4 +215,5 @@ MEASURED: dict[str, Callable[[Examined, Rule], list[Measure]]] = {
 OF_THE_HOST: dict[str, Callable[[Examined | None, Mapping[str, Any]], list[Measure]]] = {
     "disk": disk,
     "backup_age": backup_age,
+    "certificate": certificate,
 }

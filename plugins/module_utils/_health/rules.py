@@ -333,4 +333,9 @@ RULES = (
         "take one with slipway.deploy.backup, and have a timer do so every day",
         "seconds", 7 * 86400, 30 * 86400,
     ),
+    Rule(
+        "certificate", "Time for which the site's certificate is still valid",
+        "get a new one, or see why its timer got none (journalctl, or log beside its settings)",
+        "seconds", 14 * 86400, 3 * 86400, low=True,
+    ),
 )  # fmt: skip

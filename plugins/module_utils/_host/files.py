@@ -11,6 +11,8 @@ import urllib.request
 from collections.abc import Callable
 from email.message import Message
 
+from ansible_collections.slipway.deploy.plugins.module_utils._host.https import To
+
 POLL = 0.05
 
 
@@ -33,11 +35,15 @@ def read(path: str) -> str:
         return ""
 
 
-def replace_file(path: str, text: str | bytes, mode: int = 0o600) -> None:
-    """Write beside ``path``, sync, rename: a reader sees the old file or the new one, after a crash too."""
+def replace_file(path: str, text: str | bytes, mode: int = 0o600, owner: int = -1) -> None:
+    """Write beside ``path``, sync, rename: a reader sees the old file or the new one, after a crash too.
+
+    ``owner`` is the uid that it is given to; -1 for this user's own.
+    """
     partial = f"{path}.partial"
     with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
         os.fchmod(file.fileno(), mode)
+        os.fchown(file.fileno(), owner, -1)
         file.write(text.encode() if isinstance(text, str) else text)
         file.flush()
         os.fsync(file.fileno())
@@ -49,12 +55,21 @@ def replace_file(path: str, text: str | bytes, mode: int = 0o600) -> None:
         os.close(directory)
 
 
-def ask(url: str, **headers: str) -> tuple[int, Message]:
+class _NoFurther(urllib.request.HTTPRedirectHandler):
+    """Takes a redirection for the answer."""
+
+    def redirect_request(self, *_arguments: object) -> None:
+        return None
+
+
+def ask(url: str, *handlers: urllib.request.BaseHandler, connect_to: str = "", **headers: str) -> tuple[int, Message]:
     """Status and headers of the answer of ``url``, past any proxy; OSError or ValueError when there is none.
 
-    In the names of ``headers`` an underscore stands for a hyphen.
+    In the names of ``headers`` an underscore stands for a hyphen. ``connect_to`` is the ``ADDRESS:PORT`` at which the
+    host of an https ``url`` is asked; empty for the one that its name leads to.
     """
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    others = [*handlers, To(connect_to)] if connect_to else handlers
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), *others)
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     try:
         with direct.open(urllib.request.Request(url, headers=sent), timeout=5) as answer:
@@ -65,18 +80,18 @@ def ask(url: str, **headers: str) -> tuple[int, Message]:
 
 
 def answers(url: str) -> bool:
-    """Whether anything answers at ``url``, be it with an error."""
+    """Whether anything answers at ``url``, be it with an error or a redirection."""
     try:
-        ask(url)
+        ask(url, _NoFurther())
     except (OSError, ValueError, http.client.HTTPException):
         return False
     return True
 
 
-def trouble(url: str) -> str:
-    """Ask ``url``, past any proxy: nothing when it answers 2xx, else what is wrong."""
+def trouble(url: str, connect_to: str = "") -> str:
+    """``ask``: nothing when ``url`` answers 2xx, else what is wrong."""
     try:
-        status, _headers = ask(url)
+        status, _headers = ask(url, connect_to=connect_to)
     except (OSError, ValueError, http.client.HTTPException) as error:
         return no_answer(url, error)
     return "" if 200 <= status < 300 else f"{url} answers {status}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
-from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
+from ansible_collections.slipway.deploy.plugins.module_utils._host import docker, https
 from ansible_collections.slipway.deploy.plugins.module_utils._host.files import (
     answers,
     ask,
@@ -51,6 +51,9 @@ class Wish:
     leftover_label: str
     keep: int
     former: bool = False
+    connect_to: str = ""
+    plain_url: str = ""
+    certificate: str = ""
 
 
 class Switch:
@@ -114,7 +117,12 @@ class Switch:
         """Whether anything answers at the address. An nginx that was started just before is given time, and trusted."""
         started: bool = self.wish.started
         seconds = self.wish.verify_timeout if started else 0
-        return wait_until(lambda: answers(self.wish.url), seconds) or started
+        return wait_until(self.listens, seconds) or started
+
+    def listens(self) -> bool:
+        """Whether nginx answers where it answers without TLS, and takes connections where it answers with it."""
+        wish = self.wish
+        return answers(wish.plain_url or wish.url) and (not wish.connect_to or https.listens(wish.connect_to))
 
     def switch(self, content: str) -> None:
         """Write, test, reload, verify, drain; put the old configuration back when that goes wrong."""
@@ -185,8 +193,11 @@ class Switch:
         """What is wrong with the answer through nginx; None when the wanted release answers."""
         url = self.wish.url
         wanted = nginx.Wanted(self.wish.upstream, self.wish.header, self.wish.value)
+        file = self.wish.certificate
         try:
-            status, headers = ask(url, **nginx.PROBE)
+            if file and https.certificate(url, self.wish.connect_to) != https.leaf(read(file)):
+                return nginx.Fault(f"{url} shows another certificate than the one in {file}")
+            status, headers = ask(url, connect_to=self.wish.connect_to, **nginx.PROBE)
         except (OSError, ValueError, http.client.HTTPException) as error:
             return nginx.Fault(no_answer(url, error))
         return wanted.fault(url, status, {name.lower(): text for name, text in headers.items()})

@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.slipway.deploy.plugins.module_utils._release import workers
+from ansible_collections.slipway.deploy.plugins.plugin_utils._variables.site import site_problems
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 # PostgreSQL cuts a name at 63 bytes; roles and copies of a database have up to 9 more in theirs (_readonly).
@@ -105,7 +106,7 @@ def problems(values: Mapping[str, Any], groups: Mapping[str, Collection[str]]) -
             "delete_data is true but database_runtime is external: Slipway deletes no database on a server of somebody "
             "else; drop it there."
         )
-    return found
+    return found + site_problems(values)
 
 
 def warnings(values: Mapping[str, Any]) -> list[str]:

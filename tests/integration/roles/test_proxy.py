@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from email.message import Message
@@ -17,6 +18,7 @@ import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
+from support.certificates import made
 from support.release import ROOT, docker, free_port, images
 
 pytestmark = pytest.mark.container
@@ -42,17 +44,28 @@ def configuration(**variables: object) -> str:
 class Nginx:
     """A container of nginx with one configuration, published on the loopback interface."""
 
-    def __init__(self, home: Path, kind: str, **variables: object) -> None:
-        self.port = free_port()
+    def __init__(self, home: Path, kind: str, certificate: str = "", **variables: object) -> None:
+        self.port, self.tls_port = free_port(), free_port()
         self.container = f"{NAME}-{kind}"
         directory = home / kind
         (directory / "page").mkdir(parents=True)
         (directory / "page" / "index.html").write_text(STATIC)
-        (directory / "nginx.conf").write_text(configuration(**variables))
-        for path in (directory, directory / "page", directory / "nginx.conf", directory / "page" / "index.html"):
+        (directory / "page" / "app.3f2a1b9c.js").write_text("'a'\n" * 1000)
+        (directory / "page" / "report-20251127.txt").write_text("a report")
+        (directory / "page" / "assets").mkdir()
+        (directory / "page" / "assets" / "index-BxJ3k9aQ.js").write_text("'a'")
+        (directory / "nginx.conf").write_text(
+            configuration(frontend_certificate=certificate, frontend_tls_port=self.tls_port, **variables)
+        )
+        (directory / "certificate.pem").write_text(certificate)
+        challenge = directory / "challenges" / ".well-known" / "acme-challenge" / "token"
+        challenge.parent.mkdir(parents=True)
+        challenge.write_text("the answer")
+        for path in (directory, *directory.rglob("*")):
             path.chmod(0o755)
         docker(
             "run", "--detach", "--name", self.container, "--network", NAME, "--publish", f"127.0.0.1:{self.port}:8080",
+            "--publish", f"127.0.0.1:{self.tls_port}:8443",
             "--read-only", "--tmpfs", "/tmp:size=64m", "--memory", "128M", "--user", "nginx", "--cap-drop", "ALL",
             "--volume", f"{directory}:/etc/slipway:ro", "--volume", f"{directory}:/srv/static:ro",
             images()["SLIPWAY_NGINX_IMAGE"], "nginx", "-e", "stderr", "-c", "/etc/slipway/nginx.conf",
@@ -60,20 +73,35 @@ class Nginx:
         deadline = time.monotonic() + 60
         while True:
             try:
-                if self.ask("/ready")[0] == 200:
+                if self.ask("/ready")[0] in (200, 308):
                     break
             except OSError:
                 pass
             assert time.monotonic() < deadline, docker("logs", self.container)
             time.sleep(0.1)
 
-    def ask(self, path: str, method: str = "GET", body: bytes = b"", **headers: str) -> tuple[int, Message, str]:
+    def ask(
+        self, path: str, method: str = "GET", body: bytes = b"", tls: str = "", **headers: str
+    ) -> tuple[int, Message, str]:
+        """One request, with TLS by the name ``tls`` where there is one."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        if tls:
+            connection.sock = self.shaken(tls)
+            headers = {"Host": tls, **headers}
         connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
         answer = connection.getresponse()
         found = answer.status, answer.headers, answer.read().decode()
         connection.close()
         return found
+
+    def shaken(self, host: str, *protocols: str, newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> ssl.SSLSocket:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(cadata=SHOP.certificate)
+        context.minimum_version, context.maximum_version = ssl.TLSVersion.MINIMUM_SUPPORTED, newest
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.set_alpn_protocols(protocols or ["http/1.1"])
+        raw = socket.create_connection(("127.0.0.1", self.tls_port), timeout=30)
+        return context.wrap_socket(raw, server_hostname=host)
 
     def seen(self, **headers: str) -> dict[str, str]:
         """The headers that reach the application, by their names in lower-case letters."""
@@ -89,7 +117,7 @@ def application() -> Iterator[None]:
         "python", "/srv/app/serve.py",
     )  # fmt: skip
     yield
-    for kind in ("app", "plain", "behind"):
+    for kind in ("app", "plain", "behind", "tls"):
         docker("rm", "--force", "--volumes", f"{NAME}-{kind}")
     docker("network", "rm", NAME)
 
@@ -113,6 +141,21 @@ def behind(tmp_path_factory: pytest.TempPathFactory, application: None) -> Nginx
         frontend_release_header="X-Version",
         frontend_security_headers={"X-Frame-Options": "", "X-Test": 'a "quoted" \\ value'},
         frontend_rate_limits=[{"path": "/sign.in", "rate": "1r/m", "burst": 2}],
+    )
+
+
+SHOP = made("shop.example.com", "www.example.com")
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory, application: None) -> Nginx:
+    """With a certificate for two domains."""
+    return Nginx(
+        tmp_path_factory.mktemp("proxy"),
+        "tls",
+        SHOP.key + SHOP.certificate,
+        frontend_domains=["shop.example.com", "www.example.com"],
+        frontend_immutable=["/assets/"],
     )
 
 
@@ -225,3 +268,53 @@ def test_a_client_may_send_only_so_many_of_a_kind(behind: Nginx) -> None:
     assert statuses("/sign-in", X_Forwarded_For="203.0.113.1") == [200] * 5
     status, headers, body = behind.ask("/sign.in", "POST", X_Forwarded_For="203.0.113.1")
     assert (status, headers["Retry-After"], json.loads(body).keys()) == (429, "10", {"detail"})
+
+
+def test_without_tls_all_is_redirected_but_a_challenge(secured: Nginx) -> None:
+    for host, site in (("www.example.com", "www.example.com"), ("evil.example.com", "shop.example.com")):
+        status, headers, _ = secured.ask("/a%20b?c=d", "POST", Host=host)
+        assert (status, headers["Location"]) == (308, f"https://{site}:{secured.tls_port}/a%20b?c=d")
+        assert "Strict-Transport-Security" not in headers
+    assert secured.ask("/.well-known/acme-challenge/token")[0::2] == (200, "the answer")
+    assert secured.ask("/.well-known/acme-challenge/other")[0] == 404
+
+
+def test_a_challenge_is_answered_before_there_is_tls(plain: Nginx) -> None:
+    assert plain.ask("/.well-known/acme-challenge/token")[0::2] == (200, "the answer")
+    # The application may have its own.
+    assert plain.ask("/.well-known/acme-challenge/other")[0] == plain.ask("/nothing")[0]
+
+
+def test_with_tls(secured: Nginx, plain: Nginx) -> None:
+    status, headers, body = secured.ask("/echo", tls="www.example.com")
+    seen = {name.lower(): value for name, value in json.loads(body).items()}
+    assert (status, headers["Strict-Transport-Security"]) == (200, "max-age=86400")
+    assert (seen["x-forwarded-proto"], seen["x-forwarded-host"]) == ("https", "www.example.com")
+    assert secured.ask("/", tls="shop.example.com")[1]["Strict-Transport-Security"] == "max-age=86400"
+    assert "Strict-Transport-Security" not in plain.ask("/")[1]
+
+
+def test_what_is_spoken_with_tls(secured: Nginx) -> None:
+    with secured.shaken("shop.example.com", "h2", "http/1.1") as connection:
+        assert (connection.version(), connection.selected_alpn_protocol()) == ("TLSv1.3", "h2")
+    with secured.shaken("shop.example.com", newest=ssl.TLSVersion.TLSv1_2) as connection:
+        cipher = connection.cipher()
+        assert (connection.version(), cipher and cipher[0]) == ("TLSv1.2", "ECDHE-ECDSA-AES256-GCM-SHA384")
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"), pytest.raises(ssl.SSLError, match="PROTOCOL_VERSION"):
+        secured.shaken("shop.example.com", newest=ssl.TLSVersion.TLSv1_1)
+    with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
+        secured.shaken("other.example.com")
+    assert secured.ask("/", tls="shop.example.com", Host="other.example.com")[0] == 421
+
+
+def test_a_name_with_a_hash_is_kept_for_a_year(plain: Nginx, secured: Nginx) -> None:
+    kept, asked = "public, max-age=31536000, immutable", "no-cache"
+    hashed, dated, asset = "/app.3f2a1b9c.js", "/report-20251127.txt", "/assets/index-BxJ3k9aQ.js"
+    for path, caching in ((hashed, kept), (dated, asked), (asset, asked), ("/", asked)):
+        assert plain.ask(path)[1].get_all("Cache-Control") == [caching], path
+    assert secured.ask(asset, tls="shop.example.com")[1]["Cache-Control"] == kept
+    # A name that nothing answers to is the application's to tell of.
+    assert "Cache-Control" not in plain.ask("/other.3f2a1b9c.js")[1]
+    for path, encoding in (("/", None), (hashed, "gzip")):
+        headers = plain.ask(path, "HEAD", Accept_Encoding="gzip")[1]
+        assert headers["Content-Encoding"] == encoding

@@ -17,7 +17,7 @@ PLUGINS = ROOT / "plugins"
 PACKAGE = "ansible_collections.slipway.deploy.plugins"
 # From the bottom to the top.
 ROOMS = (
-    "_errors", "_text", "_host", "_reach", "_run", "_postgres", "_session", "_studio", "_access",
+    "_errors", "_text", "_host", "_reach", "_run", "_certificate", "_postgres", "_session", "_studio", "_access",
     "_schema", "_backup", "_migration", "_source", "_drift", "_wanted", "_seed", "_health", "_monitoring", "_release",
     "_story", "_variables", "_module",
 )  # fmt: skip

@@ -34,6 +34,7 @@ from conftest import Postgres, start
 from psycopg2.extensions import connection as Connection
 from psycopg2.extras import wait_select
 from support.access import PASSWORD, Site, make_site
+from support.certificates import made
 from support.manifest import manifest
 
 NAMES = [rule.name for rule in RULES]
@@ -90,6 +91,7 @@ class Examined:
             "directory": str(self.state),
             "backup_directory": str(self.state / "backups"),
             "container": None,
+            "certificate": str(self.state / "site.pem") if (self.state / "site.pem").exists() else "",
         }
         server = Server.from_params({**owner, "connect_timeout": 10})
         return {each.rule.name: each for each in examine(server, params, rules)}
@@ -264,6 +266,11 @@ def an_old_backup(examined: Examined) -> None:
         (directory / f"{name}.dump").write_bytes(b"dump")
 
 
+def a_certificate_that_ends(examined: Examined) -> None:
+    examined.state.mkdir()
+    (examined.state / "site.pem").write_text(made("shop.example.com", ends=2).certificate)
+
+
 OURS = "WHERE datname = current_database()"
 FILLED = (
     "CREATE TABLE t (id int PRIMARY KEY, x int, y text)",
@@ -425,6 +432,7 @@ CASES = (
         deed=old_records(8), before=UNKNOWN, label="none",
     ),
     Case("backup_age", r"backup old 40 days; take one .*", deed=an_old_backup, before=UNKNOWN, state=CRITICAL),
+    Case("certificate", r".*/site\.pem [\d.]+ h; get a new one, .*", deed=a_certificate_that_ends, state=CRITICAL),
 )  # fmt: skip
 
 
@@ -459,7 +467,7 @@ def test_a_database_that_does_not_answer_is_critical(examined: Examined) -> None
     found = examined.all()
     examined.site.postgres.execute(f"{allow} true")
     states: dict[str, Any] = {name: each.state for name, each in found.items() if each.state != UNKNOWN}
-    assert states == {"server": CRITICAL, "disk": OK, "backup_age": WARNING}
+    assert states == {"server": CRITICAL, "disk": OK, "backup_age": WARNING, "certificate": OK}
     assert "is not currently accepting connections" in found["server"].sentence
     assert {each.sentence for each in found.values() if each.state == UNKNOWN} == {""}
 

@@ -21,8 +21,10 @@ def row(rule: Rule) -> str:
     """The check's row in the page."""
     options = ", ".join(f"{name} {value:,}" for name, value in rule.options.items())
     unit = {"": "number", "ratio": "part of 1"}.get(rule.unit, rule.unit)
-    warning = f"below {number(rule.warning)}" if rule.low else number(rule.warning)
-    return f"| `{rule.name}` | {rule.title} | {unit} | {warning} | {number(rule.critical)} | {options} |"
+    warning, critical = (
+        f"below {number(value)}" if rule.low and value else number(value) for value in (rule.warning, rule.critical)
+    )
+    return f"| `{rule.name}` | {rule.title} | {unit} | {warning} | {critical} | {options} |"
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
@@ -33,7 +35,7 @@ def test_a_check(rule: Rule) -> None:
     assert not rule.title.endswith(".")
     assert not rule.remedy.endswith(".")
     assert rule.warning is not None
-    assert rule.critical is None or rule.critical >= rule.warning
+    assert rule.critical is None or (rule.critical <= rule.warning if rule.low else rule.critical >= rule.warning)
     assert rule.remedy or rule.kind == COUNT
     assert set(re.findall(r"%\((\w+)\)s", rule.sql)) <= set(rule.options)
 
