@@ -177,7 +177,9 @@ class Trials:
         self._know(name, http=(address, port))
 
     def _begin(self, name: str, database: str, environment: Mapping[str, str]) -> None:
-        os.makedirs(os.path.join(self.directory, name), mode=0o700)
+        if not self.trials:
+            os.mkdir(self.directory, 0o700)  # and no one that somebody else has made there
+        os.mkdir(os.path.join(self.directory, name), 0o700)
         self.secrets |= of_environment(environment)
         self.trials[name] = Trial(name, database)
         self.save()

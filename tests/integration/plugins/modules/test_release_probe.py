@@ -244,6 +244,7 @@ def test_what_a_killed_run_left_is_ended_by_the_next(shop: Shop) -> None:
     shop.fresh_copy()
     shop.call("started")
     assert len(shop.left()) >= 2
+    assert os.stat(Trials.of(str(shop.home), "", Place()).directory).st_mode & 0o777 == 0o700
     assert shop.call("absent")["changed"]
     assert shop.left() == []
     shop.call("started")
