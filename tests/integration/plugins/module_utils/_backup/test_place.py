@@ -74,7 +74,7 @@ def watched(site: Site) -> Iterator[dict[str, Any]]:
                 cursor.execute("SELECT datname FROM pg_database")
                 seen["databases"] |= {name for (name,) in cursor.fetchall() if name.startswith(site.database)}
 
-    before = site.postgres.execute(position)[0][0]
+    before = int(str(site.postgres.execute(position)[0][0]))
     thread = threading.Thread(target=look)
     thread.start()
     try:
@@ -82,7 +82,7 @@ def watched(site: Site) -> Iterator[dict[str, Any]]:
     finally:
         done.set()
         thread.join()
-        seen["wal"] = site.postgres.execute(position)[0][0] - before  # type: ignore[operator]
+        seen["wal"] = int(str(site.postgres.execute(position)[0][0])) - before
 
 
 def test_the_live_server_has_nothing_but_the_dump_to_do(hard: Site) -> None:
