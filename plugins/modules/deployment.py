@@ -220,7 +220,7 @@ def keep(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     ledger, run = Ledger(Path(params["directory"])), Run(**params["run"])
     known = Run(**params["take_over"]) if params["take_over"] else None
-    held = ledger.holder()
+    held = ledger.holder() if ledger.lock.exists() else None
     dead = known or (held if held and gone(held) else None)
     last, current = ledger.newest(), ledger.serving()
     actions, taken = [], Taken(0)

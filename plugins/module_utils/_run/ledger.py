@@ -137,7 +137,7 @@ class Ledger:
         """Take the lock as ``acquire``, also from a holder that is ``dead``; wait so long while another has it."""
         ends = time.monotonic() + seconds
         while True:
-            holder = self.holder()
+            holder = self.holder() if self.lock.exists() else None
             try:
                 return self.acquire(run, holder if holder and dead(holder) else None)
             except LockedError:

@@ -70,8 +70,8 @@ def test_lock_of_another_controller(host: Host) -> None:
     host.lock(REMOTE)
     for check in (True, False):
         assert host.run("locked", check=check)["msg"] == (
-            f"autotest/test is locked: deploy by zoe@runner-7 (pid 4194305) since {REMOTE.since}; wait until that run "
-            "ends, or, if it is dead, run slipway.deploy.unlock."
+            f"autotest/test is locked: deploy by zoe@runner-7 (pid 4194305) since {REMOTE.since}; run again when that "
+            "has ended, have this run wait for it by -e lock_wait=600, or, if it is dead, run slipway.deploy.unlock."
         )
     assert "is not broken, since its run is not known to be dead: deploy by zoe@runner-7" in host.run("broken")["msg"]
     assert host.holder() == asdict(REMOTE)

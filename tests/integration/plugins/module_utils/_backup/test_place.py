@@ -27,7 +27,7 @@ SELECT name, setting FROM pg_settings WHERE name IN ('IntervalStyle', 'TimeZone'
 """
 ROLES = """
 SELECT rolname, rolsuper, rolcanlogin, rolconnlimit, s.setconfig,
-    ARRAY(SELECT roleid::regrole::text FROM pg_auth_members WHERE member = r.oid)
+    ARRAY(SELECT DISTINCT roleid::regrole::text FROM pg_auth_members WHERE member = r.oid ORDER BY 1)
 FROM pg_roles r LEFT JOIN pg_db_role_setting s ON setrole = r.oid AND setdatabase = 0 ORDER BY rolname
 """
 LOCALE = "SELECT encoding, datcollate, datctype FROM pg_database WHERE datname = 'template0'"
