@@ -17,7 +17,7 @@ description:
   - Puts a program on the host, which is this collection's own core, and has a timer of systemd, or cron where there is
     none, start it twice a day. It does the same, and has nginx reload.
   - C(absent) stops the timer and takes it, the program and the account away. The certificate stays.
-extends_documentation_fragment: slipway.deploy.attributes
+extends_documentation_fragment: [slipway.deploy.attributes, slipway.deploy.nginx_container]
 attributes:
   check_mode:
     support: full
@@ -74,18 +74,6 @@ options:
     description: Port of the host on which it answers without TLS. An ACME server asks port 80.
     type: int
     default: 80
-  container:
-    description: The container of nginx, which may not be there yet.
-    type: str
-    default: ""
-  image:
-    description: Its image.
-    type: str
-    default: ""
-  user:
-    description: The user, by name or number, as whom nginx runs in it.
-    type: str
-    default: ""
   config:
     description: Path of the configuration in the container with which nginx was started.
     type: str
@@ -127,8 +115,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._certificate import renewal
-from ansible_collections.slipway.deploy.plugins.module_utils._host.files import replace_file
-from ansible_collections.slipway.deploy.plugins.module_utils._host.program import packed
+from ansible_collections.slipway.deploy.plugins.module_utils._host.program import Files, packed, settings
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._monitoring import timers
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import insist
@@ -151,17 +138,13 @@ PROGRAM, SETTINGS, AUTHORITIES = "certificate.pyz", "settings.json", "authoritie
 def program(params: dict[str, Any], files: Path) -> dict[Path, bytes]:
     """The program, its settings and the authorities, by their files."""
     authorities = {files / AUTHORITIES: params["authorities"].encode()} if params["authorities"] else {}
-    settings = {name: params[name] for name in SPEC if name not in ("state", "name")}
-    settings["authorities"] = "".join(map(str, authorities))
+    told = {name: params[name] for name in SPEC if name not in ("state", "name")}
+    told["authorities"] = "".join(map(str, authorities))
     return {
         files / PROGRAM: packed(renewal.__name__),
-        files / SETTINGS: (json.dumps(settings, indent=2, sort_keys=True) + "\n").encode(),
+        files / SETTINGS: settings(told),
         **authorities,
     }
-
-
-def read(path: Path) -> bytes:
-    return path.read_bytes() if path.exists() else b""
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
@@ -172,26 +155,23 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     wanted = params["state"] == "present"
     gone = [timer for timer in (here, other) if timer.exists() and not (wanted and timer is here)]
     diff = {"before": here.found(), "after": ""}
-    actions, changed, why, late, when = list[str](), dict[Path, bytes](), "", list[str](), ""
+    actions, wants, why, late, when = list[str](), Files(files, {}), "", list[str](), ""
     if wanted:
         timers.insist("A certificate by ACME")
-        found = program(params, files)
-        site = renewal.Site.from_settings(json.loads(found[files / SETTINGS]))
-        changed = {path: text for path, text in found.items() if read(path) != text}
+        wants = Files(files, program(params, files))
+        site = renewal.Site.from_settings(json.loads(wants.wanted[files / SETTINGS]))
         why, when = site.why(time.time()), renewal.times(params["domains"])
         late = here.due(when)
         diff["after"] = here.wanted(when)
         if not why and not module.check_mode:
             actions += site.give()
-    actions += [f"Wrote {path}." for path in changed]
+    actions += [f"Wrote {path}." for path in wants.changed()]
     if wanted and why and module.check_mode:
         actions.append(f"Got a certificate for {', '.join(params['domains'])}, since {why}.")
     if (actions or why or late or gone) and not module.check_mode:
         insist()
         if wanted:
-            files.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for path, text in changed.items():
-            replace_file(str(path), text, 0o600)
+            wants.write()
         # The order first: one that is refused leaves no timer that goes on asking.
         if wanted and why:
             actions += site.get()

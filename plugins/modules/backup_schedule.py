@@ -104,7 +104,6 @@ actions:
   returned: success
 """
 
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -115,8 +114,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup import sche
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.offsite import OFFSITE_SPEC, Offsite
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.prune import KEEP_SPEC
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.take import TAKE_SPEC
-from ansible_collections.slipway.deploy.plugins.module_utils._host.files import replace_file
-from ansible_collections.slipway.deploy.plugins.module_utils._host.program import packed
+from ansible_collections.slipway.deploy.plugins.module_utils._host.program import Files, packed, settings
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._monitoring import timers
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import CLIENT_SPEC
@@ -158,17 +156,13 @@ def started(params: dict[str, Any], action: str) -> timers.Command:
 
 def program(params: dict[str, Any]) -> dict[Path, bytes]:
     """The program and its settings, by their files."""
-    settings = {name: params[name] for name in SPEC if name not in ("state", "schedule", "drill_schedule")}
-    settings.update(unprovable="", keep_scratch=False)
+    told = {name: params[name] for name in SPEC if name not in ("state", "schedule", "drill_schedule")}
+    told.update(unprovable="", keep_scratch=False)
     files = Path(params["files"])
     return {
         files / PROGRAM: packed(scheduled.__name__),
-        files / SETTINGS: (json.dumps(settings, indent=2, sort_keys=True) + "\n").encode(),
+        files / SETTINGS: settings(told),
     }
-
-
-def read(path: Path) -> bytes:
-    return path.read_bytes() if path.exists() else b""
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
@@ -181,16 +175,16 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         keep = bool(when) and params["state"] == "present"
         wanted += [(here, when)] if keep else []
         gone += [each for each in (here, other) if each.exists() and not (keep and each is here)]
-    changed: dict[Path, bytes] = {}
+    wants = Files(files, {})
     if wanted:
         timers.insist("A schedule of backups")
         Offsite.from_params(params)
-        changed = {path: text for path, text in program(params).items() if read(path) != text}
+        wants = Files(files, program(params))
     diff = {
         "before": "".join(timer.found() for timer, _when in wanted),
         "after": "".join(timer.wanted(when) for timer, when in wanted),
     }
-    actions = [f"Wrote {path}." for path in changed]
+    actions = [f"Wrote {path}." for path in wants.changed()]
     actions += [action for timer, when in wanted for action in timer.due(when)]
     actions += [timer.removed for timer in gone]
     if not wanted and files.exists():
@@ -198,9 +192,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     if actions and not module.check_mode:
         insist()
         if wanted:
-            files.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for path, text in changed.items():
-            replace_file(str(path), text, 0o600)
+            wants.write()
         for timer, when in wanted:
             if timer.due(when):
                 timer.put(when)

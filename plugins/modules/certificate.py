@@ -12,7 +12,7 @@ description:
   - Reads the certificate and its key on the controller, and sees that they belong together, name every one of
     O(domains), and are valid now. One that ends within 14 days is warned of.
   - With O(path) both go to the host, as one file that only nginx's user may read. nginx reads it at its next reload.
-extends_documentation_fragment: slipway.deploy.attributes
+extends_documentation_fragment: [slipway.deploy.attributes, slipway.deploy.nginx_container]
 attributes:
   check_mode:
     support: full
@@ -42,18 +42,6 @@ options:
   path:
     description: File on the host. Empty to look at the certificate alone, without a connection.
     type: path
-    default: ""
-  container:
-    description: The container of nginx, which may not be there yet.
-    type: str
-    default: ""
-  image:
-    description: Its image.
-    type: str
-    default: ""
-  user:
-    description: The user, by name or number, as whom nginx runs in it.
-    type: str
     default: ""
 requirements:
   - cryptography on the controller, which Ansible needs as well

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._release import service
 from ansible_collections.slipway.deploy.plugins.module_utils._release.process import Process, State
 from support.modules import run_module
@@ -76,3 +78,11 @@ class Site:
         """Stop the workers and the release."""
         self.work()
         service.stop(service.Service(str(self.home / "backend")).state.app, 5)
+
+
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site whose release is called one, for a fixture."""
+    site = Site(tmp_path_factory.mktemp("workers"))
+    site.release("one")
+    yield site
+    site.end()

@@ -4,9 +4,15 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from ansible_collections.slipway.deploy.plugins.module_utils._host.files import replace_file
 
 OURS = "ansible_collections.slipway.deploy.plugins.module_utils."
 
@@ -29,6 +35,31 @@ def packed(main: str) -> bytes:
         for name, text in sorted(texts.items()):
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text)
     return made.getvalue()
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files of one directory of the host, the owner's alone, with the content that they are to have."""
+
+    directory: Path
+    wanted: Mapping[Path, bytes]
+
+    def changed(self) -> dict[Path, bytes]:
+        """Those that are not there, or have another content."""
+        return {
+            path: content for path, content in self.wanted.items() if not path.exists() or path.read_bytes() != content
+        }
+
+    def write(self) -> None:
+        """Write what has changed."""
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path, content in self.changed().items():
+            replace_file(str(path), content, 0o600)
+
+
+def settings(values: Mapping[str, Any]) -> bytes:
+    """What a packed program is told, as a file that is the same each time."""
+    return (json.dumps(values, indent=2, sort_keys=True) + "\n").encode()
 
 
 def _is_file(name: str) -> bool:

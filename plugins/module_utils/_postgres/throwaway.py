@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, advice
+from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import SERVER_PROGRAMS, Client
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
@@ -312,11 +313,11 @@ class _Container(_Running):
         (shared / "postgresql.conf").write_text(configuration)
         (shared / "postgresql.conf").chmod(0o644)
         (self._of.home / CONTAINER).write_text(name)
-        about = json.loads(docker("inspect", "--type", "container", like.container))[0]
+        about = json.loads(docker.must("container", "inspect", like.container))[0]
         limits = about["HostConfig"]
-        docker(
+        docker.must(
             "run", "--detach", "--name", name, "--network", "none", "--cap-drop", "ALL",
-            "--user", docker("exec", like.container, "stat", "-c", "%u:%g", traits.data_directory),
+            "--user", docker.must("exec", like.container, "stat", "-c", "%u:%g", traits.data_directory).strip(),
             "--security-opt", "no-new-privileges", "--shm-size", str(limits["ShmSize"]),
             "--memory", str(limits["Memory"]), "--pids-limit", str(limits["PidsLimit"] or -1),
             "--volume", f"{shared}:{SOCKET_DIR}", "--entrypoint", "sh", about["Image"],
@@ -324,10 +325,10 @@ class _Container(_Running):
         )  # fmt: skip
 
     def ended(self) -> bool:
-        return docker("inspect", "--format", "{{.State.Running}}", self._of.container) != "true"
+        return docker.found("container", self._of.container, "{{.State.Running}}") != "true"
 
     def said(self) -> str:
-        return " | ".join(docker("logs", "--tail", "5", self._of.container, log=True).splitlines())
+        return " | ".join(docker.must("logs", "--tail", "5", self._of.container).splitlines())
 
 
 def exists(directory: Path) -> bool:
@@ -343,8 +344,9 @@ def remove(directory: Path) -> bool:
     insist()
     with _file_errors(directory):
         if (home / CONTAINER).exists():
-            with contextlib.suppress(NoContainerError):
-                docker("rm", "--force", "--volumes", (home / CONTAINER).read_text())
+            name = (home / CONTAINER).read_text()
+            if docker.found("container", name, "{{.Id}}") is not None:
+                docker.must("rm", "--force", "--volumes", name)
         end(home)
         if shared.parent.exists() and shared.parent.stat().st_uid == os.geteuid():
             shutil.rmtree(shared.parent)
@@ -386,29 +388,6 @@ def working_in(home: Path) -> list[int]:
                 if name in SERVER_PROGRAMS and f"{os.readlink(entry / 'cwd')}{os.sep}".startswith(place):
                     found.append(int(entry.name))
     return found
-
-
-class NoContainerError(SlipwayError):
-    """There is no container of that name."""
-
-
-def docker(*arguments: str, log: bool = False) -> str:
-    """What a command of Docker's client said, with a ``log`` also as errors; SlipwayError when it failed."""
-    try:
-        done = subprocess.run(
-            ["docker", *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT if log else subprocess.PIPE, text=True, errors="replace", check=False,
-        )  # fmt: skip
-    except FileNotFoundError as error:
-        raise SlipwayError(
-            "The program 'docker' is not on the host, but a throw-away server is to run in a container: install "
-            "Docker's client there."
-        ) from error
-    if done.returncode:
-        said = " ".join((done.stderr or done.stdout).split())
-        kind = NoContainerError if "No such container" in said else SlipwayError
-        raise kind(f"`docker {arguments[0]}` of a throw-away server failed: {said}; correct that and run again.")
-    return done.stdout.strip()
 
 
 @contextlib.contextmanager

@@ -49,13 +49,16 @@ def alive(process: Process | None) -> bool:
     return process is not None and started(process.pid) == process.started
 
 
-def surroundings(process: Process) -> tuple[dict[str, str], str]:
-    """The environment and the directory of a process that runs, but for the number of the run that started it."""
-    with open(f"/proc/{process.pid}/environ", "rb") as file:
-        words = file.read().split(b"\0")
-    environment = dict(os.fsdecode(word).split("=", 1) for word in words if b"=" in word)
+def as_started(process: Process) -> Spec:
+    """What a process that runs was started as, but for the number of the run that started it."""
+
+    def words(name: str) -> list[str]:
+        with open(f"/proc/{process.pid}/{name}", "rb") as file:
+            return [os.fsdecode(word) for word in file.read().split(b"\0")]
+
+    environment = dict(word.split("=", 1) for word in words("environ") if "=" in word)
     environment.pop(VARIABLE, None)
-    return environment, os.readlink(f"/proc/{process.pid}/cwd")
+    return Spec(words("cmdline")[:-1], environment, os.readlink(f"/proc/{process.pid}/cwd"))
 
 
 def free_port() -> int:

@@ -3,14 +3,11 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
 from ansible_collections.slipway.deploy.plugins.module_utils._host.files import read
 from ansible_collections.slipway.deploy.plugins.module_utils._release.one_off import Container
 from ansible_collections.slipway.deploy.plugins.module_utils._release.process import Process, Spec
-from ansible_collections.slipway.deploy.plugins.module_utils._release.service import Service, alive, surroundings
+from ansible_collections.slipway.deploy.plugins.module_utils._release.service import Service, alive, as_started
 
 
 def container_of(label: str, config: str = "") -> Container | None:
@@ -29,6 +26,4 @@ def process_of(directory: str) -> tuple[Process, Spec] | None:
     process = Service(directory).state.app
     if process is None or not alive(process):
         return None
-    environment, directory = surroundings(process)
-    words = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")[:-1]
-    return process, Spec([os.fsdecode(word) for word in words], environment, directory)
+    return process, as_started(process)

@@ -52,15 +52,15 @@ class Processes:
         """Start processes, and see that they run for a moment."""
         insist()
         assert self.like
-        environment, home = service.surroundings(self.like)
+        like = service.as_started(self.like)
         os.makedirs(self.directory, 0o700, exist_ok=True)
         ends = {name: os.path.getsize(self.log(name)) if os.path.exists(self.log(name)) else 0 for name in names}
         for name in names:
-            self._run(name, process.name, process.stop_timeout, Spec(process.argv, environment, home))
+            self._run(name, process.name, process.stop_timeout, Spec(process.argv, like.env, like.cwd))
         died = wait_until(lambda: not all(self._runs(name) for name in names), STAYS)
         for name in names if died else ():
             if not self._runs(name):
-                said = masked(service.log_end(self.log(name), ends[name]), of_environment(environment))
+                said = masked(service.log_end(self.log(name), ends[name]), of_environment(like.env))
                 raise SlipwayError(
                     f"Worker {name} does not run: it ended at once. Its log ends:\n{said}\n"
                     "What ran before still runs; correct that and run again."
@@ -72,8 +72,7 @@ class Processes:
         for name in names:
             kept = self.state.get(name)
             if kept and service.alive(kept.running):
-                argv = read(f"/proc/{kept.running.pid}/cmdline").rstrip("\0").split("\0")
-                self.stopped[name] = Spec(argv, *service.surroundings(kept.running))
+                self.stopped[name] = service.as_started(kept.running)
         asked = [
             threading.Thread(target=service.stop, args=(self.state[name].running, self.state[name].stop_timeout))
             for name in names

@@ -4,23 +4,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._host.files import wait_until
 from support.modules import run_module
-from support.workers import SECRET, Site
+from support.workers import SECRET, Site, serving
 
 pytestmark = pytest.mark.once
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    site = Site(tmp_path_factory.mktemp("workers"))
-    site.release("one")
-    yield site
-    site.end()
+site = pytest.fixture(scope="module")(serving)
 
 
 def test_workers_are_started_and_a_second_run_changes_nothing(site: Site) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._host.files import wait_until
 from ansible_collections.slipway.deploy.plugins.module_utils._release import trial_gate
+from support.missing import missing
 from support.release import ROOT, free_port
 
 pytestmark = pytest.mark.once
@@ -86,7 +87,7 @@ def seen(home: Path, prefix: list[str], port: int) -> dict[str, Any]:
 )
 def test_what_it_sees(tmp_path: Path, prefix: list[str]) -> None:
     if prefix and os.geteuid():
-        pytest.skip("only root becomes another user")
+        missing("Only root becomes another user: run it as root.")
     home = Path(f"/tmp/slipway-gate-{os.getpid()}-{len(prefix)}")
     home.mkdir()
     try:

@@ -4,21 +4,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._host.files import wait_until
-from support.workers import BROKEN, WORKER, Site, whole
+from support.workers import BROKEN, WORKER, Site, serving, whole
 
 pytestmark = pytest.mark.once
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    site = Site(tmp_path_factory.mktemp("workers"))
-    site.release("one")
-    yield site
-    site.end()
+site = pytest.fixture(scope="module")(serving)
 
 
 def test_an_exclusive_worker_finishes_its_job_before_the_next_release_has_one(site: Site) -> None:
