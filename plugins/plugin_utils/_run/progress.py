@@ -26,7 +26,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._run.process import
 from ansible_collections.slipway.deploy.plugins.module_utils._run.progress import EVERY, VARIABLE
 from ansible_collections.slipway.deploy.plugins.module_utils._text import duration, human
 from ansible_collections.slipway.deploy.plugins.plugin_utils._reach.ssh import is_local, ssh_command
-from ansible_collections.slipway.deploy.plugins.plugin_utils._run.stopping import stopped_with
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.stopping import stopped_with, without_signals
 
 AFTER = 1.5  # seconds after which a module is worth being looked at
 # What runs on the host: a line for each change of the file, until it is gone, or nobody reads any more.
@@ -112,7 +112,8 @@ def followed(action: ActionBase, variables: Mapping[str, Any]) -> Iterator[None]
     host = str(task.delegate_to or variables.get("inventory_hostname", ""))
     ended = threading.Event()
     thread = threading.Thread(target=_follow, args=(path, host, variables, ended), daemon=True)
-    thread.start()
+    with without_signals():
+        thread.start()
     try:
         yield
     finally:

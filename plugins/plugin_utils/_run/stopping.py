@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -25,8 +25,8 @@ def stopped_with(module: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     received: list[int] = []
 
     def pass_on(number: int, frame: FrameType | None) -> None:
-        if not received:  # else it is this one come back, or the one that Ansible sends after it to who is not quick
-            received.append(number)
+        received.append(number)
+        if len(received) == 1:  # what follows is this one come back, or the one that Ansible sends to who is not quick
             os.killpg(0, number)
 
     before = {number: signal.signal(number, pass_on) for number in _SIGNALS}
@@ -35,7 +35,7 @@ def stopped_with(module: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         result = module()
         said = str(result.get("msg", ""))
     finally:
-        if signal.SIGINT in received or (received and os.getppid() != parent):
+        if received[:1] == [signal.SIGINT] or (received and os.getppid() != parent):
             if os.getppid() == parent and said:
                 with contextlib.suppress(OSError), open(f"/proc/{parent}/fd/2", "w", encoding="utf-8") as errors:
                     errors.write(f"{said}\n")
@@ -43,3 +43,17 @@ def stopped_with(module: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         for number, handler in before.items():
             signal.signal(number, handler)
     return result
+
+
+@contextlib.contextmanager
+def without_signals() -> Iterator[None]:
+    """Give the signals that ``stopped_with`` passes on to no thread that is started in a ``with`` block.
+
+    The kernel gives a process's signal to any thread that takes it (signal(7)), and Python runs its handler in the main
+    thread alone, whose waiting goes on as if nothing had come where it was another one that took it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -61,6 +61,16 @@ def at(copy: dict[str, Any], postgres: Postgres) -> Postgres:
     return Postgres(postgres.version, postgres.bindir, postgres.directory, Path(copy["location"]["login_unix_socket"]))
 
 
+def autovacuum(postgres: Postgres, value: str) -> None:
+    """Set it, and wait for what of it is at work."""
+    postgres.execute(f"ALTER SYSTEM SET autovacuum TO {value}")
+    postgres.execute("SELECT pg_reload_conf()")
+    while value == "off" and postgres.execute(
+        "SELECT 1 FROM pg_stat_activity WHERE backend_type ~ '^autovacuum' OR current_setting('autovacuum') = 'on'"
+    ):
+        time.sleep(0.05)
+
+
 @contextmanager
 def watched(site: Site) -> Iterator[dict[str, Any]]:
     """Which databases the live server has meanwhile, and how many bytes of write-ahead log it writes."""
@@ -74,6 +84,7 @@ def watched(site: Site) -> Iterator[dict[str, Any]]:
                 cursor.execute("SELECT datname FROM pg_database")
                 seen["databases"] |= {name for (name,) in cursor.fetchall() if name.startswith(site.database)}
 
+    autovacuum(site.postgres, "off")  # which writes to the log, too
     before = int(str(site.postgres.execute(position)[0][0]))
     thread = threading.Thread(target=look)
     thread.start()
@@ -83,6 +94,7 @@ def watched(site: Site) -> Iterator[dict[str, Any]]:
         done.set()
         thread.join()
         seen["wal"] = int(str(site.postgres.execute(position)[0][0])) - before
+        autovacuum(site.postgres, "on")
 
 
 def test_the_live_server_has_nothing_but_the_dump_to_do(hard: Site) -> None:

@@ -116,7 +116,9 @@ def test_who_would_wait_is_counted_on_the_live_database(held: Bed, monkeypatch: 
 
 def test_sizes_rows_and_the_log(bed: Bed) -> None:
     bed.write(
-        "1_t", "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, i FROM generate_series(1, 9999) i"
+        "1_t",
+        "CREATE TABLE t (id int PRIMARY KEY, v text) WITH (autovacuum_enabled = off);"  # it makes pages of its own
+        "INSERT INTO t SELECT i, i FROM generate_series(1, 9999) i",
     )
     bed.migrate()
     bed.write("2_x", "INSERT INTO t SELECT i, i FROM generate_series(10001, 12000) i; DELETE FROM t WHERE id = 11;"

@@ -123,7 +123,7 @@ def test_what_ends_a_run_leaves_all_or_nothing(bed: Bed, target: str, name: str)
         assert [(1 if counted(bed) == 1 else FACTOR,)] == [(counted(bed),)]
         assert bed.sql(APPLIED) == [(int(counted(bed) == FACTOR),)], output
         if STOPS == 1:
-            assert counted(bed) == 1
+            assert counted(bed) == 1, output
             said = f"Interrupted by {name}: nothing was kept; run again to go on."
             assert (said in output) == (name != "SIGKILL"), output
         bed.sql("UPDATE pause SET seconds = 0")
@@ -146,7 +146,7 @@ def test_what_ends_an_undo_leaves_all_or_nothing(bed: Bed) -> None:
         assert bed.sql(APPLIED) == [(int(counted(bed) == FACTOR),)], output
         assert counted(bed) in (1, FACTOR)
         if STOPS == 1:
-            assert "Interrupted by SIGINT: nothing was kept; run again to go on." in output
+            assert "Interrupted by SIGINT: nothing was kept; run again to go on." in output, output
         bed.sql("UPDATE pause SET seconds = 0")
         bed.undo("2_m")
         assert counted(bed) == 1

@@ -7,10 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.plugin_utils._run.stopping import stopped_with
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.stopping import stopped_with, without_signals
 from support.release import ROOT
 
 # A worker in a process group of its own whose module is a process, which ends half a second after it is told to.
@@ -81,3 +82,14 @@ def test_a_worker_that_ansible_ends_gives_the_result_to_ansible(tmp_path: Path) 
 def test_without_a_group_of_its_own_the_module_is_just_called() -> None:
     before = signal.getsignal(signal.SIGTERM)
     assert stopped_with(lambda: {"changed": signal.getsignal(signal.SIGTERM) is before}) == {"changed": True}
+
+
+def test_a_thread_that_takes_no_signals_leaves_them_to_the_main_thread() -> None:
+    masks: list[set[int]] = []
+    thread = threading.Thread(target=lambda: masks.append(set(signal.pthread_sigmask(signal.SIG_BLOCK, []))))
+    own = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    with without_signals():
+        thread.start()
+    thread.join()
+    assert masks == [{*own, signal.SIGINT, signal.SIGTERM}]
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == own
