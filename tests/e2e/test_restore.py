@@ -57,7 +57,7 @@ def test_a_dump_from_elsewhere_takes_the_databases_place(deployed: Deployed, tmp
     assert (deployed.rows()["teams"], deployed.databases(), len(deployed.backups())) == (0, known, backups)
 
     outcome = deployed.play("playbooks/restore.yml", file=dump).succeeded()
-    assert f"backup.sql: {tables} tables" in outcome.output
+    assert f"backup.sql: {tables} tables" in outcome.output, outcome.output
     assert deployed.rows() == rows
     assert set(deployed.schema().splitlines()) ^ set(schema.splitlines()) == set()
     [kept] = deployed.databases() - known
