@@ -206,6 +206,35 @@ def test_a_ninth_migration_is_applied_behind_a_proved_backup(deployed: Deployed,
     assert "after_migrate: env NOTED=" in deployed.play("playbooks/history.yml", run=len(deployed.records())).output
 
 
+def test_what_was_approved_is_what_is_done(deployed: Deployed, ninth: str, tmp_path: Path) -> None:
+    if ninth not in deployed.history():
+        deployed.deploy().succeeded()
+    tenth, plan = "29981231000000_add_note_to_builds", tmp_path / "plan.json"
+    file = deployed.add_migration(tenth, "ALTER TABLE builds ADD COLUMN note text;")
+    try:
+        assert "add --check" in deployed.play("deploy.yml", plan=plan).failed().messages[0]
+        done = deployed.play("deploy.yml", "--check", plan=plan).succeeded()
+        assert f"plan written to {plan}" in " ".join(done.output.split())
+        written = json.loads(plan.read_text())
+        assert (written["pending"], written["serving"]) == ([tenth], deployed.json("/readyz")["release"])
+        assert written["migrations"].keys() == {*EIGHT, ninth, tenth}
+        approved = file.read_text()
+        file.write_text(f"{approved}\n-- and more")
+        [said, *_] = deployed.play("deploy.yml", approved=plan, app_lock_wait=61).failed().messages
+        assert f"migration {tenth} differs; variable app_lock_wait is new. So this run stops here" in " ".join(
+            said.split()
+        )
+        file.write_text(approved)
+        deployed.play("deploy.yml", approved=plan).succeeded()
+        assert deployed.history()[-1] == tenth
+        [said, *_] = deployed.play("deploy.yml", approved=plan).failed().messages
+        assert f"what is pending is nothing, not {tenth}" in " ".join(said.split())
+    finally:
+        shutil.rmtree(file.parent)
+        deployed.sql("ALTER TABLE builds DROP COLUMN IF EXISTS note")
+        deployed.sql("DELETE FROM _prisma_migrations WHERE migration_name = %s", tenth)
+
+
 def test_the_policy_that_lets_an_older_release_in_holds_everywhere(deployed: Deployed, ninth: str) -> None:
     aside = (deployed.migrations / ninth).rename(deployed.directory / ninth)
     stopgap = (

@@ -90,6 +90,10 @@ def _timings(timings: Any, _result: Result) -> str:
     return ", ".join(f"{name} {timings[name]:.1f} s" for name in ("start", "switch", "drain") if name in timings)
 
 
+def _approval(approval: Any, result: Result) -> str:
+    return str(approval)
+
+
 FACTS: dict[str, Callable[[Any, Result], str]] = {
     "names": _names,
     "host": _host,
@@ -102,6 +106,7 @@ FACTS: dict[str, Callable[[Any, Result], str]] = {
     "schema": _schema,
     "seed": _seed,
     "models": _models,
+    "approval": _approval,
     "image": _image,
     "process": _process,
     "probe": _probe,
