@@ -14,6 +14,7 @@ from ansible.utils.display import Display
 from ansible.vars.plugins import get_vars_from_inventory_sources
 from ansible_collections.slipway.deploy.plugins.lookup.generated_secret import PLACEHOLDER
 from ansible_collections.slipway.deploy.plugins.plugin_utils._variables.combinations import (
+    digest_problems,
     group_errors,
     problems,
     warnings,
@@ -85,6 +86,7 @@ class ActionModule(ActionBase):
         # What an operator may set is what Slipway says of it, and not what a variable says.
         errors += taken_errors(nearer, own_names(ROLES, PLAYBOOKS), wiring, wiring["preflight_variables"])
         errors += problems(values, variables.get("groups", {}))
+        errors += digest_problems(values, spec) if arguments.get("digests") else []
         if vault:
             errors += vault_errors(Path(vault), [name for name in arguments["secrets"] if name in variables])
         if not no_vault:

@@ -16,6 +16,8 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _LONGEST_DATABASE = 54
 # In which libpq may go on without TLS (PostgreSQL manual, section 34.1.2).
 _CLEAR = ("disable", "allow", "prefer")
+# name@sha256:…, also with a tag, or the ID of an image that is on the host.
+_DIGEST = re.compile(r"(.+@)?sha256:[0-9a-f]{64}")
 HOOKS = ("before_migrate", "after_migrate", "before_release", "after_release", "on_failure")
 
 
@@ -51,6 +53,28 @@ def hook_problems(hooks: Mapping[str, Any]) -> list[str]:
                 "[python, manage.py, check], or a list of such lists: correct it in the inventory."
             )
     return found
+
+
+def digest_problems(values: Mapping[str, Any], spec: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A sentence for each image of somebody else's that is not named by its digest, where that is insisted on.
+
+    ``values`` are those that are set; what a deploy takes where they are not is the ``default`` in ``spec``.
+    """
+    wanted = values.get("image_digests", "required" if values.get("environment_name") == "prod" else "optional")
+    if wanted != "required":
+        return []
+    used = {
+        "database_image": values.get("database_runtime") == "container",
+        "frontend_base_image": values.get("app_runtime") == "container",
+    }
+    images = {name: str(values.get(name) or spec[name]["default"]) for name, is_used in used.items() if is_used}
+    return [
+        f"{name} is {image}, whose tag can move to another image between two deploys: name it by its digest, which "
+        f"docker image inspect --format '{{{{.RepoDigests}}}}' {image} shows where it was pulled "
+        f"({image.partition('@')[0]}@sha256:…), or set image_digests to optional."
+        for name, image in images.items()
+        if not _DIGEST.fullmatch(image)
+    ]
 
 
 def problems(values: Mapping[str, Any], groups: Mapping[str, Collection[str]]) -> list[str]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.plugin_utils._variables.combinations import (
+    digest_problems,
     group_errors,
     image_major,
     is_local,
@@ -168,3 +169,29 @@ NO_BACKEND = "The inventory's group backend has no host: add one in hosts.yml."
 )
 def test_group_errors(groups: dict[str, list[str]], errors: list[str]) -> None:
     assert group_errors(groups) == errors
+
+
+DIGEST = f"sha256:{'0123456789abcdef' * 4}"
+IMAGES = {"database_image": {"default": "postgres:17"}, "frontend_base_image": {"default": "nginx:1.28"}}
+PROD = {**GOOD, "environment_name": "prod"}
+PINNED = {"database_image": f"postgres:17@{DIGEST}", "frontend_base_image": f"registry.example.com:5000/nginx@{DIGEST}"}
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        (GOOD, []),
+        (PROD, ["database_image is postgres:17", "frontend_base_image is nginx:1.28"]),
+        ({**PROD, **PINNED}, []),
+        ({**PROD, **PINNED, "database_image": DIGEST}, []),  # the ID of one that was built on the host
+        ({**PROD, **PINNED, "database_image": "postgres@sha256:0123"}, ["database_image is postgres@sha256:0123"]),
+        ({**PROD, "database_runtime": "external"}, ["frontend_base_image is nginx:1.28"]),
+        ({**PROD, "app_runtime": "process", "database_runtime": "embedded"}, []),
+        ({**PROD, "image_digests": "optional"}, []),
+        ({**GOOD, **PINNED, "image_digests": "required", "database_image": "pg:17"}, ["database_image is pg:17"]),
+    ],
+)  # fmt: skip
+def test_in_prod_an_image_is_named_by_its_digest(values: dict[str, Any], named: list[str]) -> None:
+    found = digest_problems(values, IMAGES)
+    assert [said.split(",")[0] for said in found] == named
+    assert all(said.endswith("@sha256:…), or set image_digests to optional.") for said in found)
