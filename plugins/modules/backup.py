@@ -54,6 +54,17 @@ options:
       - Drop it with M(slipway.deploy.scratch_database), which needs O(directory) to remove a server of its own.
     type: bool
     default: false
+  proof_at:
+    description:
+      - Where M(slipway.deploy.throwaway_server) has made a server on another host, for the scratch database to be on,
+        as that module returns it. It wins over O(proof_server), and is removed with the scratch database.
+      - The user of this module reaches it by a socket, and whoever listens on the network sees nothing but TLS.
+    type: dict
+    suboptions:
+      name: {description: What the other host is called., type: str, required: true}
+      host: {description: Its address., type: str, required: true}
+      port: {description: Its port., type: int, required: true}
+      certificate: {description: The certificate that it shows (PEM)., type: str, required: true}
   unprovable:
     description:
       - Why a backup may be taken though something of the schema can't be restored, such as a check that its rows
@@ -65,6 +76,7 @@ seealso:
   - module: slipway.deploy.backup_info
   - module: slipway.deploy.restore
   - module: slipway.deploy.scratch_database
+  - module: slipway.deploy.throwaway_server
 """
 
 EXAMPLES = r"""
@@ -164,6 +176,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import store
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.offsite import OFFSITE_SPEC
+from ansible_collections.slipway.deploy.plugins.module_utils._backup.place import PLACE_THERE_SPEC
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.prune import KEEP_SPEC
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.take import TAKE_SPEC, opened
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
@@ -178,6 +191,7 @@ SPEC: dict[str, dict[str, Any]] = {
     **OFFSITE_SPEC,
     **KEEP_SPEC,
     **TAKE_SPEC,
+    **PLACE_THERE_SPEC,
     "directory": {"type": "path", "required": True},
     "application": {"type": "str", "required": True},
     "environment_name": {"type": "str", "required": True},

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the copy of a database is made: beside it on its server, or on a throw-away server that is like it."""
+"""Where the copy of a database is made: beside it on its server, or on a throw-away server that is like it.
+
+That one is on the same host, or on another one, where it was made before.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases, throwaway
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import Client
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server, autocommit, one_row
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.throwaway_remote import REMOTE_SPEC, Remote
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
 PLACE_SPEC: dict[str, dict[str, Any]] = {
     "proof_server": {"type": "str", "choices": ["same", "own"], "default": "same"},
 }
+# A server that another host has made; of a run that a controller leads, and of no other.
+PLACE_THERE_SPEC: dict[str, dict[str, Any]] = {"proof_at": REMOTE_SPEC}
 
 
 @dataclass(frozen=True)
@@ -41,9 +47,12 @@ def own_server(params: Mapping[str, Any], client: Client) -> throwaway.Throwaway
 
     Raises SlipwayError when the host lacks the programs for it.
     """
-    if params["proof_server"] == "same":
+    there = params.get("proof_at")
+    if params["proof_server"] == "same" and not there:
         return None
     found = throwaway.Throwaway(Path(params["directory"]), client)
+    if there:
+        return Remote.of(found, there)
     found.check()
     return found
 
@@ -52,18 +61,20 @@ def own_server(params: Mapping[str, Any], client: Client) -> throwaway.Throwaway
 def opened(source: Place, own: throwaway.Throwaway | None, keep: bool = False) -> Iterator[Place]:
     """Where copies of a database of ``source`` are made, for a ``with`` block: there, or on a server of their ``own``.
 
-    That is started for it, and removed at the end, unless it is to be kept and the block went well.
+    That is started for it, or reached on the other host, and removed at the end, unless it is to be kept and the block
+    went well.
     """
     if own is None:
         yield source
         return
-    with databases.reading(source.server) as reading:
-        roles = read_role_definitions(reading)
-    own.start(throwaway.read(source.admin, roles))
     try:
+        if isinstance(own, Remote):
+            own.reach()
+        else:
+            own.start(traits(source))
         with autocommit(own.server) as admin:
             admin.execute("SELECT current_setting('data_directory', true)")
-            there = str(one_row(admin)[0] or "")
+            there = "" if isinstance(own, Remote) else str(one_row(admin)[0] or "")
             yield Place(own.server, admin, own.client, replace(source.about, data_directory=there))
     except BaseException:
         with contextlib.suppress(SlipwayError):  # the error that led here is the one to tell
@@ -71,3 +82,10 @@ def opened(source: Place, own: throwaway.Throwaway | None, keep: bool = False) -
         raise
     if not keep:
         throwaway.remove(own.directory)
+
+
+def traits(source: Place) -> throwaway.Traits:
+    """What the server of ``source`` is like, with its roles."""
+    with databases.reading(source.server) as reading:
+        roles = read_role_definitions(reading)
+    return throwaway.read(source.admin, roles)

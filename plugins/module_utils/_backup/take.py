@@ -47,6 +47,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres import da
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import Client
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server, autocommit, sql_errors
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.names import SCRATCH, derived_name
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.throwaway_remote import Remote
 from ansible_collections.slipway.deploy.plugins.module_utils._run import progress
 from ansible_collections.slipway.deploy.plugins.module_utils._run.beside import beside
 from ansible_collections.slipway.deploy.plugins.module_utils._text import counted, human, listed
@@ -111,7 +112,8 @@ class Backup:
     @property
     def where(self) -> str:
         """Where the copy is made, as a person reads it; '' for the same server."""
-        return " on a server of its own" if self.own else ""
+        there = f" at {self.own.name}" if isinstance(self.own, Remote) else ""
+        return f" on a server of its own{there}" if self.own else ""
 
     @property
     def method(self) -> str:
@@ -256,7 +258,8 @@ class Backup:
         if databases.drop(self.admin, self.scratch):
             actions.append(databases.left_behind(self.scratch))
         actions += databases.drop_leftovers(self.admin, self.server.database)
-        actions += throwaway.removed(self.directory)
+        if not isinstance(self.own, Remote):  # for which there is something already
+            actions += throwaway.removed(self.directory)
         kept = self.params["keep_scratch"]
         with opened_place(self.place, self.own, kept) as self.place:
             try:
@@ -312,7 +315,9 @@ def opened(params: dict[str, Any]) -> Iterator[Backup]:
         needed = int(about.size * params["space_factor"])
         directory = Path(params["directory"])
         own = own_server(params, client)
-        if own and not own.container:  # the copy is in the directory, too
+        if isinstance(own, Remote):  # its host was asked for the room
+            store.check_space(directory, needed, "", 0, None)
+        elif own and not own.container:  # the copy is in the directory, too
             store.check_space(directory, 2 * needed, "", 0, None)
         else:
             store.check_space(directory, needed, about.data_directory, needed, client.free_space(about.data_directory))

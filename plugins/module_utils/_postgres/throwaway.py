@@ -2,7 +2,8 @@
 """A server that is made like another one for a while, reached by its socket alone, and removed with all that it holds.
 
 It is made from the other server's own programs on the host, or in a container of its very image, on no network. What
-there is to remove is known from a directory, also to a later run where this one is killed.
+there is to remove is known from a directory, also to a later run where this one is killed. One on another host is
+reached by a tunnel, whose end here lies in such a directory as well.
 """
 
 from __future__ import annotations
@@ -44,9 +45,11 @@ if TYPE_CHECKING:
 
 HOME = "throwaway"  # in the directory; the server's data lie in it
 CONTAINER = "container"  # a file in there with the name of the server's container
+TUNNEL = "tunnel.py"  # a program in there, of either end of a way to the server of another host
 SOCKET_DIR = "/var/run/postgresql"  # in a container
 STARTS_WITHIN = 60.0  # seconds
 ENDS_WITHIN = 10.0
+TUNNEL_ENDS_WITHIN = 40.0
 POLL = 0.05
 PRELOADED = "Client Connection Defaults / Shared Library Preloading"
 # Categories of pg_settings that decide what a statement means, how it is planned, or whether it fails.
@@ -212,7 +215,7 @@ class Throwaway:
         shared = socket_dir(self.directory)
         running = (_Container if self.container else _Process)(self)
         try:
-            with _file_errors(self.directory):
+            with file_errors(self.directory):
                 self.home.mkdir(mode=0o700, parents=True)
                 shared.parent.mkdir(mode=0o700)
                 shared.mkdir()
@@ -342,7 +345,8 @@ def remove(directory: Path) -> bool:
     if not exists(directory):
         return False
     insist()
-    with _file_errors(directory):
+    with file_errors(directory):
+        end_tunnel(home)
         if (home / CONTAINER).exists():
             name = (home / CONTAINER).read_text()
             if docker.found("container", name, "{{.Id}}") is not None:
@@ -377,21 +381,39 @@ def end(home: Path) -> None:
         time.sleep(POLL)
 
 
+def end_tunnel(home: Path) -> None:
+    """End what leads to a server on another host, or from one: its near end has the far one remove that server."""
+    began = time.monotonic()
+    told: set[int] = set()
+    while left := [pid for pid, _name, command in working_there(home) if os.fsencode(home / TUNNEL) in command]:
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                if time.monotonic() - began > TUNNEL_ENDS_WITHIN:
+                    os.kill(pid, signal.SIGKILL)
+                elif pid not in told:
+                    os.kill(pid, signal.SIGTERM)
+        told.update(left)
+        time.sleep(POLL)
+
+
 def working_in(home: Path) -> list[int]:
     """PostgreSQL's processes whose working directory is in this one."""
+    return [pid for pid, name, _command in working_there(home) if name in SERVER_PROGRAMS]
+
+
+def working_there(home: Path) -> Iterator[tuple[int, str, list[bytes]]]:
+    """All processes whose working directory is in this one: their number, name and command line."""
     place = f"{home.resolve()}{os.sep}"
-    found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):  # it has ended, or is another user's
-                name = (entry / "comm").read_text().strip()
-                if name in SERVER_PROGRAMS and f"{os.readlink(entry / 'cwd')}{os.sep}".startswith(place):
-                    found.append(int(entry.name))
-    return found
+                if f"{os.readlink(entry / 'cwd')}{os.sep}".startswith(place):
+                    command = (entry / "cmdline").read_bytes().split(b"\0")
+                    yield int(entry.name), (entry / "comm").read_text().strip(), command
 
 
 @contextlib.contextmanager
-def _file_errors(directory: Path) -> Iterator[None]:
+def file_errors(directory: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
