@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
@@ -56,6 +57,15 @@ class Wish:
     certificate: str = ""
 
 
+MAINTENANCE = "maintenance-"
+
+
+def end_maintenance(files: Iterable[str]) -> None:
+    """Remove the files that have nginx answer for a release."""
+    for file in files:
+        Path(file).unlink(missing_ok=True)
+
+
 class Switch:
     """nginx, its configuration on the host, and the release that shall answer.
 
@@ -90,6 +100,9 @@ class Switch:
             changes = not same and self.check
             return {"changed": changes, "pending": True, "actions": written if changes else [], "diff": diff}
 
+        ended = self.maintenance()
+        if not self.check:
+            end_maintenance(ended & {self.maintained(self.wish.value)})
         reload_needed = not same or bool(self.wrong_answer())
         actions = [*written, f"Reloaded {self.wish.container}."] if reload_needed else []
         if reload_needed and not self.check:
@@ -104,6 +117,8 @@ class Switch:
             self.former.forget({item.name for item in others} - set(pruning.remove))
             if leftovers:
                 docker.must("rm", "--force", "--volumes", *leftovers)
+            end_maintenance(ended)
+        actions += [f"{self.wish.container} no longer answers that the application is not available."] if ended else []
         actions += [*pruning.actions, *(f"Removed container {name}, which a run left." for name in leftovers)]
         return {
             "changed": bool(actions),
@@ -112,6 +127,15 @@ class Switch:
             "diff": diff,
             **({"timings": self.timings} if reload_needed else {}),
         }
+
+    def maintained(self, release: str) -> str:
+        """The file that has nginx answer, in the place of this release, that the application is not available."""
+        return os.path.join(os.path.dirname(self.wish.path), f"{MAINTENANCE}{release}")
+
+    def maintenance(self) -> set[str]:
+        """All such files. When nginx leads to the wanted release, none has a meaning any more."""
+        directory = Path(self.wish.path).parent
+        return {str(file) for file in directory.glob(f"{MAINTENANCE}*")}
 
     def serves(self) -> bool:
         """Whether anything answers at the address. An nginx that was started just before is given time, and trusted."""

@@ -6,13 +6,16 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from http.cookiejar import CookieJar
 
+import psycopg2
 import pytest
-from support.environment import Containers, free_port
+from support.environment import DATABASE, Containers, free_port
 from support.studio import running
 
 pytestmark = [pytest.mark.once, pytest.mark.container]
@@ -58,6 +61,54 @@ def test_what_only_looks(shared: Containers) -> None:
         assert bool(found) == (verb not in ("drift", "backups")), verb  # a first deploy has nothing to back up
     assert "teams" in shared.play("playbooks/verify.yml").succeeded().output
     assert shared.files() == before
+
+
+SLOW = "ALTER TABLE teams ADD COLUMN maintained int; SELECT pg_sleep(3);"
+
+
+@contextlib.contextmanager
+def watched(shared: Containers) -> Iterator[list[tuple[int, str]]]:
+    """What nginx answers all along: status, and body where it is none of the application's."""
+    seen: list[tuple[int, str]] = []
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(0.1):
+            try:
+                with urllib.request.urlopen(f"{shared.url}/healthz", timeout=30) as answer:
+                    found = (answer.status, "")
+            except urllib.error.HTTPError as error:
+                found = (error.code, error.read().decode())
+            if found not in seen[-1:]:
+                seen.append(found)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_a_page_says_so_while_the_release_that_serves_may_not_work(shared: Containers) -> None:
+    page = (503, '{"detail": "The application is not available at the moment."}\n')
+    (shared.application / "backend/src/autotest/main.py").open("a").write("\n# for another database\n")
+    file = shared.add_migration("29990101000000_slow", SLOW)
+    with watched(shared) as seen, contextlib.closing(psycopg2.connect(dbname=DATABASE, **shared.login)) as other:
+        other.cursor().execute("LOCK TABLE teams IN ACCESS SHARE MODE")
+        failed = shared.play("deploy.yml", maintenance=True, app_lock_timeout="100ms", app_lock_wait=1).failed()
+    assert "Migration '29990101000000_slow'" in failed.output
+    assert seen == [(200, ""), page, (200, "")]  # nothing was migrated, so that the release that serves works on
+    assert "not available, until" not in failed.output
+    with watched(shared) as seen:
+        shared.play("deploy.yml", maintenance=True).succeeded()
+    assert seen == [(200, ""), page, (200, "")]
+    assert shared.sql("SELECT 1 FROM pg_attribute WHERE attname = 'maintained'") == [(1,)]
+    assert shared.deploy().succeeded().recap["changed"] == 0
+    shutil.rmtree(file.parent)
+    shared.sql("ALTER TABLE teams DROP COLUMN maintained")
+    shared.sql("DELETE FROM _prisma_migrations WHERE migration_name = '29990101000000_slow'")
 
 
 @pytest.fixture

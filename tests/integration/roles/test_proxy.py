@@ -47,7 +47,7 @@ class Nginx:
     def __init__(self, home: Path, kind: str, certificate: str = "", **variables: object) -> None:
         self.port, self.tls_port = free_port(), free_port()
         self.container = f"{NAME}-{kind}"
-        directory = home / kind
+        directory = self.directory = home / kind
         (directory / "page").mkdir(parents=True)
         (directory / "page" / "index.html").write_text(STATIC)
         (directory / "page" / "app.3f2a1b9c.js").write_text("'a'\n" * 1000)
@@ -305,6 +305,25 @@ def test_what_is_spoken_with_tls(secured: Nginx) -> None:
     with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
         secured.shaken("other.example.com")
     assert secured.ask("/", tls="shop.example.com", Host="other.example.com")[0] == 421
+
+
+def test_while_the_database_is_made_another_release_s_a_page_says_so(plain: Nginx) -> None:
+    plain.directory.joinpath("maintenance-r2").touch()  # another release's
+    assert plain.ask("/")[0] == plain.ask("/echo")[0] == 200
+    mark = plain.directory / "maintenance-r1"
+    mark.touch()
+    try:
+        status, headers, page = plain.ask("/", Accept="text/html")
+        assert (status, headers["Retry-After"]) == (503, "5")
+        assert "The application is not available at the moment." in page
+        for path, method in (("/echo", "GET"), ("/echo", "POST"), ("/app.3f2a1b9c.js", "GET")):
+            status, headers, said = plain.ask(path, method)
+            assert (status, headers["Content-Type"]) == (503, "application/json"), path
+            assert json.loads(said)["detail"] == "The application is not available at the moment."
+        assert plain.ask("/.well-known/acme-challenge/token")[2] == "the answer"
+    finally:
+        mark.unlink()
+    assert plain.ask("/echo")[0] == 200
 
 
 def test_a_name_with_a_hash_is_kept_for_a_year(plain: Nginx, secured: Nginx) -> None:

@@ -55,6 +55,24 @@ def test_a_release_that_says_it_is_another_is_told_at_once(nginx: Proxy) -> None
     assert (nginx.file.read_text(), nginx.served) == ("old one\n", "old one\n")
 
 
+def test_a_maintenance_ends_with_the_switch_and_not_before(nginx: Proxy) -> None:
+    nginx.container("new", "running")
+    files = [nginx.file.with_name(f"maintenance-{release}") for release in ("one", "two")]
+    for file in files:
+        file.touch()
+    assert "does not answer" in nginx.switch("new two down")["msg"]
+    assert [file.exists() for file in files] == [True, False]  # the one that serves does not work
+    said = "nginx no longer answers that the application is not available."
+    assert said in nginx.switch("new two", check=True)["actions"]
+    assert files[0].exists()
+    assert said in nginx.switch("new two")["actions"]
+    assert not files[0].exists()
+    files[1].touch()
+    again = nginx.switch("new two")
+    assert (again["changed"], again["actions"], files[1].exists()) == (True, [said], False)
+    assert nginx.switch("new two")["changed"] is False
+
+
 def test_an_old_worker_that_answers_still_is_no_fault(nginx: Proxy) -> None:
     assert nginx.switch("new two turns")["changed"]
     assert nginx.served == "new two turns"
