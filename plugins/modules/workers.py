@@ -34,6 +34,7 @@ options:
         C({mailer: {command: [python, -m, shop.mailer], count: 2}}): C(command), the words of it; C(count), how many run
         on this host (1); C(exclusive), whether those of another release have to end before new ones start (false);
         C(stop_timeout) in place of O(stop_timeout)."
+      - One with C(schedule) is no worker; see M(slipway.deploy.command_schedule).
       - Without any, all are stopped and removed.
     type: dict
     default: {}
@@ -116,7 +117,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     wrong = problems(module.params["processes"])
     if wrong:
         raise SlipwayError(wrong[0])
-    wanted = parse(module.params["processes"], module.params["stop_timeout"])
+    given = parse(module.params["processes"], module.params["stop_timeout"])
+    wanted = [process for process in given if not process.schedule]
     within, like = runner(module.params)
     if wanted and not like and not module.check_mode:
         raise SlipwayError("No release runs here, so that there is nothing to run workers with: deploy first.")

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Slipway's own schema in the application's database, which nobody but its owner writes."""
+"""Slipway's own schema in the application's database, which is its owner's.
+
+The application enters it only where its commands run on a schedule: it notes their runs in a table there.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,24 @@ if TYPE_CHECKING:
 
 def read_only_for_others(cursor: Cursor, table: str) -> None:
     """Take every right but reading on a new table from all but its owner: default privileges may have given more."""
+    _take(cursor, table, "SELECT")
+
+
+def close_to_others(cursor: Cursor, table: str) -> None:
+    """Take every right on a table from all but its owner."""
+    _take(cursor, table, "")
+
+
+def _take(cursor: Cursor, table: str, kept: str) -> None:
     cursor.execute(
         """
         SELECT CASE WHEN grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END,
                string_agg(privilege_type, ', ')
           FROM pg_class, aclexplode(relacl)
-         WHERE oid = %s::regclass AND grantee <> relowner AND privilege_type <> 'SELECT'
+         WHERE oid = %s::regclass AND grantee <> relowner AND privilege_type <> %s
          GROUP BY grantee
         """,
-        (table,),
+        (table, kept),
     )
     for grantee, privileges in cursor.fetchall():
         cursor.execute(f"REVOKE {privileges} ON {table} FROM {grantee}")

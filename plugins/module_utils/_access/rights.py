@@ -35,6 +35,8 @@ FORMER = "slipway.former_owner"
 
 HISTORY = "_prisma_migrations"
 OWN_SCHEMA = "slipway"
+# Where it is, the application enters that schema: its scheduled commands are noted there.
+COMMAND_RUNS = f"{OWN_SCHEMA}.command_runs"
 TABLE_RIGHTS = {"application": "SELECT, INSERT, UPDATE, DELETE", "readonly": "SELECT"}
 SEQUENCE_RIGHTS = {"application": "SELECT, USAGE", "readonly": "SELECT"}
 SCHEMA_RIGHTS = {"application": "USAGE", "readonly": "USAGE"}
@@ -307,11 +309,17 @@ def own_rights(cursor: Cursor, roles: Roles) -> list[SqlAction]:
             statements += revoke(held, role, rights_of(held, role) - {"SELECT"}, target, shown)
         statements += revoke(held, EVERYONE, rights_of(held, EVERYONE), target, shown)
     cursor.execute(
-        f"SELECT {entries('nspacl', 'nspowner')} FROM pg_catalog.pg_namespace WHERE nspname = %s", [OWN_SCHEMA]
+        f"SELECT {entries('nspacl', 'nspowner')}, to_regclass(%s) IS NOT NULL FROM pg_catalog.pg_namespace"
+        " WHERE nspname = %s",
+        [COMMAND_RUNS, OWN_SCHEMA],
     )
-    for (held,) in cursor.fetchall():
+    for held, notes_runs in cursor.fetchall():
+        target, shown = f"SCHEMA {OWN_SCHEMA}", f"schema {OWN_SCHEMA}"
+        allowed = {"USAGE"} if notes_runs else set()
+        statements += [part for right in allowed for part in grant(held, roles.application, right, target, shown)]
         for role in (roles.application, roles.readonly, EVERYONE):
-            statements += revoke(held, role, rights_of(held, role), f"SCHEMA {OWN_SCHEMA}", f"schema {OWN_SCHEMA}")
+            kept = allowed if role == roles.application else set()
+            statements += revoke(held, role, rights_of(held, role) - kept, target, shown)
     return statements
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ansible_collections.slipway.deploy.plugins.module_utils._access.own_schema import (
+    close_to_others,
     make_own_schema,
-    read_only_for_others,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import one_row
@@ -53,7 +53,7 @@ def write_down(cursor: Cursor, migration: str, decision: Decision) -> None:
         if one_row(cursor)[0]:
             make_own_schema(cursor)
             cursor.execute(_TABLE)
-            read_only_for_others(cursor, "slipway.migration_decisions")
+            close_to_others(cursor, "slipway.migration_decisions")
         cursor.execute(_INSERT, (migration, decision.what, decision.reason, decision.author))
     except psycopg2.errors.InsufficientPrivilege as error:
         cursor.execute("ROLLBACK")

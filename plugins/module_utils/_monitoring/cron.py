@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import re
 import subprocess
@@ -27,6 +28,7 @@ _TIME = re.compile(
     rf"(?:(?P<hour>{_PART}):(?P<minute>{_PART})(?::0?0)?)?"
 )
 _BOUNDS = {"minute": (0, 59), "hour": (0, 23), "day": (1, 31), "month": (1, 12)}
+_CYCLE = 8 * 366  # days in which each date comes, the 29th of February too
 
 
 def runs() -> bool:
@@ -58,6 +60,36 @@ def fields(when: str) -> str:
             "hourly, daily, weekly or monthly."
         ) from None
     return " ".join([*made, weekday])
+
+
+def latest(when: str, now: float) -> float:
+    """The last time that ``when`` names up to ``now``, in the host's time zone; both in seconds since 1970.
+
+    A time that a clock leaves out in spring is the moment an hour before, one that it has twice in autumn is the first.
+    SlipwayError for what cron can't be told, and for a date that never comes.
+    """
+    told = zip(fields(when).split(), [*_BOUNDS.values(), (0, 6)])
+    minutes, hours, days, months, weekdays = (_values(field, *bounds) for field, bounds in told)
+    today = datetime.datetime.fromtimestamp(now).date()
+    for back in range(_CYCLE):
+        day = today - datetime.timedelta(days=back)
+        if day.day not in days or day.month not in months or day.isoweekday() % 7 not in weekdays:
+            continue
+        times = (datetime.datetime(day.year, day.month, day.day, hour, minute) for hour in hours for minute in minutes)
+        moments = (min(time.timestamp(), time.replace(fold=1).timestamp()) for time in times)
+        if past := [moment for moment in moments if moment <= now]:
+            return max(past)
+    raise SlipwayError(f"{when!r} never comes: name a day that there is in that month.")
+
+
+def _values(field: str, lowest: int, highest: int) -> set[int]:
+    """The numbers that a field of crontab(5) names."""
+    found: set[int] = set()
+    for part in field.split(","):
+        bounds, _slash, step = part.partition("/")
+        first, _dash, last = (f"{lowest}-{highest}" if bounds == "*" else bounds).partition("-")
+        found |= set(range(int(first), int(last or first) + 1, int(step or 1)))
+    return found
 
 
 def _field(text: str, lowest: int, highest: int) -> str:

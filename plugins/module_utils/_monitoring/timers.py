@@ -19,12 +19,16 @@ from ansible_collections.slipway.deploy.plugins.module_utils._monitoring.exporte
 
 @dataclass(frozen=True)
 class Command:
-    """What is started: its name, what it is in words, its arguments, and a file for its output."""
+    """What is started: its name, what it is in words, its arguments, and a file for its output.
+
+    ``accuracy`` is how long systemd may put it off (systemd.time); '' for its default, a minute.
+    """
 
     name: str
     what: str
     arguments: Sequence[str]
     log: Path
+    accuracy: str = ""
 
 
 class Timer(Protocol):
@@ -125,6 +129,7 @@ class SystemdTimer:
         except SlipwayError as error:
             raise SlipwayError(f"{when!r} is no time of a schedule: {error}") from error
         command = " ".join(map(word, self.command.arguments)).replace("$", "$$")
+        accuracy = f"AccuracySec={self.command.accuracy}\n" if self.command.accuracy else ""
         return {
             self.timer.service: f"""\
 # Written by Slipway.
@@ -147,7 +152,7 @@ Description={escaped(self.command.what)}
 [Timer]
 OnCalendar={escaped(when)}
 Persistent=true
-
+{accuracy}
 [Install]
 WantedBy=timers.target
 """,

@@ -22,6 +22,22 @@ STAYS = 2.0  # seconds for which a new worker must run
 LONGEST = 3600.0  # seconds that all workers may have to stop, each within its own time
 
 
+def start_like(like: Container, name: str, process: Process, *options: str) -> str:
+    """Start a process of the application in a container called ``name``; what the engine says against it, or ''."""
+    apart = by_name(like.environment)
+    done = subprocess.run(
+        [
+            *("docker", "run", "--detach", "--init", "--no-healthcheck", *options),
+            *(f"--name={name}", f"--stop-timeout={process.stop_timeout}", f"--label={PROCESS}={process.name}"),
+            *(f"--label=slipway.release={like.release}", *like.options, *like.log_options),
+            *("--env-file=/dev/stdin", *(f"--env={each}" for each in sorted(apart)), like.image, *process.argv),
+        ],
+        input=environment_file(like.environment).encode(errors="surrogateescape"),
+        env={**os.environ, **apart}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+    )  # fmt: skip
+    return " ".join(done.stdout.decode(errors="replace").split()) if done.returncode else ""
+
+
 class Containers:
     """Workers whose label is ``label``; new ones are made like the container ``like``."""
 
@@ -58,20 +74,9 @@ class Containers:
                 )
 
     def _run(self, process: Process, name: str, like: Container) -> None:
-        apart = by_name(like.environment)
-        done = subprocess.run(
-            [
-                *("docker", "run", "--detach", "--init", "--no-healthcheck", "--restart=unless-stopped"),
-                *(f"--name={self._full(name)}", f"--stop-timeout={process.stop_timeout}"),
-                *(f"--label={LABEL}={self.label}", f"--label={PROCESS}={process.name}"),
-                *(f"--label=slipway.release={like.release}", *like.options, *like.log_options),
-                *("--env-file=/dev/stdin", *(f"--env={each}" for each in sorted(apart)), like.image, *process.argv),
-            ],
-            input=environment_file(like.environment).encode(errors="surrogateescape"),
-            env={**os.environ, **apart}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-        )  # fmt: skip
-        if done.returncode:
-            said = " ".join(done.stdout.decode(errors="replace").split())
+        label = f"{LABEL}={self.label}"
+        said = start_like(like, self._full(name), process, f"--label={label}", "--restart=unless-stopped")
+        if said:
             raise SlipwayError(
                 f"Worker {name} can't be started: {said}; correct its command. What ran before still runs."
             )

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which workers of the application are to run beside the release that serves, and what has to change for that."""
+"""Which workers of the application are to run beside the release that serves, and what has to change for that.
+
+Also which of its commands are to run on a schedule, which are told in the same place.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,20 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._monitoring import cron
 from ansible_collections.slipway.deploy.plugins.module_utils._release.spec import digest
 
-KEYS = ("command", "count", "exclusive", "stop_timeout")
+KEYS = ("command", "count", "exclusive", "schedule", "stop_timeout")
 WEB = "web"  # what the release itself is called
+_LATE = 2.0**31  # by then each date that there is has come
 
 
 @dataclass(frozen=True)
 class Process:
     """A kind of worker: ``count`` of them run ``argv``; of an ``exclusive`` one the old ends before the new starts.
 
-    ``stop_timeout`` is in seconds.
+    ``stop_timeout`` is in seconds. One with a ``schedule``, a time of systemd.time(7) that cron can be told as well, is
+    no worker: its command runs at that time, on one of the hosts.
     """
 
     name: str
@@ -27,6 +33,7 @@ class Process:
     count: int = 1
     exclusive: bool = False
     stop_timeout: int = 40
+    schedule: str = ""
 
     def names(self, like: str) -> list[str]:
         """The names of its workers with the release that ``like`` stands for: all that makes them what they are."""
@@ -35,11 +42,14 @@ class Process:
 
 
 def parse(given: Mapping[str, Mapping[str, Any]], stop_timeout: int) -> list[Process]:
-    """The processes of ``{NAME: {command: [WORD], count, exclusive, stop_timeout}}``, if ``problems`` finds none."""
+    """The processes of ``{NAME: {command: [WORD], count, exclusive, stop_timeout, schedule}}``.
+
+    ``problems`` is to find none of them. ``stop_timeout`` is for those that do not say theirs.
+    """
     return [
         Process(
             name, each["command"], each.get("count", 1), each.get("exclusive", False),
-            each.get("stop_timeout", stop_timeout),
+            each.get("stop_timeout", stop_timeout), each.get("schedule", ""),
         )
         for name, each in given.items()
     ]  # fmt: skip
@@ -77,6 +87,19 @@ def _wrong(name: str, each: Any) -> str:
             )
     if each.get("exclusive") and each.get("count", 1) > 1:
         return f"is exclusive, but of it {each['count']} are to run at a time"
+    return _wrong_schedule(each) if "schedule" in each else ""
+
+
+def _wrong_schedule(each: Mapping[str, Any]) -> str:
+    """The same of one that has a schedule."""
+    for key in ("count", "exclusive"):
+        if key in each:
+            return f"has a schedule and {key}, but a scheduled command runs once at a time: leave {key} out"
+    when = each["schedule"]
+    try:
+        cron.latest(when if isinstance(when, str) else str(when), _LATE)
+    except SlipwayError as error:
+        return f"has a schedule that does not work ({str(error).rstrip('.')})"
     return ""
 
 

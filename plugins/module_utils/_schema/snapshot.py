@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.slipway.deploy.plugins.module_utils._access import monitor
 from ansible_collections.slipway.deploy.plugins.module_utils._access.own_schema import (
+    close_to_others,
     make_own_schema,
-    read_only_for_others,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import one_row
@@ -131,7 +131,7 @@ def prepare(cursor: Cursor) -> None:
         try:
             make_own_schema(cursor)
             cursor.execute(_TABLE)
-            read_only_for_others(cursor, "slipway.schema_snapshot")
+            close_to_others(cursor, "slipway.schema_snapshot")
         except psycopg2.errors.InsufficientPrivilege as error:
             raise SlipwayError(
                 f"The role may not keep the schema in slipway.schema_snapshot ({error.diag.message_primary}): run as "

@@ -15,6 +15,7 @@ PHASES = yaml.safe_load((PLAYBOOKS / "group_vars" / "all" / "phases.yml").read_t
 # What changes nothing, whatever it is given.
 READERS = {
     "backup_info",
+    "command_runs_info",
     "connection_info",
     "deployment_info",
     "foreground",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._access.own_schema import (
+    close_to_others,
     make_own_schema,
     read_only_for_others,
 )
@@ -58,3 +59,5 @@ def test_others_only_read_a_table_where_they_were_let_in(cursor: Cursor) -> None
     assert "DELETE INSERT" in rows(cursor, OF_TABLE)[0][1]
     read_only_for_others(cursor, "slipway.t")
     assert rows(cursor, OF_TABLE) == [('"own schema\'s %s"', "SELECT"), ("PUBLIC", "SELECT")]
+    close_to_others(cursor, "slipway.t")
+    assert rows(cursor, OF_TABLE) == []

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,53 @@ def test_what_cron_cannot_be_told(when: str) -> None:
         f"{when!r} is no time that cron can be told: write it as *-*-* HH:MM, *-*-1 HH:MM or Sun HH:MM, or as hourly, "
         "daily, weekly or monthly."
     )
+
+
+@pytest.mark.parametrize(
+    ("when", "now", "latest"),
+    [
+        ("daily", "2026-11-27 09:10:31", "2026-11-27 00:00"),
+        ("*-*-* 03:00", "2026-11-27 03:00:00", "2026-11-27 03:00"),
+        ("*-*-* 03:00", "2026-11-27 02:59:59", "2026-11-26 03:00"),
+        ("*:0/15", "2026-11-27 09:14:59", "2026-11-27 09:00"),
+        ("*:*", "2026-11-27 09:14:59", "2026-11-27 09:14"),
+        ("08..18/4:30", "2026-11-27 15:00:00", "2026-11-27 12:30"),
+        ("Sun 05:00", "2026-11-27 09:00:00", "2026-11-22 05:00"),
+        ("Mon..Fri 8:00", "2026-11-29 12:00:00", "2026-11-27 08:00"),
+        ("*-*-31 00:00", "2026-11-27 09:00:00", "2026-10-31 00:00"),
+        ("yearly", "2026-11-27 09:00:00", "2026-01-01 00:00"),
+        ("*-2-29 12:00", "2027-01-01 00:00:00", "2024-02-29 12:00"),
+        ("*-*-* 02:30", "2026-03-29 03:00:00", "2026-03-29 01:30"),  # which that night leaves out
+        ("*-*-* 02:30", "2026-10-25 02:45:00", "2026-10-25 02:30"),  # which that night has twice
+    ],
+)
+def test_when_it_was_last(when: str, now: str, latest: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        found = cron.latest(when, datetime.datetime.fromisoformat(now).timestamp())
+        assert str(datetime.datetime.fromtimestamp(found)) == f"{latest}:00"
+        assert cron.latest(when, found) == found
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_the_second_of_two_times_in_autumn_is_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        first = datetime.datetime(2026, 10, 25, 2, 30).timestamp()
+        assert cron.latest("*-*-* 02:30", first + 3600) == first
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_a_day_that_never_comes() -> None:
+    with pytest.raises(SlipwayError) as caught:
+        cron.latest("*-2-30", time.time())
+    assert str(caught.value) == "'*-2-30' never comes: name a day that there is in that month."
 
 
 def test_whether_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

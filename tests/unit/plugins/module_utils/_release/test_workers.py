@@ -21,6 +21,11 @@ from ansible_collections.slipway.deploy.plugins.module_utils._release.workers im
 MAILER = Process("mailer", ["python", "-m", "mailer"], count=2)
 CLOCK = Process("clock", ["clock"], exclusive=True)
 COMMAND = ["python", "-m", "shop.worker"]
+ONCE = "but a scheduled command runs once at a time"
+NO_TIME = (
+    "is no time that cron can be told: write it as *-*-* HH:MM, *-*-1 HH:MM or Sun HH:MM, or as hourly, daily, weekly "
+    "or monthly"
+)
 
 
 def there(process: Process, like: str, *, running: bool = True) -> list[Worker]:
@@ -120,13 +125,21 @@ def test_the_old_one_runs_on_where_the_new_one_does_not(exclusive: bool, steps: 
         ({"command": "worker"}, "has the command 'worker', which must be a list of words, such as [python, -m, "
                                 "shop.worker]"),
         ({"command": []}, "has the command [], which must be a list of words, such as [python, -m, shop.worker]"),
-        ({"command": COMMAND, "replicas": 2}, "has replicas, which there is not: use command, count, exclusive or "
-                                              "stop_timeout"),
+        ({"command": COMMAND, "replicas": 2}, "has replicas, which there is not: use command, count, exclusive, "
+                                              "schedule or stop_timeout"),
         ({"command": COMMAND, "count": 0}, "has count 0, which must be a number from 1 on"),
         ({"command": COMMAND, "count": True}, "has count True, which must be a number from 1 on"),
         ({"command": COMMAND, "stop_timeout": "1m"}, "has stop_timeout '1m', which must be a number from 0 on"),
         ({"command": COMMAND, "exclusive": "yes"}, "has exclusive 'yes', which must be true or false"),
         ({"command": COMMAND, "exclusive": True, "count": 2}, "is exclusive, but of it 2 are to run at a time"),
+        ({"command": COMMAND, "schedule": "*-*-* 03:00", "stop_timeout": 9}, ""),
+        ({"command": COMMAND, "schedule": "daily", "count": 1}, f"has a schedule and count, {ONCE}: leave count out"),
+        ({"command": COMMAND, "schedule": "daily", "exclusive": True}, f"has a schedule and exclusive, {ONCE}: leave "
+                                                                      "exclusive out"),
+        ({"command": COMMAND, "schedule": "0 3 * * *"}, f"has a schedule that does not work ('0 3 * * *' {NO_TIME})"),
+        ({"command": COMMAND, "schedule": 3}, f"has a schedule that does not work ('3' {NO_TIME})"),
+        ({"command": COMMAND, "schedule": "*-2-30"}, "has a schedule that does not work ('*-2-30' never comes: name a "
+                                                     "day that there is in that month)"),
     ],
 )  # fmt: skip
 def test_what_a_process_may_be(given: Any, wrong: str) -> None:
@@ -142,3 +155,4 @@ def test_how_a_process_may_be_called(name: str) -> None:
 def test_what_is_not_said_has_its_default() -> None:
     given = {"a": {"command": ["a"]}, "b": {"command": ["b"], "count": 2, "exclusive": False, "stop_timeout": 3}}
     assert parse(given, 9) == [Process("a", ["a"], 1, False, 9), Process("b", ["b"], 2, False, 3)]
+    assert parse({"c": {"command": ["c"], "schedule": "daily"}}, 9) == [Process("c", ["c"], 1, False, 9, "daily")]
