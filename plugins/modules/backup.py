@@ -164,7 +164,10 @@ restored_copy:
         - O(login_host), O(login_port), O(login_unix_socket), O(login_db), O(ssl_mode) and O(ca_cert) of the copy, as
           the host reaches it. Roles and passwords are those of the database.
       type: dict
-    container: {description: Container that its server runs in; empty where it runs in none., type: str}
+    container:
+      description: Container whose programs reach it; empty where they are the host's.
+      type: str
+    container_socket_dir: {description: The directory of its socket as that container sees it., type: str}
 scratch_db:
   description: The scratch database that was left in place; empty when it was dropped.
   type: str

@@ -17,6 +17,8 @@ description:
   - The server there listens on a Unix socket alone. A process of Python leads to it over TLS. It lets in whoever has
     the key of this run, which does not leave the database's host, and the database's host knows its certificate in
     advance. It needs C(openssl) on both hosts.
+  - Where the database's server is in a container (O(container)), this one is in a container of the same image, which is
+    pulled where it is not there. The programs of the first reach it by a directory beside their own server's socket.
   - It is removed, with all that it holds, when the scratch database is dropped, when the database's host has been
     silent for a minute, and before one is made in its directory.
 extends_documentation_fragment:
@@ -63,7 +65,7 @@ options:
       connect_timeout: {description: Seconds to wait for a connection., type: int, default: 10}
   described:
     description: With O(state=present), what the other host returned as RV(described).
-    type: dict
+    type: str
   name:
     description: With O(state=present), what this host is called in sentences.
     type: str
@@ -73,9 +75,9 @@ options:
     type: str
     default: ""
   address:
-    description: With O(state=present), the address to listen on.
+    description: With O(state=present), the address to listen on. Empty is all of the same family as O(host).
     type: str
-    default: 0.0.0.0
+    default: ""
   port:
     description: With O(state=present), the port to listen on. V(0) is one that is free.
     type: int
@@ -126,8 +128,8 @@ actions:
   returned: success
   sample: [Started a server of PostgreSQL 17 for the copy in /var/lib/slipway/autotest/prod/proof.]
 described:
-  description: What the server is like, for O(described) on the other host. It holds no secret.
-  type: dict
+  description: What the server is like, for O(described) on the other host; no password is in it.
+  type: str
   returned: with O(state=described)
 server:
   description: Where the server is, for O(slipway.deploy.backup#module:proof_at).
@@ -142,6 +144,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import store
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.place import Place, traits
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases, throwaway, throwaway_remote
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import CLIENT_SPEC, Client
@@ -151,6 +155,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
     autocommit,
     sql_errors,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.throwaway_remote import Description
 from ansible_collections.slipway.deploy.plugins.module_utils._run import fence
 
 SPEC: dict[str, dict[str, Any]] = {
@@ -158,10 +163,10 @@ SPEC: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["described", "present"], "required": True},
     "directory": {"type": "path", "required": True},
     "login": {"type": "dict", "options": CONNECTION_SPEC},
-    "described": {"type": "dict"},
+    "described": {"type": "str"},
     "name": {"type": "str", "default": ""},
     "host": {"type": "str", "default": ""},
-    "address": {"type": "str", "default": "0.0.0.0"},
+    "address": {"type": "str", "default": ""},
     "port": {"type": "int", "default": 0},
 }
 
@@ -169,38 +174,42 @@ SPEC: dict[str, dict[str, Any]] = {
 def described(module: AnsibleModule) -> dict[str, Any]:
     params, directory = module.params, Path(module.params["directory"])
     server = Server.from_params(params["login"])
+    if params["container"] and not server.socket_dir:
+        raise SlipwayError(
+            f"The server in container {params['container']} is reached at {server.address}: name the directory of its "
+            "socket on this host as login_unix_socket, through which its programs reach the other host."
+        )
     with sql_errors(f"Looking at the server of database {server.database!r}"), autocommit(server) as admin:
         about = databases.describe(admin, server.database)
         client = Client.from_params(params, server, about.server_major)
         found = traits(Place(server, admin, client, about))
     actions = throwaway.removed(directory, check_mode=module.check_mode)
-    return {
-        "changed": not module.check_mode,
-        "actions": actions,
-        "described": {
-            "traits": throwaway_remote.to_json(found),
-            "major": about.server_major,
-            "size": int(about.size * params["space_factor"]),
-            "certificate": "" if module.check_mode else throwaway_remote.make_key(directory / throwaway.HOME),
-        },
-    }
+    shape = throwaway.Shape.of(client.container, about.data_directory) if client.container else None
+    size = int(about.size * params["space_factor"])
+    certificate = "" if module.check_mode else throwaway_remote.make_key(directory / throwaway.HOME)
+    told = Description(found, about.server_major, size, certificate, client.container, shape)
+    return {"changed": not module.check_mode, "actions": actions, "described": told.text()}
 
 
 def present(module: AnsibleModule) -> dict[str, Any]:
-    params, directory, told = module.params, Path(module.params["directory"]), module.params["described"]
-    like = throwaway_remote.from_json(told["traits"])
-    server = Server(like.superuser, "postgres")
-    own = throwaway.Throwaway(directory, Client.from_params(params, server, told["major"]))
+    params, directory = module.params, Path(module.params["directory"])
+    told = Description.parse(params["described"])
+    address = params["address"] or ("::" if ":" in params["host"] else "0.0.0.0")
+    server = Server(told.traits.superuser, "postgres")
+    client = Client(server, told.major, params["bindir"] or "", told.container)
+    own = throwaway.Throwaway(directory, client, told.shape)
     own.check()
-    store.check_space(directory, told["size"], "", 0, None)
-    what = f"a server of PostgreSQL {told['major']} for the copy in {directory}"
+    store.check_space(directory, told.size, "", 0, None)
+    what = f"a server of PostgreSQL {told.major} for the copy in {directory}"
     where = {"name": params["name"], "host": params["host"], "port": params["port"], "certificate": ""}
     if module.check_mode:
         return {"changed": True, "actions": [f"Would start {what}."], "server": where}
     with store.locked(directory):
         left = throwaway.removed(directory)
+        if told.shape:
+            docker.pull(told.shape.image)
         far = throwaway_remote.Far(own)
-        port, certificate = far.start(like, told["certificate"], params["address"], params["port"])
+        port, certificate = far.start(told.traits, told.certificate, address, params["port"])
     where.update(port=port, certificate=certificate)
     return {"changed": True, "actions": [*left, f"Started {what}."], "server": where}
 

@@ -46,6 +46,20 @@ def hooks(file: Path, *names: str, **more: object) -> tuple[str, str]:
     return "-e", json.dumps({"app_hooks": {**dict.fromkeys(names, noted), **more}})
 
 
+def another_host(directory: Path, deployed: Deployed) -> tuple[str, ...]:
+    """The options by which the copy is made on another host, which is this one by another name."""
+    inventory = directory / "proving.yml"
+    inventory.write_text("all: {hosts: {proving: {ansible_host: 127.0.0.1}}}\n")
+    told = {"backup_proof_host": "proving", "backup_proof_bindir": deployed.state / "postgres" / "bin"}
+    return (
+        "-i",
+        "local",
+        "-i",
+        str(inventory),
+        *(word for name, value in told.items() for word in ("-e", f"{name}={value}")),
+    )
+
+
 # Every program of a run that is written in Python notes each migration that it opens.
 NOTING = """\
 import os, sys
@@ -175,13 +189,14 @@ def test_a_ninth_migration_is_applied_behind_a_proved_backup(deployed: Deployed,
         noting = {"PYTHONPATH": str(tmp_path), "NOTES": str(notes)}
         asked = hooks(tmp_path / "hooks", "before_migrate", "after_migrate", "before_release", "on_failure")
         with deployed.databases_all_along() as seen:
-            run = deployed.play("deploy.yml", *asked, environ=noting, backup_proof_server="own")
+            run = deployed.play("deploy.yml", *asked, *another_host(tmp_path, deployed), environ=noting)
         output = run.succeeded().output
 
     assert troubles == []
-    assert "autotest_scratch on a server of its own" in " ".join(output.split())
+    assert "autotest_scratch on a server of its own at proving" in " ".join(output.split())
     assert (DATABASE in seen, f"{DATABASE}_scratch" in seen) == (True, False)  # nor was it rehearsed on the live server
-    assert not (deployed.state / "backups" / "throwaway").exists()
+    assert list(deployed.state.glob("*/throwaway")) == []
+    assert "not tried" not in output  # both releases were, on that copy
     assert (tmp_path / "hooks").read_text().split() == ["before_migrate", "after_migrate"]
     # Once for the check, the plan, the rehearsal, the application and the verification.
     assert sorted(notes.read_text().split()) == [f"{name}/migration.sql" for name in (*EIGHT, ninth)]

@@ -41,6 +41,14 @@ class Place:
     client: Client
     about: databases.About
 
+    def shown(self, copy: Server) -> dict[str, Any]:
+        """How another module reaches a copy on it, and finds its programs where they are in a container."""
+        return {
+            "location": copy.location,
+            "container": self.client.container,
+            "container_socket_dir": self.client.container_socket_dir,
+        }
+
 
 def own_server(params: Mapping[str, Any], client: Client) -> throwaway.Throwaway | None:
     """The throw-away server that a module's options ask for, see ``PLACE_SPEC``; None where they don't.

@@ -296,7 +296,7 @@ class Backup:
             "shown": manifest.shown + (f" ({sent.problem})" if sent.problem else ""),
             "offsite": {"problem": sent.problem},
             "scratch_db": self.scratch if kept else "",
-            "restored_copy": {"location": copy.location, "container": self.place.client.container} if kept else {},
+            "restored_copy": self.place.shown(copy) if kept else {},
         }
 
 

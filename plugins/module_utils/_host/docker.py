@@ -12,6 +12,8 @@ from typing import IO
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._host.masking import masked, of_environment
 
+PULLS_WITHIN = 600  # seconds
+
 
 def run(
     *arguments: str, stdin: IO[bytes] | None = None, environment: Mapping[str, str] | None = None, timeout: float = 120
@@ -61,6 +63,12 @@ def found(kind: str, name: str, template: str) -> str | None:
         f"The Docker engine can't be asked for {kind} {name}: {' '.join(output.split())}; start it, or allow this "
         "user to reach it."
     )
+
+
+def pull(image: str) -> None:
+    """Have an image that is not there yet; SlipwayError where it can't be had."""
+    if found("image", image, "{{.Id}}") is None:
+        must("pull", "--quiet", image, timeout=PULLS_WITHIN)
 
 
 def secrets(container: str) -> frozenset[str]:

@@ -181,7 +181,10 @@ class Client:
         if not directory:
             return None
         if self.container:
-            used, free = self.run("df", "-Pk", directory).splitlines()[-1].split()[2:4]
+            try:
+                used, free = self.run("df", "-Pk", directory).splitlines()[-1].split()[2:4]
+            except ProgramError:  # it is the directory of a server on another host
+                return None
             return int(used) * 1024, int(free) * 1024
         if (self.server.socket_dir or self.server.host in ("", "localhost", "127.0.0.1", "::1")) and os.path.isdir(
             directory

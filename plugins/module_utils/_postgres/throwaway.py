@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 HOME = "throwaway"  # in the directory; the server's data lie in it
 CONTAINER = "container"  # a file in there with the name of the server's container
+SHARED = "shared"  # a file in there with the directory of a socket that lies elsewhere
 TUNNEL = "tunnel.py"  # a program in there, of either end of a way to the server of another host
 SOCKET_DIR = "/var/run/postgresql"  # in a container
 STARTS_WITHIN = 60.0  # seconds
@@ -112,6 +113,25 @@ class Traits:
     data_directory: str  # as its own host or container knows it; '' where the role may not see it
 
 
+@dataclass(frozen=True)
+class Shape:
+    """What a container has of the one that it is like: its image, user, and limits in bytes and processes."""
+
+    image: str
+    user: str
+    shm_size: int
+    memory: int
+    pids: int
+
+    @classmethod
+    def of(cls, container: str, data_directory: str) -> Shape:
+        """That of a container which runs, with the user that the data of its server belong to."""
+        about = json.loads(docker.must("container", "inspect", container))[0]
+        limits = about["HostConfig"]
+        user = docker.must("exec", container, "stat", "-c", "%u:%g", data_directory).strip()
+        return cls(about["Config"]["Image"], user, limits["ShmSize"], limits["Memory"], limits["PidsLimit"] or -1)
+
+
 def read(cursor: Cursor, roles: Sequence[str]) -> Traits:
     """See what the server of ``cursor`` is like; ``roles`` are the statements that make its roles."""
     cursor.execute("SELECT rolname, current_setting('data_checksums') FROM pg_roles WHERE oid = 10")
@@ -164,6 +184,7 @@ class Throwaway:
 
     directory: Path
     like: Client
+    shape: Shape | None = None  # of a container on another host
 
     @property
     def home(self) -> Path:
@@ -174,11 +195,14 @@ class Throwaway:
         return f"{self.like.container}-throwaway" if self.like.container else ""
 
     @property
+    def socket_dir(self) -> Path:
+        return socket_dir(self.directory)
+
+    @property
     def server(self) -> Server:
-        place = socket_dir(self.directory)
         return replace(
-            self.like.server, database="postgres", host="", port=5432, socket_dir=str(place), ssl_mode="disable",
-            ca_cert=None,
+            self.like.server, database="postgres", host="", port=5432, socket_dir=str(self.socket_dir),
+            ssl_mode="disable", ca_cert=None,
         )  # fmt: skip
 
     @property
@@ -316,14 +340,15 @@ class _Container(_Running):
         (shared / "postgresql.conf").write_text(configuration)
         (shared / "postgresql.conf").chmod(0o644)
         (self._of.home / CONTAINER).write_text(name)
-        about = json.loads(docker.must("container", "inspect", like.container))[0]
-        limits = about["HostConfig"]
+        shape = self._of.shape
+        if shape is None:  # it is on this host, where its image may have got another name
+            image = docker.must("container", "inspect", "--format={{.Image}}", like.container).strip()
+            shape = replace(Shape.of(like.container, traits.data_directory), image=image)
         docker.must(
             "run", "--detach", "--name", name, "--network", "none", "--cap-drop", "ALL",
-            "--user", docker.must("exec", like.container, "stat", "-c", "%u:%g", traits.data_directory).strip(),
-            "--security-opt", "no-new-privileges", "--shm-size", str(limits["ShmSize"]),
-            "--memory", str(limits["Memory"]), "--pids-limit", str(limits["PidsLimit"] or -1),
-            "--volume", f"{shared}:{SOCKET_DIR}", "--entrypoint", "sh", about["Image"],
+            "--user", shape.user, "--security-opt", "no-new-privileges", "--shm-size", str(shape.shm_size),
+            "--memory", str(shape.memory), "--pids-limit", str(shape.pids),
+            "--volume", f"{shared}:{SOCKET_DIR}", "--entrypoint", "sh", shape.image,
             "-c", _IN_CONTAINER, "sh", *initdb_options(traits, like.major),
         )  # fmt: skip
 
@@ -352,6 +377,8 @@ def remove(directory: Path) -> bool:
             if docker.found("container", name, "{{.Id}}") is not None:
                 docker.must("rm", "--force", "--volumes", name)
         end(home)
+        if (home / SHARED).exists():
+            shutil.rmtree((home / SHARED).read_text(), ignore_errors=True)
         if shared.parent.exists() and shared.parent.stat().st_uid == os.geteuid():
             shutil.rmtree(shared.parent)
         shutil.rmtree(home)  # the last, since it tells that there is something

@@ -8,23 +8,32 @@ in: who may enter the directory. Each end makes a key of its own, which never le
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import inspect
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._host.files import read, wait_until
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import throwaway, tunnel
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.throwaway import Throwaway, Traits, socket_dir
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import Client
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.throwaway import (
+    Shape,
+    Throwaway,
+    Traits,
+    socket_dir,
+)
 
 SOCKET = ".s.PGSQL.5432"
+COPY = "copy"  # a directory beside the socket of a server in a container
 KEY, PEER, PORT, LOG = "key.pem", "peer.pem", "port", "tunnel.log"
 REMOTE_SPEC: dict[str, Any] = {
     "type": "dict",
@@ -37,19 +46,31 @@ REMOTE_SPEC: dict[str, Any] = {
 }
 
 
-def to_json(traits: Traits) -> dict[str, Any]:
-    """As the other host is told of them."""
-    return asdict(traits)
+@dataclass(frozen=True)
+class Description:
+    """What the other host is told: what to make, how many bytes of room it takes, and who is to be let in.
 
+    ``shape`` is of the ``container`` that the server is in; '' where it is in none.
+    """
 
-def from_json(found: Mapping[str, Any]) -> Traits:
-    return Traits(
-        **{
-            **found,
-            "creation": tuple((name, value) for name, value in found["creation"]),
-            "statements": tuple(found["statements"]),
-        }
-    )
+    traits: Traits
+    major: int
+    size: int
+    certificate: str
+    container: str = ""
+    shape: Shape | None = None
+
+    def text(self) -> str:
+        """As it goes from host to host: in a form in which nobody takes a word of it for a password and masks it."""
+        return base64.b64encode(json.dumps(asdict(self)).encode()).decode()
+
+    @classmethod
+    def parse(cls, text: str) -> Description:
+        found = json.loads(base64.b64decode(text))
+        traits, shape = found["traits"], found["shape"]
+        traits["creation"] = tuple((name, value) for name, value in traits["creation"])
+        traits["statements"] = tuple(traits["statements"])
+        return cls(**{**found, "traits": Traits(**traits), "shape": Shape(**shape) if shape else None})
 
 
 def make_key(home: Path) -> str:
@@ -117,21 +138,35 @@ class Remote(Throwaway):
     @classmethod
     def of(cls, local: Throwaway, option: Mapping[str, Any]) -> Remote:
         """See ``REMOTE_SPEC``."""
-        return cls(local.directory, local.like, **option)
+        return cls(local.directory, local.like, None, **option)
 
     @property
     def container(self) -> str:
         return ""
+
+    @property
+    def socket_dir(self) -> Path:
+        """Where the programs of a container find it, too: it sees the directory of its server's socket."""
+        return Path(self.like.server.socket_dir) / COPY if self.like.container else super().socket_dir
+
+    @property
+    def client(self) -> Client:
+        seen = f"{self.like.container_socket_dir}/{COPY}" if self.like.container else self.like.container_socket_dir
+        return replace(self.like, server=self.server, container_socket_dir=seen)
 
     def check(self) -> None:
         """The other host has been asked for the programs."""
 
     def reach(self) -> None:
         """Open the tunnel. SlipwayError where the other end does not answer, or is not the one that was told."""
-        shared = socket_dir(self.directory)
+        shared = self.socket_dir
         with throwaway.file_errors(self.directory):
-            shared.parent.mkdir(mode=0o700, exist_ok=True)
-            shared.mkdir(exist_ok=True)
+            if self.like.container:
+                (self.home / throwaway.SHARED).write_text(str(shared))
+                shutil.rmtree(shared, ignore_errors=True)
+            else:
+                shared.parent.mkdir(mode=0o700, exist_ok=True)
+            shared.mkdir(mode=0o700, exist_ok=True)
             ends = _begin(self.home, self.certificate, {
                 "listen": str(shared / SOCKET), "to": [self.host, self.port]
             })  # fmt: skip

@@ -77,17 +77,12 @@ def digest_problems(values: Mapping[str, Any], spec: Mapping[str, Mapping[str, A
     ]
 
 
-def proof_problems(host: str, runtime: str, groups: Mapping[str, Collection[str]]) -> list[str]:
+def proof_problems(host: str, groups: Mapping[str, Collection[str]]) -> list[str]:
     """A sentence when the host for copies is none, or can't be one; none where ``host`` is empty."""
     if host and host not in groups.get("all", ()):
         return [
             f"backup_proof_host is {host}, which is no host of the inventory: add it to hosts.yml, outside of the "
             "group database, or correct the name."
-        ]
-    if host and runtime == "container":
-        return [
-            f"backup_proof_host is {host} but database_runtime is container, whose programs do not reach another host: "
-            "set backup_proof_server to own in its place."
         ]
     if host in groups.get("database", ()):
         return [
@@ -145,7 +140,7 @@ def problems(values: Mapping[str, Any], groups: Mapping[str, Collection[str]]) -
             "backup_offsite is set but backup_offsite_password is not, without which nobody reads the backups there: "
             "set it in vault.yml, and keep it in another place too."
         )
-    found += proof_problems(str(values.get("backup_proof_host") or ""), str(database), groups)
+    found += proof_problems(str(values.get("backup_proof_host") or ""), groups)
     if boolean(values.get("delete_data", False), strict=False) and database == "external":
         found.append(
             "delete_data is true but database_runtime is external: Slipway deletes no database on a server of somebody "

@@ -17,6 +17,8 @@ from conftest import Postgres
 from support.backup import ROOT, Site
 from support.orphans import Sshd, sshd
 
+pytestmark = pytest.mark.once
+
 PLAY = """
 - hosts: db
   gather_facts: false

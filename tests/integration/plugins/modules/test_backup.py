@@ -63,7 +63,9 @@ def test_the_hard_schema_and_its_scratch_copy(postgres: Postgres, tmp_path: Path
     assert scratch == site.database + "_scratch"
     where = {"login_host": "", "login_port": 5432, "login_unix_socket": str(postgres.socket_dir), "login_db": scratch,
              "ssl_mode": "prefer", "ca_cert": None}  # fmt: skip
-    assert done["restored_copy"] == {"location": where, "container": ""}
+    assert done["restored_copy"] == {
+        "location": where, "container": "", "container_socket_dir": "/var/run/postgresql"
+    }  # fmt: skip
     tables = done["backup"]["tables"]
     assert (tables["public.users"], tables["public.event_2024"], tables["public.secret"]) == (490, 1, 2)
     assert tables['"Zwölf ""Affen"""."tab le"'] == 3

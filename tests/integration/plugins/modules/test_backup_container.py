@@ -33,6 +33,7 @@ class Contained:
 
     container: str
     login: dict[str, object]
+    socket_dir: Path
 
     def execute(self, statement: str, database: str = "autotest") -> list[tuple[object, ...]]:
         opened = psycopg2.connect(
@@ -48,11 +49,13 @@ class Contained:
 
 
 @pytest.fixture(scope="module")
-def contained() -> Iterator[Contained]:
+def contained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Contained]:
+    socket_dir = tmp_path_factory.mktemp("run")
     name = f"slipway-backup-{uuid.uuid4().hex[:8]}"
     docker(
         "run", "--detach", "--name", name, "--stop-signal", "SIGINT",
-        "--env", "POSTGRES_PASSWORD=test-superuser", "--env", "POSTGRES_DB=autotest", IMAGE,
+        "--env", "POSTGRES_PASSWORD=test-superuser", "--env", "POSTGRES_DB=autotest",
+        "--volume", f"{socket_dir}:/var/run/postgresql", IMAGE,
     )  # fmt: skip
     try:
         address = docker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", name)
@@ -65,6 +68,7 @@ def contained() -> Iterator[Contained]:
                 "login_db": "autotest",
                 "container": name,
             },
+            socket_dir,
         )
         deadline = time.monotonic() + 60
         while True:
@@ -290,3 +294,43 @@ def test_a_server_of_its_own_in_a_container_beside(contained: Contained, tmp_pat
     assert docker("ps", "--all", "--quiet", "--filter", f"name={own}") == ""
     assert volume not in docker("volume", "ls", "--quiet").split()
     assert not (tmp_path / "throwaway").exists()
+
+
+def test_a_server_of_its_own_on_another_host(contained: Contained, tmp_path: Path) -> None:
+    """Of the same image there; the programs of the database's container reach it, and its server's user does not."""
+    contained.execute("CREATE DATABASE far")
+    contained.execute("CREATE TABLE t AS SELECT generate_series(1, 1000) AS x", "far")
+    there = f"{contained.container}-throwaway"
+    login = {name: value for name, value in contained.login.items() if name not in ("login_host", "container")}
+    login |= {"login_db": "far", "login_unix_socket": str(contained.socket_dir)}
+    near = {"container": contained.container, "directory": str(tmp_path / "near")}
+    described = run_module("throwaway_server", {"state": "described", "login": login, **near})
+    made = run_module("throwaway_server", {
+        "state": "present", "directory": str(tmp_path / "far"), "described": described["described"],
+        "name": "proving", "host": "127.0.0.1",
+    })  # fmt: skip
+    assert "server" in made, made
+    done = run_module("backup", {
+        **login, **near, "application": "autotest", "environment_name": "test", "keep_scratch": True,
+        "proof_at": made["server"],
+    })  # fmt: skip
+    assert done.get("msg") is None, done
+    asked = ("psql", "-U", "postgres", "-Atc", "SELECT count(*) FROM t")
+    assert docker("exec", there, *asked, "-h", "/var/run/postgresql", "far_scratch") == "1000"
+    assert docker("inspect", "--format", "{{.HostConfig.NetworkMode}} {{.Image}}", there) == "none " + docker(
+        "inspect", "--format", "{{.Image}}", contained.container
+    )
+    assert contained.execute("SELECT datname FROM pg_database WHERE datname ~ 'scratch'") == []
+    where = done["restored_copy"]
+    assert where["container"] == contained.container
+    assert docker("exec", contained.container, *asked, "-h", where["container_socket_dir"], "far_scratch") == "1000"
+    entering = ["docker", "exec", "-u", "postgres", contained.container, "ls", where["container_socket_dir"]]
+    assert b"Permission denied" in subprocess.run(entering, capture_output=True, check=False).stderr
+    again = run_module("restore_test", {
+        **login, **where["location"], "container": where["container"], "directory": str(tmp_path / "near"),
+        "container_socket_dir": where["container_socket_dir"],
+    })  # fmt: skip
+    assert again.get("msg") is None, again
+    run_module("scratch_database", {**login, "directory": str(tmp_path / "near")})
+    assert docker("ps", "--all", "--quiet", "--filter", f"name={there}") == ""
+    assert [each for each in (contained.socket_dir / "copy", *tmp_path.glob("*/throwaway")) if each.exists()] == []

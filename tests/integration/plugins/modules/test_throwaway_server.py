@@ -12,13 +12,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import normalise
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.throwaway import socket_dir, working_there
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.throwaway_remote import Description
 from conftest import Postgres
 from support.backup import MODULES, ROOT, Site, contents, faulty, fill, run_module, schema_dump
 
@@ -30,16 +31,15 @@ class Proof:
     site: Site
     directory: Path
 
-    def describe(self, **more: Any) -> dict[str, Any]:
+    def describe(self, **more: Any) -> str:
         login = self.site.postgres.login(self.site.database)
         found = run_module(
             "throwaway_server", {"state": "described", "directory": str(self.site.directory), "login": login, **more}
         )
         assert "described" in found, found
-        described: dict[str, Any] = found["described"]
-        return described
+        return str(found["described"])
 
-    def make(self, described: dict[str, Any], **more: Any) -> dict[str, Any]:
+    def make(self, described: str, **more: Any) -> dict[str, Any]:
         return run_module("throwaway_server", {
             "state": "present", "directory": str(self.directory), "bindir": str(self.site.postgres.bindir),
             "described": described, "name": "proving", "host": "127.0.0.1", "address": "127.0.0.1", **more,
@@ -171,21 +171,29 @@ def test_what_a_killed_run_left_is_removed(proof: Proof, tmp_path: Path) -> None
 def test_a_check_and_what_is_refused(proof: Proof, tmp_path: Path) -> None:
     described = proof.describe(_ansible_check_mode=True)
     version = proof.site.postgres.version
-    assert described["certificate"] == ""
+    assert Description.parse(described).certificate == ""
     assert proof.make(described, _ansible_check_mode=True)["actions"] == [
         f"Would start a server of PostgreSQL {version} for the copy in {proof.directory}."
     ]
     other = faulty(proof.site.postgres.bindir, tmp_path / "other", "initdb", "exit 1")
     (Path(other) / "initdb").write_text('#!/bin/sh\necho "initdb (PostgreSQL) 9.6.1"\n')
+    huge = replace(Description.parse(described), size=1 << 60).text()
     for given, like, said in (
-        ({"bindir": "/nowhere"}, {}, "The program initdb is not in /nowhere: install the package postgresql-"),
-        ({"bindir": other}, {}, f"The server is PostgreSQL {version}, but the host's initdb says 'initdb (PostgreSQL) "
-                                "9.6.1', so that no server of its own can be made for the copy: "),
-        ({}, {"size": 1 << 60}, "are wanted to dump and restore"),
+        ({"bindir": "/nowhere"}, described, "The program initdb is not in /nowhere: install the package postgresql-"),
+        ({"bindir": other}, described,
+         f"The server is PostgreSQL {version}, but the host's initdb says 'initdb (PostgreSQL) 9.6.1', so that no "
+         "server of its own can be made for the copy: "),
+        ({}, huge, "are wanted to dump and restore"),
     ):  # fmt: skip
         for check in (True, False):
-            refused = proof.make({**described, **like}, _ansible_check_mode=check, **given)
+            refused = proof.make(like, _ansible_check_mode=check, **given)
             assert said in refused["msg"]
+    by_port = {**proof.site.postgres.login(proof.site.database), "login_unix_socket": "", "login_host": "10.0.0.1"}
+    arguments = {"state": "described", "directory": str(proof.site.directory), "login": by_port, "container": "box"}
+    assert run_module("throwaway_server", arguments)["msg"] == (
+        "The server in container box is reached at 10.0.0.1:5432: name the directory of its socket on this host as "
+        "login_unix_socket, through which its programs reach the other host."
+    )
     assert (proof.directory.exists(), proof.site.directory.exists()) == (False, False)
 
     with socket.socket() as taken:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import closing
 from pathlib import Path
 
@@ -14,10 +13,9 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_pr
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.throwaway_remote import (
     KEY,
+    Description,
     Remote,
-    from_json,
     make_key,
-    to_json,
 )
 from conftest import Postgres
 
@@ -25,7 +23,10 @@ from conftest import Postgres
 def test_the_traits_come_over_as_they_are(postgres: Postgres) -> None:
     with closing(postgres.connect()) as opened, opened.cursor() as cursor:
         traits = throwaway.read(cursor, ["CREATE ROLE x"])
-    assert from_json(json.loads(json.dumps(to_json(traits)))) == traits
+    shape = throwaway.Shape("postgres:17", "999:999", 1 << 28, 1 << 31, -1)
+    for told in (Description(traits, 17, 5, "PEM"), Description(traits, 17, 5, "PEM", "box", shape)):
+        assert Description.parse(told.text()) == told
+        assert "postgres" not in told.text()
     assert dict(traits.creation)["ENCODING"] == "UTF8"
 
 
@@ -52,7 +53,7 @@ def test_without_openssl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_another_host_that_does_not_answer(tmp_path: Path) -> None:
     certificate = make_key(tmp_path / throwaway.HOME)
     client = Client(Server("postgres", "shop", socket_dir="/nowhere"), 16, "/nowhere")
-    remote = Remote(tmp_path, client, "proving", "127.0.0.1", 1, certificate)
+    remote = Remote(tmp_path, client, name="proving", host="127.0.0.1", port=1, certificate=certificate)
     remote.check()
     with pytest.raises(SlipwayError) as told:
         remote.reach()

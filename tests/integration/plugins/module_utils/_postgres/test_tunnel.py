@@ -21,6 +21,8 @@ import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import tunnel
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.throwaway_remote import KEY, PEER, make_key
 
+pytestmark = pytest.mark.once
+
 
 @dataclass
 class Ends:

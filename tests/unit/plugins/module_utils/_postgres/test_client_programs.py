@@ -10,6 +10,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import (
     Client,
     Failure,
+    ProgramError,
     conninfo,
     reason,
     unrestored,
@@ -105,3 +106,16 @@ def test_failures() -> None:
         Failure("TABLE DATA B owner", 'COPY failed for table "B": ERROR:  division by zero', ""),
     ]
     assert unrestored("pg_restore: error: could not open input file\n") == []
+
+
+def test_the_space_of_a_server_that_is_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its directory is none of the container whose programs reach it."""
+
+    def run(_client: Client, *command: str) -> str:
+        if command[-1] == "/there":
+            raise ProgramError("df", 1, "df: /there: No such file or directory")
+        return "Filesystem 1024-blocks Used Available Capacity Mounted on\noverlay 100 40 60 40% /\n"
+
+    monkeypatch.setattr(Client, "run", run)
+    client = Client(SERVER, 16, container="db")
+    assert (client.space("/here"), client.space("/there")) == ((40 * 1024, 60 * 1024), None)

@@ -10,7 +10,9 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import Client
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import Server
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.throwaway import (
+    HOME,
     PRELOADED,
+    SHARED,
     SOCKET_DIR,
     Throwaway,
     Traits,
@@ -104,3 +106,11 @@ def test_programs_of_another_version(tmp_path: Path) -> None:
     program.unlink()
     with pytest.raises(SlipwayError, match=r"^The program initdb is not in .*: install the package postgresql-15, or"):
         Throwaway(tmp_path, Client(Server("ada", "shop"), 15, str(tmp_path))).check()
+
+
+def test_a_socket_that_lies_elsewhere_goes_with_it(tmp_path: Path) -> None:
+    (tmp_path / HOME).mkdir()
+    (tmp_path / "run" / "copy").mkdir(parents=True)
+    (tmp_path / HOME / SHARED).write_text(str(tmp_path / "run" / "copy"))
+    assert remove(tmp_path)
+    assert [path.name for path in tmp_path.rglob("*")] == ["run"]

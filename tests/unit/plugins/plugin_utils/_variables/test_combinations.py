@@ -72,15 +72,12 @@ def test_where_no_network_is_between(host: str, local: bool) -> None:
            "[python, manage.py, check], or a list of such lists: correct it in the inventory.")
           for wrong in ("./check --all", [], [["one"], "two"], [[]], [1])),
         ({"backup_offsite": "/nas"}, None),
-        ({"backup_proof_host": "spare", "database_runtime": "external"}, None),
-        ({"backup_proof_host": "spare"},
-         "backup_proof_host is spare but database_runtime is container, whose programs do not reach another host: set "
-         "backup_proof_server to own in its place."),
+        ({"backup_proof_host": "spare"}, None),
         ({"backup_proof_host": ""}, None),
         ({"backup_proof_host": "spear"},
          "backup_proof_host is spear, which is no host of the inventory: add it to hosts.yml, outside of the group "
          "database, or correct the name."),
-        ({"backup_proof_host": "db", "database_runtime": "external"},
+        ({"backup_proof_host": "db"},
          "backup_proof_host is db, which is the database's own host: name another one, or set backup_proof_server to "
          "own in its place."),
         ({"backup_schedule": "daily"}, None),
