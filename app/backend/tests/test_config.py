@@ -30,10 +30,32 @@ def test_secrets_are_not_in_the_representation() -> None:
     assert GOOD["AUTOTEST_SECRET_KEY"] not in shown
 
 
+def test_secrets_come_from_files_where_these_are_named(tmp_path: Path) -> None:
+    for name, value in GOOD.items():
+        (tmp_path / name).write_text(f"{value}\n")
+    settings = Settings.from_env({f"{name}_FILE": str(tmp_path / name) for name in GOOD})
+    assert (settings.database_url, settings.secret_key) == tuple(GOOD.values())
+
+
+def test_a_file_that_is_no_secret_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff")
+    for path, sentence in {
+        tmp_path / "none": f"DATABASE_URL_FILE is '{tmp_path}/none', which can't be read: No such file or directory.",
+        tmp_path / "binary": f"DATABASE_URL_FILE is '{tmp_path}/binary', which is no text in UTF-8.",
+    }.items():
+        with pytest.raises(ConfigError) as caught:
+            Settings.from_env({**GOOD, "DATABASE_URL": "", "DATABASE_URL_FILE": str(path)})
+        assert str(caught.value) == sentence
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
         ({"DATABASE_URL": ""}, NO_URL),
+        (
+            {"DATABASE_URL_FILE": "/run/secrets/url"},
+            "DATABASE_URL and DATABASE_URL_FILE are both set; leave one of them out.",
+        ),
         ({"DATABASE_URL": "mysql://app:secret@db/autotest"}, FORM),
         ({"DATABASE_URL": "host=db user=app dbname=autotest"}, FORM),
         ({"DATABASE_URL": "postgresql://app:100%zz@db/autotest"}, FORM),

@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from typing import IO
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._host.files import read
 from ansible_collections.slipway.deploy.plugins.module_utils._host.masking import masked, of_environment
 
 PULLS_WITHIN = 600  # seconds
+_FILE = "_FILE"  # at the end of a variable that names a file with the value, as images take it
 
 
 def run(
@@ -72,14 +74,25 @@ def pull(image: str) -> None:
 
 
 def secrets(container: str) -> frozenset[str]:
-    """The secrets in a container's environment; what its image already says is none. Nothing when there is no such."""
+    """The secrets in a container's environment, and in the host's files of which that says NAME_FILE=PATH.
+
+    What its image already says is none. Nothing when there is no such container.
+    """
     own = found("container", container, "{{json .Config.Env}}")
     if own is None:
         return frozenset()
     image = found("container", container, "{{.Image}}") or ""
     public = json.loads(found("image", image, "{{json .Config.Env}}") or "null") or []
     given = (entry.partition("=") for entry in json.loads(own) or [] if entry not in public)
-    return of_environment({name: value for name, _equals, value in given})
+    environment = {name: value for name, _equals, value in given}
+    mounts = json.loads(found("container", container, "{{json .Mounts}}") or "null") or []
+    sources = {mount["Destination"]: mount["Source"] for mount in mounts}
+    of_files = {
+        name[: -len(_FILE)]: read(sources[path]).strip()
+        for name, path in environment.items()
+        if name.endswith(_FILE) and path in sources
+    }
+    return of_environment({**environment, **of_files})
 
 
 def log_end(container: str, lines: int = 30) -> str:

@@ -76,6 +76,16 @@ def timed(lines: Sequence[str], written: float) -> list[tuple[str, float]]:
     return result
 
 
+def of_files(entries: Iterable[str], mounts: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """``NAME=VALUE`` for each ``NAME_FILE=PATH`` of a container whose file is one of the host's, which it mounts."""
+    sources = {mount["Destination"]: mount["Source"] for mount in mounts}
+    for entry in entries:
+        name, _equals, path = entry.partition("=")
+        if name.endswith("_FILE") and path in sources:
+            with contextlib.suppress(OSError), open(sources[path], errors="replace") as opened:
+                yield f"{name[: -len('_FILE')]}={opened.read().strip()}"
+
+
 class Streams:
     """The sources of a host, each read in a thread of its own.
 
@@ -138,9 +148,12 @@ class Streams:
             yield number, self._container, (label or source["name"], number)
 
     def _container(self, name: str, number: str) -> None:
-        inspect = ["docker", "container", "inspect", "--format={{json .Config.Env}}", number]
+        form = '--format={"Env":{{json .Config.Env}},"Mounts":{{json .Mounts}}}'
+        inspect = ["docker", "container", "inspect", form, number]
         given = subprocess.run(inspect, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL).stdout
-        self._environment(json.loads(given or "null") or [])
+        found = json.loads(given or "{}")
+        entries = found.get("Env") or []
+        self._environment([*entries, *of_files(entries, found.get("Mounts") or [])])
         command = ["docker", "logs", "--timestamps", f"--tail={self.lines}", *(["--follow"] if self.follow else [])]
         command += [f"--since={int(self.since)}"] if self.since else []
         child = subprocess.Popen(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Configuration, read from environment variables and from nowhere else."""
+"""Configuration, read from environment variables, and secrets also from files that these name (DATABASE_URL_FILE)."""
 
 from __future__ import annotations
 
@@ -41,9 +41,24 @@ class Settings:
         )
 
 
+def secret(env: Mapping[str, str], name: str) -> str:
+    """The variable ``name``, or what the file holds that ``name_FILE`` names; '' when neither is set."""
+    value, path = env.get(name, ""), env.get(f"{name}_FILE", "")
+    if not path:
+        return value
+    if value:
+        raise ConfigError(f"{name} and {name}_FILE are both set; leave one of them out.")
+    try:
+        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as error:
+        raise ConfigError(f"{name}_FILE is {path!r}, which can't be read: {error.strerror}.") from None
+    except UnicodeError:
+        raise ConfigError(f"{name}_FILE is {path!r}, which is no text in UTF-8.") from None
+
+
 def database_url(env: Mapping[str, str]) -> str:
     """Return DATABASE_URL once libpq has parsed it and it names a role and a database."""
-    url = env.get("DATABASE_URL", "")
+    url = secret(env, "DATABASE_URL")
     if not url:
         raise ConfigError("DATABASE_URL is not set; set it to postgresql://role:password@host:port/database.")
     malformed = ConfigError(
@@ -62,7 +77,7 @@ def database_url(env: Mapping[str, str]) -> str:
 
 
 def _secret_key(env: Mapping[str, str]) -> str:
-    key = env.get("AUTOTEST_SECRET_KEY", "")
+    key = secret(env, "AUTOTEST_SECRET_KEY")
     if len(key) < SECRET_KEY_MIN_LENGTH:
         state = f"has {len(key)} characters" if key else "is not set"
         raise ConfigError(f"AUTOTEST_SECRET_KEY {state}; set it to at least {SECRET_KEY_MIN_LENGTH} random characters.")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Fill an empty database: python -m autotest.seed [--with-test-data] [--seed-dir DIR]
 
-Reads DATABASE_URL and AUTOTEST_ADMIN_PASSWORD, works in one transaction, and prints one line of JSON with the number of
-rows in each table. Exit codes: 0 seeded; 1 the database refused; 2 wrong arguments, environment or seed files; 3 some
-table has rows.
+Reads DATABASE_URL and AUTOTEST_ADMIN_PASSWORD, or the files that variables of these names with _FILE after them name,
+works in one transaction, and prints one line of JSON with the number of rows in each table. Exit codes: 0 seeded; 1 the
+database refused; 2 wrong arguments, environment or seed files; 3 some table has rows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from autotest.config import ConfigError, database_url
+from autotest.config import ConfigError, database_url, secret
 from autotest.database import make_engine
 from autotest.models import (
     Base,
@@ -213,7 +213,7 @@ def _counts(session: Session) -> dict[str, int]:
 
 
 def _admin_password() -> str:
-    password = os.environ.get("AUTOTEST_ADMIN_PASSWORD", "")
+    password = secret(os.environ, "AUTOTEST_ADMIN_PASSWORD")
     if len(password) < ADMIN_PASSWORD_MIN_LENGTH:
         raise ConfigError(f"set AUTOTEST_ADMIN_PASSWORD to at least {ADMIN_PASSWORD_MIN_LENGTH} characters.")
     return password

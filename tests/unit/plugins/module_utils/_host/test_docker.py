@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,6 +87,8 @@ said="$1 inspect of ${5:-} $4"
 case "$said" in
   *gone*) echo "Error: No such container: gone"; exit 1 ;;
   "container inspect of shop "*Env*) echo '["PASSWORD=hunter2-secret", "TOKEN=of-the-image", "A=b"]' ;;
+  "container inspect of filed "*Env*) echo '["PASSWORD_FILE=/run/secrets/password", "LOCAL_FILE=/not/mounted"]' ;;
+  "container inspect of filed "*Mounts*) echo "$MOUNTS" ;;
   "container inspect of shop "*Image*) echo an-image ;;
   "image inspect of an-image "*) echo '["TOKEN=of-the-image"]' ;;
   "container inspect of plain "*Env* | "image inspect of none "*) echo null ;;
@@ -101,6 +104,16 @@ def test_a_containers_secrets_are_those_that_its_image_does_not_say(
 ) -> None:
     engine(OF_A_CONTAINER)
     assert docker.secrets(container) == secrets
+
+
+def test_a_containers_secrets_are_in_files_as_well(
+    engine: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "password").write_text("hunter2-of-a-file\n")
+    mount = {"Source": str(tmp_path / "password"), "Destination": "/run/secrets/password"}
+    monkeypatch.setenv("MOUNTS", json.dumps([mount]))
+    engine(OF_A_CONTAINER)
+    assert "hunter2-of-a-file" in docker.secrets("filed")
 
 
 def test_the_end_of_a_log_has_no_secret(engine: Callable[[str], None]) -> None:

@@ -6,7 +6,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils._host.logs import Streams, last_lines, moment, timed
+from ansible_collections.slipway.deploy.plugins.module_utils._host.logs import (
+    Streams,
+    last_lines,
+    moment,
+    of_files,
+    timed,
+)
 
 
 @pytest.mark.parametrize(
@@ -64,3 +70,13 @@ def test_files_of_a_pattern_are_named_by_themselves(tmp_path: Path) -> None:
     streams = Streams({"follow": False, "lines": 9, "since": 0, "sources": []})
     found = list(streams._parts({"name": "worker", "files": f"{tmp_path}/*.log"}))
     assert [arguments[0] for _key, _work, arguments in found] == ["clock", "mail-out", "mail-out"]
+
+
+def test_a_secret_that_a_container_has_as_a_file_is_told_like_one_of_its_environment(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("postgresql://shop:hunter2@db/shop\n")
+    mounts = [
+        {"Source": str(tmp_path / "url"), "Destination": "/run/secrets/url"},
+        {"Source": str(tmp_path / "none"), "Destination": "/run/secrets/none"},
+    ]
+    entries = ["URL_FILE=/run/secrets/url", "KEY_FILE=/run/secrets/none", "ETC_FILE=/etc/passwd", "A=b"]
+    assert list(of_files(entries, mounts)) == ["URL=postgresql://shop:hunter2@db/shop"]
