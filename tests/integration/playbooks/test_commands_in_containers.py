@@ -105,7 +105,6 @@ def test_a_page_says_so_while_the_release_that_serves_may_not_work(shared: Conta
         shared.play("deploy.yml", maintenance=True).succeeded()
     assert seen == [(200, ""), page, (200, "")]
     assert shared.sql("SELECT 1 FROM pg_attribute WHERE attname = 'maintained'") == [(1,)]
-    assert shared.deploy().succeeded().recap["changed"] == 0
     shutil.rmtree(file.parent)
     shared.sql("ALTER TABLE teams DROP COLUMN maintained")
     shared.sql("DELETE FROM _prisma_migrations WHERE migration_name = '29990101000000_slow'")
