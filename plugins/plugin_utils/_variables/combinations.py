@@ -77,6 +77,20 @@ def digest_problems(values: Mapping[str, Any], spec: Mapping[str, Mapping[str, A
     ]
 
 
+def registry_problems(registries: Mapping[str, Any]) -> list[str]:
+    """A sentence for each registry whose name is none, or that says not who pulls. Never what it does say."""
+    found = []
+    for name, about in registries.items():
+        if "/" in name:
+            found.append(
+                f"app_registries has {name}, which is no registry's name: write its host alone, such as ghcr.io or "
+                "registry.example.com:5000."
+            )
+        if not isinstance(about, Mapping) or not all(about.get(key) for key in ("username", "password")):
+            found.append(f"app_registries does not say who pulls from {name}: give it a username and a password.")
+    return found
+
+
 def proof_problems(host: str, groups: Mapping[str, Collection[str]]) -> list[str]:
     """A sentence when the host for copies is none, or can't be one; none where ``host`` is empty."""
     if host and host not in groups.get("all", ()):
@@ -140,6 +154,8 @@ def problems(values: Mapping[str, Any], groups: Mapping[str, Collection[str]]) -
             "backup_offsite is set but backup_offsite_password is not, without which nobody reads the backups there: "
             "set it in vault.yml, and keep it in another place too."
         )
+    registries = values.get("app_registries", {})
+    found += registry_problems(registries if isinstance(registries, Mapping) else {})
     found += proof_problems(str(values.get("backup_proof_host") or ""), groups)
     if boolean(values.get("delete_data", False), strict=False) and database == "external":
         found.append(

@@ -10,6 +10,7 @@ from ansible_collections.slipway.deploy.plugins.plugin_utils._variables.combinat
     image_major,
     is_local,
     problems,
+    registry_problems,
     warnings,
 )
 
@@ -203,3 +204,23 @@ def test_in_prod_an_image_is_named_by_its_digest(values: dict[str, Any], named: 
     found = digest_problems(values, IMAGES)
     assert [said.split(",")[0] for said in found] == named
     assert all(said.endswith("@sha256:…), or set image_digests to optional.") for said in found)
+
+
+@pytest.mark.parametrize(
+    ("registries", "said"),
+    [
+        ({}, []),
+        ({"ghcr.io": {"username": "bot", "password": "hidden"}, "docker.io": {"username": "a", "password": "b"}}, []),
+        ({"ghcr.io": {"username": "bot"}}, ["does not say who pulls from ghcr.io: give it a username and a password."]),
+        ({"ghcr.io": "bot:hidden"}, ["does not say who pulls from ghcr.io: give it a username and a password."]),
+        (
+            {"https://ghcr.io": {"username": "bot", "password": "hidden"}},
+            ["has https://ghcr.io, which is no registry's name: write its host alone, such as ghcr.io or"],
+        ),
+    ],
+)
+def test_who_pulls_from_a_registry(registries: dict[str, Any], said: list[str]) -> None:
+    found = registry_problems(registries)
+    assert len(found) == len(said)
+    assert all(text in each and "hidden" not in each for text, each in zip(said, found, strict=True))
+    assert set(found) <= set(problems({**GOOD, "app_registries": registries}, ONE_HOST))
