@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ PLAYBOOKS = COLLECTION / "playbooks"
 WIRING = PLAYBOOKS / "group_vars" / "all"
 GIVEN_BY_NAME = frozenset(("app_release",))  # which Slipway derives unless -e says it (docs/application.md)
 ENTRY_POINT = "main"
+OF_ROLES = tuple(f"{role.name}_" for role in ROLES.iterdir())  # how the names of the roles' variables begin
 
 
 def place_of(value: Any) -> str:
@@ -74,7 +76,7 @@ class ActionModule(ActionBase):
         no_vault = bool(vault) and not Path(vault).is_file()
         values, told, undefined = self.read_operator(spec, variables)
         errors = group_errors(variables.get("groups", {})) or told or ([] if no_vault else undefined)
-        variables = {**variables, **values}  # what is derived from them need not derive them each time
+        variables = self.settled({**variables, **values}, wiring)
         everyone, others = self.inventory_variables()
         places = {name: place_of(value) or place_of(name) for name, value in everyone.items()}
         errors += overridden_errors(places, wiring, spec)
@@ -127,6 +129,14 @@ class ActionModule(ActionBase):
         unread = {name: option for name, option in spec.items() if name in values or name not in variables}
         errors = unreadable + variable_errors(unread, values, places, self.home(variables))
         return values, errors, undefined
+
+    def settled(self, variables: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+        """The variables with the values of those in ``names`` that are no role's, from which many are derived."""
+        for name in [name for name in names if name in variables and not name.startswith(OF_ROLES)]:
+            templar = self._templar.copy_with_new_env(available_variables=variables)
+            with contextlib.suppress(AnsibleError):  # told, if it matters, where it is used
+                variables = {**variables, name: templar.template(variables[name])}
+        return variables
 
     @staticmethod
     def home(variables: Mapping[str, Any]) -> str:
