@@ -82,6 +82,10 @@ options:
     description: With O(state=present), the port to listen on. V(0) is one that is free.
     type: int
     default: 0
+  registries:
+    description: With O(state=present), who pulls the image where it is not there; see M(slipway.deploy.image_pull).
+    type: dict
+    default: {}
 seealso:
   - module: slipway.deploy.backup
 """
@@ -145,7 +149,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import store
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.place import Place, traits
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
+from ansible_collections.slipway.deploy.plugins.module_utils._host.registry import Login, missing, pull
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases, throwaway, throwaway_remote
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import CLIENT_SPEC, Client
@@ -168,6 +172,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "host": {"type": "str", "default": ""},
     "address": {"type": "str", "default": ""},
     "port": {"type": "int", "default": 0},
+    "registries": {"type": "dict", "default": {}, "no_log": True},
 }
 
 
@@ -194,6 +199,10 @@ def described(module: AnsibleModule) -> dict[str, Any]:
 def present(module: AnsibleModule) -> dict[str, Any]:
     params, directory = module.params, Path(module.params["directory"])
     told = Description.parse(params["described"])
+    logins = {name: Login(about["username"], about["password"]) for name, about in params["registries"].items()}
+    # Passwords alone are masked: a user's name may be a word of what is returned.
+    module.params["registries"] = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
+    module.no_log_values = {login.password for login in logins.values()}
     address = params["address"] or ("::" if ":" in params["host"] else "0.0.0.0")
     server = Server(told.traits.superuser, "postgres")
     client = Client(server, told.major, params["bindir"] or "", told.container)
@@ -206,8 +215,8 @@ def present(module: AnsibleModule) -> dict[str, Any]:
         return {"changed": True, "actions": [f"Would start {what}."], "server": where}
     with store.locked(directory):
         left = throwaway.removed(directory)
-        if told.shape:
-            docker.pull(told.shape.image)
+        for image in missing([told.shape.image] if told.shape else []):
+            pull(image, logins)
         far = throwaway_remote.Far(own)
         port, certificate = far.start(told.traits, told.certificate, address, params["port"])
     where.update(port=port, certificate=certificate)

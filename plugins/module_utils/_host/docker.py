@@ -67,12 +67,6 @@ def found(kind: str, name: str, template: str) -> str | None:
     )
 
 
-def pull(image: str) -> None:
-    """Have an image that is not there yet; SlipwayError where it can't be had."""
-    if found("image", image, "{{.Id}}") is None:
-        must("pull", "--quiet", image, timeout=PULLS_WITHIN)
-
-
 def secrets(container: str) -> frozenset[str]:
     """The secrets in a container's environment, and in the host's files of which that says NAME_FILE=PATH.
 

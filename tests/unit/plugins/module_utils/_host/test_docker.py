@@ -119,14 +119,3 @@ def test_a_containers_secrets_are_in_files_as_well(
 def test_the_end_of_a_log_has_no_secret(engine: Callable[[str], None]) -> None:
     engine(OF_A_CONTAINER)
     assert docker.log_end("shop", 2) == "connecting as ******** with of-the-image"
-
-
-def test_an_image_is_pulled_where_it_is_not_there(engine: Callable[[str], None], tmp_path: Path) -> None:
-    engine("exit 0")
-    docker.pull("postgres:17")
-    engine(f'[ "$1" = image ] && {{ echo "Error: No such image: postgres:17"; exit 1; }}; echo "$*" > {tmp_path}/told')
-    docker.pull("postgres:17")
-    assert (tmp_path / "told").read_text() == "pull --quiet postgres:17\n"
-    engine('[ "$1" = image ] && echo "No such image"; [ "$1" = pull ] && echo denied; exit 1')
-    with pytest.raises(SlipwayError, match=r"^docker pull --quiet failed: denied; check the engine"):
-        docker.pull("postgres:17")
