@@ -5,30 +5,39 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import json
 import os
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain, sentence
 from ansible_collections.slipway.deploy.plugins.module_utils._host.masking import masked, of_environment
 from ansible_collections.slipway.deploy.plugins.module_utils._run.ledger import Run
 from ansible_collections.slipway.deploy.plugins.module_utils._run.process import is_dead, run_of
+from ansible_collections.slipway.deploy.plugins.plugin_utils._page.page import page as page_of_record
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.attestation import attest
 from ansible_collections.slipway.deploy.plugins.plugin_utils._run.deployment_record import (
     Record,
     error,
+    of_ledger,
     phases,
     stopped,
 )
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.evidence import evidence
 from ansible_collections.slipway.deploy.plugins.plugin_utils._run.notification import tell
 from ansible_collections.slipway.deploy.plugins.plugin_utils._run.progress import watched
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.record_files import text, write
 from ansible_collections.slipway.deploy.plugins.plugin_utils._run.report import failure, notice, report
 from ansible_collections.slipway.deploy.plugins.plugin_utils._run.revision import revision
 
 display = Display()
+KEY = "make it with ssh-keygen -t ed25519, correct app_record_key, or leave that out"
 SLICE = 10.0  # seconds for which a host waits for the lock before it is looked whether its holder is alive
 
 
@@ -53,6 +62,29 @@ def noted(variables: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {host: everywhere[host][name] for host in hosts if name in everywhere.get(host, {})}
 
 
+def keep_here(record: Mapping[str, Any], directory: Path, key: str) -> str:
+    """Write the record and the page of a run on this controller, sign them with the key, if any, and return the page.
+
+    '' where that can't be done, with a warning: nothing of the run depends on it.
+    """
+    try:
+        whole = json.loads(text(record))
+        page = str(write(whole, page_of_record(whole), directory.expanduser()))
+    except Exception as cause:
+        reason = plain(cause) if isinstance(cause, OSError) else f"{type(cause).__name__}: {cause}"
+        display.warning(
+            f"The record and the page of this run were not written into {directory}: {reason}; see that this directory "
+            "can be written. The run itself is recorded in the ledger."
+        )
+        return ""
+    try:
+        if key:
+            attest(whole, directory.expanduser(), key)
+    except (SlipwayError, OSError) as cause:
+        display.warning(f"The record of this run is not signed: {sentence(cause)}")
+    return page
+
+
 class ActionModule(ActionBase):
     _supports_check_mode = True
 
@@ -67,12 +99,18 @@ class ActionModule(ActionBase):
         facts, rehearsal = arguments.pop("facts", {}), arguments.pop("rehearsal", [])
         hooks = arguments.pop("hooks", [])
         receivers = arguments.pop("receivers", [])
-        probe = arguments.pop("probe", {})
+        probe, found = arguments.pop("probe", {}), arguments.pop("found", {})
+        records, key = arguments.pop("records", ""), arguments.pop("key", "")
         secrets = self.secrets(arguments.pop("secrets", []), variables)
         run = this_run(
             arguments.get("application", ""), arguments.get("environment_name", ""), arguments.get("verb", "deploy")
         )
         arguments["run"] = asdict(run)
+        if key and arguments.get("state") == "locked" and not Path(key).expanduser().is_file():
+            return {
+                "failed": True,
+                "msg": f"{key} is to sign the record of this run, but there is no such file: {KEY}.",
+            }
         made: Record | None = None
         if status:
             errors = noted(variables, "phase_error")
@@ -92,21 +130,27 @@ class ActionModule(ActionBase):
                 rehearsal=rehearsal,
                 hooks=hooks,
                 probe=probe,
+                evidence=evidence(found),
                 failed_phase=failed_phase,
                 error=error(errors, len(variables.get("ansible_play_hosts_all", [])) > 1),
             )
-            arguments["record"] = without(secrets, made.result())
+            kept = without(secrets, made.result())
+            arguments["record"] = of_ledger(kept)
 
         result = self.keep(arguments, run, task_vars)
+        page = ""
+        if made and records and not self._task.check_mode:
+            # Also of a run that can't write into its ledger any more.
+            page = keep_here({**kept, "run": result.get("deployment", {}).get("run", asdict(run))}, Path(records), key)
         if source and not result.get("failed"):
             result["revision"] = revision(source)
         if made and not result.get("failed"):
             file = "" if self._task.check_mode else f"{arguments['directory']}/deployments.jsonl"
             place = f"{file} on {self._task.delegate_to or variables['inventory_hostname']}" if file else ""
-            result["report"] = report(made, place if len(variables["groups"]["all"]) > 1 else file)
+            result["report"] = report(made, place if len(variables["groups"]["all"]) > 1 else file, page)
             told = "\n".join(result["report"])
             if status == "failed":
-                told = failure(made, lasting, place)
+                told = failure(made, lasting, place, page)
                 result.update(failed=True, msg=told)
             title, body, kind = notice(made, told, (result["deployment"]["last"] or {}).get("status", ""))
             for unheard in tell([] if self._task.check_mode else receivers, title, masked(body, secrets), kind):

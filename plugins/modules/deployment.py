@@ -119,6 +119,28 @@ options:
     type: list
     elements: dict
     default: []
+  found:
+    description:
+      - What else the run found and did, for the record, each of which may be missing. C(former) is the release that
+        served before, C(images) a list of images with C(name) and C(id), C(applied) is as in
+        RV(slipway.deploy.migrations#module:migrations), C(backup) the result of M(slipway.deploy.backup), C(before) and
+        C(verified) those of M(slipway.deploy.migrations_info).
+    type: dict
+    default: {}
+  records:
+    description:
+      - Directory on the controller for the record of the run and its page, two files that are named after when it
+        began; created with mode 0700. Empty for none. That they can't be written is a warning.
+    type: path
+    default: ""
+  key:
+    description:
+      - A private key of SSH on the controller, such as C(ssh-keygen -t ed25519 -N '' -f FILE) makes, or a public one
+        whose private one an agent has. The files in O(records) are signed with it, in a statement of in-toto beside
+        them. Empty for no signature. That they can't be signed is a warning; where the file is missing, the lock is
+        not taken.
+    type: path
+    default: ""
   lasting:
     description: What of a failed run stays, as a sentence.
     type: str

@@ -44,6 +44,12 @@ schema:
       type: str
     empty: {description: Whether it is known that no table holds a row., type: bool}
     environment: {description: Environment that the database is marked with., type: str}
+    relations:
+      description:
+        - The tables with their C(columns) (name, type, required, key) and C(references) (columns, table), the foreign
+          keys; none where there are more than 200 tables.
+      type: list
+      elements: dict
     remarks: {description: What is to be told and is no violation., type: list, elements: str}
     rows: {description: Sum of the row counts that are known., type: int}
     tables:

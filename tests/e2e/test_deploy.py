@@ -103,7 +103,10 @@ def test_secrets_are_the_owners_alone_and_nowhere_in_sight(deployed: Deployed) -
 
     assert file.stat().st_mode & 0o777 == 0o600
     assert deployed.state.stat().st_mode & 0o777 == 0o700
-    seen = [deployed.first.output, *deployed.processes().values(), (deployed.state / "deployments.jsonl").read_text()]
+    files = [deployed.state / "deployments.jsonl", *(deployed.state / "runs").iterdir()]
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    assert {file.suffix for file in files} == {".jsonl", ".json", ".html"}
+    seen = [deployed.first.output, *deployed.processes().values(), *(file.read_text() for file in files)]
     assert not [secret for secret in secrets if any(secret in text for text in seen)]
 
 

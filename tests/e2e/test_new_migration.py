@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.record_files import stem
 from conftest import Postgres
 from e2e.conftest import directory
 from support import prisma
@@ -141,7 +142,8 @@ def test_models_that_do_not_import(environment: Environment, verb: str) -> None:
     models.write_text(text)
     assert "No module named 'nothing_like_it'" in " ".join(failed.messages[0].split())
     assert "Traceback" not in failed.output
-    noted = dict.fromkeys(("deployments.jsonl", "fence"), ())
+    pages = [f"runs/{stem(record)}.{kind}" for record in environment.records() for kind in ("json", "html")]
+    noted = dict.fromkeys(("deployments.jsonl", "fence", *pages), ())
     assert (written(environment), {**environment.files(), **noted}) == (before, {**files, **noted})
 
 

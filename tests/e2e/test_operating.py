@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.record_files import stem
 from e2e.conftest import Deployed, directory
 from support.environment import Environment
 
@@ -22,14 +23,18 @@ def test_the_history_of_runs(deployed: Deployed) -> None:
     [first] = re.findall(r"^ +1  \d{4}-\d\d-\d\d \d\d:\d\d +deploy .*$", shown.output, re.MULTILINE)
     assert re.search(r" 8 +- +\d+ +succeeded$", first)
     listed = json.loads(deployed.play("playbooks/history.yml", output="json", lines=1).output)
-    assert listed == [{"number": len(deployed.records()), **deployed.records()[-1]}]
+    last = deployed.records()[-1]
+    page = deployed.state / "runs" / f"{stem(last)}.html"
+    assert listed == [{"number": len(deployed.records()), **last, "page": str(page)}]
+    assert page.read_text().startswith("<!DOCTYPE html>")
+    assert json.loads(page.with_suffix(".json").read_text()).items() >= last.items()
     one = deployed.play("playbooks/history.yml", run=1).succeeded().output
     assert "autotest/local: run 1\n  verb        deploy\n  outcome     succeeded\n" in one
     assert "  migrations  20250728210351_init\n              20250729072120_" in one
     unknown = deployed.play("playbooks/history.yml", run=9999).failed().messages
-    last = len(deployed.records())
+    number = len(deployed.records())
     assert unknown == [
-        f"There is no run 9999 in {deployed.state}/deployments.jsonl: they have the numbers up to {last}."
+        f"There is no run 9999 in {deployed.state}/deployments.jsonl: they have the numbers up to {number}."
     ]
     assert deployed.files() == before
 

@@ -35,8 +35,8 @@ class Host:
         assert bool(found.get("changed")) == any(each.startswith("Broke ") for each in found.get("actions", []))
         return found
 
-    def ansible(self, state: str, *flags: str) -> dict[str, Any]:
-        return run_ansible("slipway.deploy.deployment", {**self.arguments, "state": state}, self.home, *flags)
+    def ansible(self, state: str, *flags: str, **more: object) -> dict[str, Any]:
+        return run_ansible("slipway.deploy.deployment", {**self.arguments, "state": state, **more}, self.home, *flags)
 
     def lock(self, run: Run) -> None:
         self.state.mkdir(exist_ok=True)

@@ -18,6 +18,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
     sql_errors,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._schema import snapshot, tables
+from ansible_collections.slipway.deploy.plugins.module_utils._schema.relations import relations
 
 ROLES_SPEC: dict[str, dict[str, Any]] = {
     "owner": {"type": "str", "required": True},
@@ -39,11 +40,13 @@ def inspect(server: Server, params: Mapping[str, Any]) -> dict[str, Any]:
         # On autocommit the locks of what is counted go with each statement, and a server has only so many.
         opened.set_session(readonly=True, autocommit=True)
         found = tables.all_tables(cursor, server, params["count_login"])
+        shape = relations(cursor)
         violations, remarks = tables.violations(cursor, roles, tables.Rights(snapshot.rights(cursor)))
         return {
             "collations": collations.changed(cursor),
             "empty": all(table.rows == 0 for table in found),
             "environment": stamp(cursor),
+            "relations": None if shape is None else [asdict(each) for each in shape],
             "remarks": remarks,
             "rows": sum(table.rows or 0 for table in found),
             "tables": [asdict(table) for table in found],

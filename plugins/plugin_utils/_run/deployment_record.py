@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.evidence import Evidence
 
 FORMAT = 1
 UNREACHABLE = "A host can't be reached; see Ansible's own words above."
@@ -13,21 +16,23 @@ UNREACHABLE = "A host can't be reached; see Ansible's own words above."
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase on one host. ``status`` is ok, failed, or stopped because of another host."""
+    """One phase on one host. ``status`` is ok, failed, or stopped because of another host; ``started`` may be ''."""
 
     name: str
     host: str
     status: str
     seconds: float
+    started: str = ""
 
 
 @dataclass(frozen=True)
 class Record:
-    """A line of the ledger; see docs/formats.md. Times are ISO 8601 in UTC, ``facts`` what the run found, by name.
+    """What a run was; see docs/formats.md. Times are ISO 8601 in UTC, ``facts`` what the run found, by name.
 
     ``rehearsal`` is what was seen of each migration on a copy, as the module migrations returns it, if there was one;
     ``probe`` how the releases answered there, as the module release_probe returns it.
     ``hooks`` are the commands of hooks that were run, each with hook, command, started, seconds and output.
+    ``evidence`` is what else it found and did.
     ``revision`` is the commit of the application's directory, with -dirty where files were changed since; '' for none.
     """
 
@@ -46,27 +51,41 @@ class Record:
     rehearsal: Sequence[Mapping[str, Any]] = ()
     hooks: Sequence[Mapping[str, Any]] = ()
     probe: Mapping[str, Any] = field(default_factory=dict)
+    evidence: Evidence = field(default_factory=Evidence)
     format: int = FORMAT
 
     def result(self) -> dict[str, Any]:
-        """The record as JSON keeps it; what only a failure, a rehearsal or hooks have is left out of others."""
-        absent = {
-            "rehearsal": not self.rehearsal,
-            "hooks": not self.hooks,
-            "probe": not self.probe,
-            "failed_phase": not self.failed_phase,
-            "error": not self.failed_phase,
-        }
-        return {name: value for name, value in asdict(self).items() if not absent.get(name)}
+        """The record as JSON keeps it; what a run did not have, such as a rehearsal or hooks, is left out."""
+        kept = asdict(self)
+        kept |= kept.pop("evidence")
+        absent = {name for name in _NOT_OF_ALL if not kept[name]} | ({"error"} if not self.failed_phase else set())
+        return {name: value for name, value in kept.items() if name not in absent}
+
+
+_NOT_OF_ALL = (
+    "former", "rehearsal", "hooks", "probe", "failed_phase", "images", "applied", "backup", "verification", "schema",
+)  # fmt: skip
+
+
+def of_ledger(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record without the schema, which is too large for a line of the ledger."""
+    return {name: value for name, value in record.items() if name != "schema"}
 
 
 def phases(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Phase]:
     """The phases of all hosts, by host, since each host notes its own."""
     return [
-        Phase(each["name"], each["host"], each["status"], float(each["seconds"]))
+        Phase(each["name"], each["host"], each["status"], float(each["seconds"]), _stamp(each.get("started")))
         for of_host in results.values()
         for each in of_host
     ]
+
+
+def _stamp(seconds: object) -> str:
+    """Seconds since 1970 in ISO 8601, '' for None."""
+    if seconds is None:
+        return ""
+    return datetime.datetime.fromtimestamp(float(str(seconds)), datetime.UTC).isoformat(timespec="milliseconds")
 
 
 def error(errors: Mapping[str, str], several: bool) -> str:

@@ -52,6 +52,7 @@ def details(record: Mapping[str, Any], rehearsal: Sequence[str] = ()) -> list[st
         "release": record.get("release", ""),
         "revision": record.get("revision", ""),
         **{name: value for name, value in facts.items() if name not in ("release", "migrations" if names else "")},
+        "page": record.get("page", ""),
     }
     several = len({phase["host"] for phase in record.get("phases", [])}) > 1
     phases = [

@@ -7,23 +7,26 @@ from ansible_collections.slipway.deploy.plugins.plugin_utils._run.deployment_rec
 from ansible_collections.slipway.deploy.plugins.plugin_utils._run.notification import Kind
 
 
-def report(record: Record, place: str) -> list[str]:
-    """What a person is told at the end of a run that succeeded; ``place`` is where the record lies, '' for nowhere.
+def report(record: Record, place: str, page: str = "") -> list[str]:
+    """What a person is told at the end of a run that succeeded.
+
+    ``place`` is where the record lies, and ``page`` its page; '' for nowhere.
 
     A long list is whole in the ledger alone.
     """
     nothing = "" if place else ", nothing was written (check mode)"
     facts = {name: shortened(str(value)) for name, value in record.facts.items() if value}
+    places = {name: value for name, value in (("record", place), ("page", page)) if value}
     return [
         f"{record.application}/{record.environment}: {record.verb} succeeded{nothing}",
-        *(f"  {name:<11} {value}" for name, value in {**facts, **({"record": place} if place else {})}.items()),
+        *(f"  {name:<11} {value}" for name, value in {**facts, **places}.items()),
     ]
 
 
-def failure(record: Record, lasting: str, place: str) -> str:
+def failure(record: Record, lasting: str, place: str, page: str = "") -> str:
     """What a person is told at the end of a run that failed.
 
-    ``lasting`` is what stays nevertheless, ``place`` where the record lies; each is '' for nothing.
+    ``lasting`` is what stays nevertheless, ``place`` where the record lies and ``page`` its page; '' for nothing.
     """
     return "\n".join(
         part
@@ -31,7 +34,7 @@ def failure(record: Record, lasting: str, place: str) -> str:
             f"{record.verb.capitalize()} of {record.application}/{record.environment} failed in phase "
             f"{record.failed_phase}, as told above.",
             lasting,
-            f"The run is recorded in {place}." if place else "",
+            f"The run is recorded in {place}{f', its page is {page}' if page else ''}." if place else "",
         )
         if part
     )

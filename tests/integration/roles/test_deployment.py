@@ -74,6 +74,7 @@ class Site:
             "shop_password": "hunter2-secret",
             "shop_lost": "{{ there_is_no_such }}",
             "deployment_facts": {"ledger": "of {{ inventory_hostname }}"},
+            "deployment_records": str(self.home / "runs"),
             **self.connection,
         }
         inventory = self.home / "hosts.json"
@@ -128,7 +129,11 @@ def run_of_several_hosts(site: Site) -> None:
     assert record["error"].startswith("two: The new process did not get healthy")
     assert "the cellar is flooded" in record["error"]
     assert "one:" not in record["error"]
-    assert "hunter2" not in (site.state / "deployments.jsonl").read_text()
+    [here] = (site.home / "runs").glob("*.json")
+    assert json.loads(here.read_text()) == record
+    for file in (site.state / "deployments.jsonl", here, here.with_suffix(".html")):
+        assert "the cellar is flooded: of ********" in file.read_text()
+        assert "hunter2" not in file.read_text()
     assert record["facts"] == {"ledger": "of db"}
     assert statuses(record) == {"one": "stopped", "two": "failed"}
     assert record["revision"] == revision(str(HERE))

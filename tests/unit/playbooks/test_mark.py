@@ -14,6 +14,7 @@ VERBS = sorted(path for path in PLAYBOOKS.glob("*.yml") if path.name != "preflig
 PHASES = yaml.safe_load((PLAYBOOKS / "group_vars" / "all" / "phases.yml").read_text())["phase_table"]
 # What changes nothing, whatever it is given.
 READERS = {
+    "attestation_info",
     "backup_info",
     "command_runs_info",
     "connection_info",
@@ -163,8 +164,8 @@ def test_no_phase_of_the_table_is_unused() -> None:
     assert used == PHASES.keys()
 
 
-# What asks no module on the database's host: files of logs, the lock alone, the catalogue by a tunnel.
-ELSEWHERE = {"logs", "unlock", "generate"}
+# What asks no module on the database's host: files of logs or of the controller, the lock, the catalogue by a tunnel.
+ELSEWHERE = {"attest", "logs", "unlock", "generate"}
 
 
 @pytest.mark.parametrize("playbook", VERBS, ids=lambda path: path.stem)

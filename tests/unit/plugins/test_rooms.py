@@ -19,7 +19,7 @@ PACKAGE = "ansible_collections.slipway.deploy.plugins"
 ROOMS = (
     "_errors", "_text", "_host", "_reach", "_run", "_certificate", "_postgres", "_session", "_studio", "_access",
     "_schema", "_backup", "_migration", "_source", "_drift", "_wanted", "_seed", "_health", "_monitoring", "_release",
-    "_story", "_variables", "_module",
+    "_page", "_story", "_variables", "_module",
 )  # fmt: skip
 FILES = sorted(path for kind in ("module_utils", "plugin_utils") for path in (PLUGINS / kind).rglob("*.py"))
 

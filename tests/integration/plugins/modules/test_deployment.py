@@ -3,16 +3,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import in_charge
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.record_files import stem
 from support.deployment import LIVE, Host
+from support.rehearsals import REHEARSAL
+from support.runs import FOUND
 
 pytestmark = pytest.mark.once
 
@@ -187,3 +192,66 @@ def test_lock_is_broken_when_its_run_is_dead(host: Host) -> None:
     host.lock(DEAD)
     assert host.ansible("broken")["actions"] == [f"Broke the lock: {DEAD.describe()}."]
     assert host.holder() is None
+
+
+SECRET = "hunter2-of-the-owner"
+ENDED = {"status": "succeeded", "started": "2026-01-02T03:04:05+00:00", "release": "3f1d"}
+
+
+def ended(host: Host, *flags: str, **more: object) -> tuple[dict[str, Any], str]:
+    """A run comes to its end: its result, and where its record and its page are."""
+    host.state.mkdir(exist_ok=True)
+    runs = host.home / "runs"
+    variables = [
+        "--extra-vars",
+        json.dumps({"owner_password": SECRET, "app_environment": {"URL": f"x://me:{SECRET}@db/"}}),
+    ]
+    told = {**ENDED, "records": str(runs), "secrets": ["owner_password", "app_environment"], **more}
+    return host.ansible("unlocked", *variables, *flags, **told), str(runs)
+
+
+def test_a_run_leaves_its_record_and_its_page_on_the_controller(host: Host) -> None:
+    checked, runs = ended(host, "--check")
+    assert checked["report"][0].endswith("nothing was written (check mode)")
+    assert not Path(runs).exists()
+    rehearsal = [{**REHEARSAL[0], "migration": f"1_of_{SECRET}"}]
+    done, runs = ended(host, found=FOUND, rehearsal=rehearsal, facts={"address": f"http://{SECRET}/"})
+    page, record = sorted(Path(runs).iterdir())
+    assert page.name == f"{stem(host.ledger()[-1])}.html"
+    assert done["report"][-1] == f"  page        {page}"
+    kept = json.loads(record.read_text())
+    assert kept["schema"] == {
+        "before": FOUND["before"]["schema"]["relations"],
+        "after": FOUND["verified"]["schema"]["relations"],
+    }
+    assert {**host.ledger()[-1], "schema": kept["schema"]} == kept
+    for file in (page, record, host.state / "deployments.jsonl"):
+        assert SECRET not in file.read_text()
+        assert "1_of_********" in file.read_text()
+        assert file.stat().st_mode & 0o077 == 0
+
+
+def test_a_run_that_failed_leaves_them_too(host: Host) -> None:
+    done, runs = ended(host, status="failed", failed_phase="migrate")
+    [page] = Path(runs).glob("*.html")
+    assert done["msg"].endswith(
+        f"The run is recorded in {host.state}/deployments.jsonl on localhost, its page is {page}."
+    )
+    assert "failed in migrate" in page.read_text()
+
+
+def test_they_can_not_be_written(host: Host) -> None:
+    (host.home / "runs").write_text("a file")
+    done, _runs = ended(host)
+    assert "failed" not in done
+    assert host.ledger()[-1]["status"] == "succeeded"
+    assert "page" not in str(done["report"])
+
+
+def test_the_ledger_can_not_be_written(host: Host) -> None:
+    """Then the controller alone has the record."""
+    (host.state / "deployments.jsonl").mkdir(parents=True)
+    done, runs = ended(host)
+    assert "can't be used" in done["msg"]
+    [record] = Path(runs).glob("*.json")
+    assert json.loads(record.read_text())["run"]["controller"] == LIVE.controller

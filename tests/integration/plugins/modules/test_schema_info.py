@@ -26,10 +26,12 @@ def test_from_nothing_to_a_fault(site: Site) -> None:
 
     site.access()
     site.execute_as(site.roles.owner, "CREATE TABLE t (x int)")
+    column = {"name": "x", "type": "integer", "required": False, "key": False}
+    relations = [{"table": "public.t", "columns": [column], "references": []}]
     expected = {"schema": "public", "name": "t", "rows": 0, "exact": True, "bytes": 0, "hidden": ""}
     assert site.info(**owner)["schema"] == {
         "empty": True, "environment": "test", "rows": 0, "tables": [expected], "violations": [], "remarks": [],
-        "uncounted": [], "collations": "",
+        "uncounted": [], "collations": "", "relations": relations,
     }  # fmt: skip
 
     site.execute("INSERT INTO t VALUES (1), (2)")
@@ -39,7 +41,7 @@ def test_from_nothing_to_a_fault(site: Site) -> None:
         "violations": [
             f"Role {site.roles.application} may create objects in schema public, which no migration says: REVOKE that."
         ],
-        "remarks": [], "uncounted": [], "collations": "",
+        "remarks": [], "uncounted": [], "collations": "", "relations": relations,
     }  # fmt: skip
 
 

@@ -8,17 +8,32 @@ from ansible_collections.slipway.deploy.plugins.plugin_utils._run.deployment_rec
     UNREACHABLE,
     Phase,
     error,
+    of_ledger,
     phases,
     stopped,
 )
-from support.runs import FAILED, RECORD
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.evidence import evidence
+from support.runs import FAILED, FOUND, RECORD
 
 
 def test_what_the_ledger_keeps() -> None:
     kept = RECORD.result()
     assert kept["format"] == 1
-    assert kept["phases"][1] == {"name": "release", "host": "one", "status": "ok", "seconds": 10.25}
-    assert not {"failed_phase", "error", "rehearsal", "hooks"} & kept.keys()
+    assert kept["phases"][1] == {"name": "release", "host": "one", "status": "ok", "seconds": 10.25, "started": ""}
+    absent = {
+        "failed_phase",
+        "error",
+        "rehearsal",
+        "hooks",
+        "probe",
+        "former",
+        "images",
+        "applied",
+        "backup",
+        "verification",
+        "schema",
+    }
+    assert not absent & kept.keys()
     assert replace(RECORD, rehearsal=[{"migration": "1_a"}]).result() == {**kept, "rehearsal": [{"migration": "1_a"}]}
     assert replace(RECORD, hooks=[{"hook": "on_failure"}]).result() == {**kept, "hooks": [{"hook": "on_failure"}]}
     assert FAILED.result() == {
@@ -26,11 +41,21 @@ def test_what_the_ledger_keeps() -> None:
     }  # fmt: skip
 
 
+def test_the_evidence_is_part_of_it_and_the_ledger_has_all_but_the_schema() -> None:
+    kept = replace(RECORD, evidence=evidence(FOUND)).result()
+    assert kept.keys() - RECORD.result().keys() == {"former", "images", "applied", "backup", "verification", "schema"}
+    assert kept["applied"] == [
+        {"name": "20260101000000_amounts_are_big", "seconds": 4.5, "statements": 3, "attempts": 2}
+    ]
+    assert kept.keys() - of_ledger(kept).keys() == {"schema"}
+
+
 def test_phases_of_all_hosts_are_in_the_order_of_the_hosts() -> None:
     one = {"name": "release", "host": "one", "status": "ok", "seconds": "1.5"}
     assert phases({"two": [{**one, "host": "two"}], "db": [], "one": [one]}) == [
         Phase("release", "two", "ok", 1.5), Phase("release", "one", "ok", 1.5)
     ]  # fmt: skip
+    assert phases({"one": [{**one, "started": "1767323045.25"}]})[0].started == "2026-01-02T03:04:05.250+00:00"
 
 
 @pytest.mark.parametrize(
