@@ -139,6 +139,8 @@ class ActionModule(ActionBase):
 
         result = self.keep(arguments, run, task_vars)
         page = ""
+        if records and result.get("interrupted"):
+            keep_here(result["interrupted"], Path(records), key)
         if made and records and not self._task.check_mode:
             # Also of a run that can't write into its ledger any more.
             page = keep_here({**kept, "run": result.get("deployment", {}).get("run", asdict(run))}, Path(records), key)

@@ -185,6 +185,10 @@ revision:
       none.
   type: str
   returned: when O(source) is given
+interrupted:
+  description: The record of the run whose lock this was, which came to no end of its own; else none.
+  type: dict
+  returned: success
 deployment:
   description: The run, and the last record of the ledger before it.
   type: dict
@@ -286,6 +290,7 @@ def keep(module: AnsibleModule) -> dict[str, Any]:
         # Lock and ledger are bookkeeping, but for whom a lock was taken from.
         "changed": params["state"] == "broken" and taken.former is not None,
         "actions": [*actions, *taken.ended],
+        "interrupted": taken.interrupted,
         "deployment": {
             "run": asdict(run),
             "fence": taken.fence,

@@ -70,11 +70,22 @@ class LockedError(SlipwayError):
 
 @dataclass(frozen=True)
 class Taken:
-    """The number in charge from now on, whose lock it was before (if anybody's), and what had to be ended."""
+    """The number in charge from now on, whose lock it was before (if anybody's), and what had to be ended.
+
+    ``interrupted`` is the record that was written of that former run, None where it had written its own.
+    """
 
     fence: int
     former: Run | None = None
     ended: list[str] = field(default_factory=list)
+    interrupted: dict[str, Any] | None = None
+
+
+def interrupted(run: Run) -> dict[str, Any]:
+    """What the ledger keeps of a run that ended nobody knows when, and of which only its lock was left."""
+    about = {name: getattr(run, name) for name in ("application", "environment", "verb")}
+    known = {"status": "interrupted", "release": "", "revision": "", "started": run.since, "finished": ""}
+    return {**about, **known, "phases": [], "facts": {}, "format": 1, "run": asdict(run)}
 
 
 @dataclass(frozen=True)
@@ -149,7 +160,11 @@ class Ledger:
 
     def _take_over(self, former: Run | None) -> Taken:
         fence = Fence(self.directory, next_number(self.directory))
-        return Taken(fence.number, former, fence.take_over())
+        ended, last, record = fence.take_over(), self.newest(), None
+        if former is not None and (last is None or last.get("run") != asdict(former)):
+            record = interrupted(former)
+            self.append(record)
+        return Taken(fence.number, former, ended, record)
 
     def release(self, run: Run) -> bool:
         """Give the lock back. Returns whether it still was ``run``'s; another's is left alone."""

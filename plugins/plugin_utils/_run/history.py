@@ -22,7 +22,7 @@ def row(record: Mapping[str, Any]) -> list[str]:
     names = migrations(facts)
     return [
         str(record["number"]),
-        record.get("finished", "")[:16].replace("T", " "),
+        (record.get("finished") or record.get("started", ""))[:16].replace("T", " "),
         record.get("verb", ""),
         f"{run.get('user', '')} {run.get('controller', '')}".strip(),
         f"{record.get('release', '')} {short(record.get('revision', ''))}".strip() or NONE,

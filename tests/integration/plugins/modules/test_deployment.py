@@ -179,8 +179,13 @@ def test_dead_holder_is_succeeded(host: Host) -> None:
     host.lock(DEAD)
     assert "msg" not in host.ansible("locked", "--check")
     assert host.holder() == asdict(DEAD)
-    found = host.ansible("locked")
+    found = host.ansible("locked", records=str(host.home / "runs"))
     assert found["actions"] == [f"Took over the lock of a dead run: {DEAD.describe()}."]
+    [record] = host.ledger()
+    assert (record["status"], record["run"]) == ("interrupted", asdict(DEAD))
+    page = host.home / "runs" / f"{stem(record)}.html"
+    assert "interrupted" in page.read_text()
+    assert json.loads(page.with_suffix(".json").read_text()) == record
     assert host.holder() == found["deployment"]["run"]
     assert found["deployment"]["run"]["machine"] == LIVE.machine
 

@@ -16,7 +16,13 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 from ansible_collections.slipway.deploy.plugins.module_utils._run import ledger as ledgers
 from ansible_collections.slipway.deploy.plugins.module_utils._run import progress
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import in_charge
-from ansible_collections.slipway.deploy.plugins.module_utils._run.ledger import Ledger, LockedError, Run, Taken
+from ansible_collections.slipway.deploy.plugins.module_utils._run.ledger import (
+    Ledger,
+    LockedError,
+    Run,
+    Taken,
+    interrupted,
+)
 
 ANNA = Run("autotest", "test", "deploy", "anna", "laptop", "m1", 10, "boot", 1, 100, "2025-08-07T12:00:00+00:00")
 OTHERS = {
@@ -65,7 +71,7 @@ def test_lock_is_refused_to_another(ledger: Ledger, difference: dict[str, object
     assert not ledger.release(other)
     assert ledger.holder() == holder
     taken = ledger.acquire(other, dead=ANNA)
-    assert taken == Taken(in_charge(ledger.directory), holder)
+    assert taken == Taken(in_charge(ledger.directory), holder, [], interrupted(holder))
     assert ledger.holder() == replace(other, fence=taken.fence)
     assert taken.fence > holder.fence
     assert ledger.release(other)
@@ -89,6 +95,17 @@ def test_a_run_does_not_wait_for_one_that_is_dead(ledger: Ledger) -> None:
     taken = ledger.acquire_within(60, replace(ANNA, pid=11), lambda holder: holder.pid == 10)
     assert taken.former is not None
     assert taken.former.same_process(ANNA)
+    record = ledger.newest()
+    assert record == taken.interrupted
+    assert (record["status"], record["started"], record["run"]) == ("interrupted", ANNA.since, asdict(taken.former))
+
+
+def test_a_run_that_wrote_its_record_and_then_died_was_not_interrupted(ledger: Ledger) -> None:
+    holder = replace(ANNA, fence=ledger.acquire(ANNA).fence)
+    own = {"verb": "deploy", "status": "succeeded", "run": asdict(holder)}
+    ledger.append(own)
+    assert ledger.acquire(replace(ANNA, pid=11), dead=ANNA).interrupted is None
+    assert ledger.newest() == own
 
 
 def test_lock_is_broken_only_when_its_run_is_dead_or_by_force(ledger: Ledger) -> None:
@@ -106,7 +123,7 @@ def test_lock_is_broken_only_when_its_run_is_dead_or_by_force(ledger: Ledger) ->
         holder = replace(ANNA, fence=ledger.acquire(ANNA).fence)
         assert ledger.break_lock(*arguments, write=False) == Taken(0, holder)
         assert (ledger.holder(), in_charge(ledger.directory)) == (holder, holder.fence)
-        assert ledger.break_lock(*arguments) == Taken(in_charge(ledger.directory), holder)
+        assert ledger.break_lock(*arguments) == Taken(in_charge(ledger.directory), holder, [], interrupted(holder))
         assert (ledger.holder(), in_charge(ledger.directory) > holder.fence) == (None, True)
         assert ledger.break_lock(*arguments) == Taken(0)
 
