@@ -4,8 +4,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.plugin_utils._run.record_files import stem
@@ -48,6 +52,43 @@ def test_the_logs_by_time(deployed: Deployed) -> None:
     assert "Application startup complete" in deployed.play("playbooks/logs.yml", "--check", lines=2000).output
     assert "since is 'noon' and must be" in deployed.play("playbooks/logs.yml", since="noon").failed().messages[0]
     assert deployed.files() == before
+
+
+@pytest.fixture
+def with_cron(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A process that is called as cron is, which starts nothing, and a crontab(1); where the user's entries are."""
+    programs, crontab = deployed.directory / "programs", deployed.directory / "crontab"
+    programs.mkdir()
+    shutil.copy("/bin/sleep", programs / "cron")
+    (programs / "crontab").write_text(f'#!/bin/sh\n[ "$1" = - ] && exec cat >{crontab}\ncat {crontab}\n')
+    (programs / "crontab").chmod(0o755)
+    crontab.touch()
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    cron = subprocess.Popen([programs / "cron", "600"])
+    # As root its entries are files of their own.
+    place = Path("/etc/cron.d/autotest-local-command-cleanup")
+    yield place if os.geteuid() == 0 and place.parent.is_dir() else crontab
+    cron.kill()
+    cron.wait()
+
+
+def test_a_command_on_a_schedule(deployed: Deployed, with_cron: Path) -> None:
+    command = {"command": ["sh", "-c", "echo cleaned; exit 3"], "schedule": "yearly"}
+    told = ["-e", json.dumps({"app_processes": {"cleanup": command}})]
+    deployed.deploy(*told).succeeded()
+    [entry] = [line for line in with_cron.read_text().splitlines() if "cleanup" in line and not line.startswith("#")]
+    assert entry.startswith("0 0 1 1 * ")
+    started = entry[entry.index("LC_ALL") :].replace(r"\%", "%")
+    ended = [subprocess.run(["sh", "-c", started], env={"PATH": os.defpath}, check=False).returncode for _ in range(2)]
+    assert ended == [3, 0], "the second finds that it was run for this time"
+    [run] = json.loads(deployed.play("playbooks/status.yml", *told, output="json").output)["commands"]
+    assert (run["command"], run["exit_status"], run["release"]) == ("cleanup", 3, deployed.records()[-1]["release"])
+    assert deployed.sql("SELECT command, exit_status FROM slipway.command_runs") == [("cleanup", 3)]
+    logs = json.loads(deployed.play("playbooks/logs.yml", *told, output="json", lines=2000).output)
+    assert [line["text"] for line in logs if line["source"] == "cleanup"] == ["cleaned"]
+    deployed.deploy().succeeded()
+    assert "cleanup" not in (with_cron.read_text() if with_cron.exists() else "")
+    assert not (deployed.state / "commands").exists()
 
 
 def test_a_command_in_the_release(deployed: Deployed) -> None:
