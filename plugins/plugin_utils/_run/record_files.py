@@ -11,6 +11,9 @@ from typing import Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._host.files import replace_file
 
+KEPT = 500  # runs, of some 50 kB each
+_OURS = re.compile(r"\d{8}T\d{6}Z-[\w-]+\.")  # the name of a run's file, of any kind
+
 
 def stem(record: Mapping[str, Any]) -> str:
     """The name of a run's files without what comes after the dot: ``20260102T030405Z-deploy-4711``."""
@@ -26,13 +29,26 @@ def page_of(record: Mapping[str, Any], directory: str) -> str:
 
 
 def write(record: Mapping[str, Any], page: str, directory: Path) -> Path:
-    """Write both files, for nobody else to read, and return the page. Raises OSError where that can't be done."""
+    """Write both files, for nobody else to read, and return the page; what is of runs long past goes.
+
+    Raises OSError where that can't be done.
+    """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     name = stem(record)
     replace_file(str(directory / f"{name}.json"), text(record))
     place = directory / f"{name}.html"
     replace_file(str(place), page)
+    forget(directory)
     return place
+
+
+def forget(directory: Path, kept: int = KEPT) -> None:
+    """Remove the files of all runs in the directory but the last ``kept``."""
+    ours = sorted(file for file in directory.iterdir() if _OURS.match(file.name))
+    runs = sorted({file.name.partition(".")[0] for file in ours})
+    for file in ours:
+        if file.name.partition(".")[0] in runs[:-kept]:
+            file.unlink(missing_ok=True)
 
 
 def text(record: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.plugin_utils._run.record_files import page_of, stem, write
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.record_files import forget, page_of, stem, write
 
 RUN = {"started": "2026-01-02T03:04:05+00:00", "verb": "deploy", "run": {"pid": 4711}}
 
@@ -34,3 +34,18 @@ def test_both_files_are_for_nobody_else(tmp_path: Path) -> None:
     assert (json.loads(record.read_text()), record.stat().st_mode & 0o777) == (RUN, 0o600)
     assert page_of(RUN, str(home)) == str(place)
     assert page_of(RUN, "") == ""
+
+
+def test_what_is_of_runs_long_past_goes_and_nothing_else(tmp_path: Path) -> None:
+    endings = (".json", ".html", ".intoto.json", ".intoto.json.sig")
+    for minute in range(4):
+        for ending in endings:
+            (tmp_path / f"20260102T03{minute:02}05Z-deploy-{9 - minute}{ending}").touch()
+    others = ["20260102T030005Z", "key.pub", "notes.json"]
+    for name in others:
+        (tmp_path / name).touch()
+    forget(tmp_path, 4)
+    assert len(list(tmp_path.iterdir())) == 16 + len(others)
+    forget(tmp_path, 2)
+    left = [f"20260102T03{minute:02}05Z-deploy-{9 - minute}{ending}" for minute in (2, 3) for ending in endings]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*left, *others])
