@@ -24,7 +24,8 @@ def host(tmp_path: Path) -> Iterator[Proxy]:
 
 def health(status: str, check: str = "", *, restarts: int = 0, said: str = "") -> dict[str, Any]:
     log = {"Health": {"Status": check, "Log": [{"Output": said}]}} if check else {}
-    return {"state": {"Status": status, **log}, "restarts": restarts}
+    test = {"Test": ["CMD", "curl", "--fail", "x"]} if check else None
+    return {"state": {"Status": status, **log}, "restarts": restarts, "check": test}
 
 
 def wait(*, check: bool = False, **more: object) -> dict[str, Any]:
@@ -47,6 +48,19 @@ def test_one_that_gets_healthy_is_waited_for(host: Proxy) -> None:
     later.join()
     assert found["healthy"] is True
     assert found["seconds"] >= 0.2
+
+
+def test_the_engines_first_check_is_not_waited_for(host: Proxy) -> None:
+    host.container("new", health("running", "starting"))
+    later = threading.Timer(0.3, (host.home / "passes").touch)
+    later.start()
+    found = wait(timeout=30)
+    later.join()
+    assert (found["healthy"], found["changed"]) == (True, False)
+    assert 0.2 <= found["seconds"] < 20
+    asked = [call for call in host.calls if call.startswith("exec")]
+    assert set(asked) == {"exec new curl --fail x"}
+    assert 2 <= len(asked) <= 20  # not as often as the engine is looked at
 
 
 @pytest.mark.parametrize(

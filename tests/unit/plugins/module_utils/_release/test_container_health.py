@@ -8,8 +8,9 @@ import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._release.container_health import Health
 
 
-def text(status: str, health: dict[str, Any] | None, restarts: int = 0) -> str:
-    return json.dumps({"state": {"Status": status, "Health": health}, "restarts": restarts})
+def text(status: str, health: dict[str, Any] | None, restarts: int = 0, test: list[str] | None = None) -> str:
+    check = {"Test": test, "Interval": 5} if test else None
+    return json.dumps({"state": {"Status": status, "Health": health}, "restarts": restarts, "check": check})
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,12 @@ def text(status: str, health: dict[str, Any] | None, restarts: int = 0) -> str:
             text("running", {"Status": "unhealthy", "Log": [{"Output": "x"}, {"Output": "a\nrefused\n"}]}, 2),
             Health("running", "unhealthy", 2, "refused"),
         ),
+        (text("running", None, test=["CMD", "curl", "-f", "x"]), Health("running", "none", 0, "", ("curl", "-f", "x"))),
+        (
+            text("running", None, test=["CMD-SHELL", "curl x || exit 1"]),
+            Health("running", "none", 0, "", ("/bin/sh", "-c", "curl x || exit 1")),
+        ),
+        (text("running", None, test=["NONE"]), Health("running", "none", 0)),
     ],
 )
 def test_parse(given: str, health: Health) -> None:
