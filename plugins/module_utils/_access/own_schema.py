@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import COMMAND_RUNS, OWN_SCHEMA
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import quote
+
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
@@ -20,6 +23,12 @@ def read_only_for_others(cursor: Cursor, table: str) -> None:
 def close_to_others(cursor: Cursor, table: str) -> None:
     """Take every right on a table from all but its owner."""
     _take(cursor, table, "")
+
+
+def let_note_runs(cursor: Cursor, application: str) -> None:
+    """Let the application's role into the schema for the table of its scheduled commands' runs."""
+    cursor.execute(f"GRANT USAGE ON SCHEMA {OWN_SCHEMA} TO {quote(application)}")
+    cursor.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {COMMAND_RUNS} TO {quote(application)}")
 
 
 def _take(cursor: Cursor, table: str, kept: str) -> None:

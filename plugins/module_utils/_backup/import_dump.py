@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._access import rights
-from ansible_collections.slipway.deploy.plugins.module_utils._access.own_schema import read_only_for_others
+from ansible_collections.slipway.deploy.plugins.module_utils._access.own_schema import close_to_others, let_note_runs
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import dump_file, store
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.contents import read, read_extensions
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import Reading
@@ -100,8 +100,11 @@ class Import(Replacement):
                     left_out = play(script, cursor, admin, known)
             _do(admin, rights.rights_within(admin, self.roles, self.roles.clients()))
             admin.execute(_OWN_TABLES)
-            for (table,) in admin.fetchall():
-                read_only_for_others(admin, table)
+            own = [table for (table,) in admin.fetchall()]
+            for table in own:
+                close_to_others(admin, table)
+            if rights.COMMAND_RUNS in own:
+                let_note_runs(admin, self.roles.application)
             if closed:
                 _do(admin, rights.large_object_rights(admin, self.roles))
             admin.execute(_LARGE_OBJECTS, [self.roles.application])

@@ -15,10 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ansible_collections.slipway.deploy.plugins.module_utils._access.own_schema import close_to_others, make_own_schema
+from ansible_collections.slipway.deploy.plugins.module_utils._access.own_schema import (
+    close_to_others,
+    let_note_runs,
+    make_own_schema,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import COMMAND_RUNS, OWN_SCHEMA
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import one_row
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import quote
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -100,8 +103,7 @@ def prepare(cursor: Cursor, application: str) -> None:
             close_to_others(cursor, f"{OWN_SCHEMA}.{table}")
     cursor.execute(_TABLE)
     close_to_others(cursor, COMMAND_RUNS)
-    cursor.execute(f"GRANT USAGE ON SCHEMA {OWN_SCHEMA} TO {quote(application)}")
-    cursor.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {COMMAND_RUNS} TO {quote(application)}")
+    let_note_runs(cursor, application)
 
 
 def begin(cursor: Cursor, command: str, due: float, host: str, release: str) -> str:
