@@ -104,7 +104,6 @@ actions:
   returned: success
 """
 
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -119,7 +118,6 @@ from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._monitoring import timers
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import CLIENT_SPEC
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import CONNECTION_SPEC
-from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import insist
 
 SPEC: dict[str, dict[str, Any]] = {
     **CONNECTION_SPEC,
@@ -180,26 +178,10 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         timers.insist("A schedule of backups")
         Offsite.from_params(params)
         wants = Files(files, program(params))
-    diff = {
-        "before": "".join(timer.found() for timer, _when in wanted),
-        "after": "".join(timer.wanted(when) for timer, when in wanted),
-    }
-    actions = [f"Wrote {path}." for path in wants.changed()]
-    actions += [action for timer, when in wanted for action in timer.due(when)]
-    actions += [timer.removed for timer in gone]
-    if not wanted and files.exists():
-        actions.append(f"Deleted {files}.")
+    schedule = timers.Schedule(wants, wanted, gone)
+    actions, diff = schedule.actions, schedule.diff
     if actions and not module.check_mode:
-        insist()
-        if wanted:
-            wants.write()
-        for timer, when in wanted:
-            if timer.due(when):
-                timer.put(when)
-        for timer in gone:
-            timer.remove()
-        if not wanted and files.exists():
-            shutil.rmtree(files)
+        schedule.apply()
     return {"changed": bool(actions), "actions": actions, "diff": diff}
 
 

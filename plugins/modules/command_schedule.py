@@ -106,7 +106,6 @@ actions:
 """
 
 import json
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -124,7 +123,6 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._release import scheduled_command
 from ansible_collections.slipway.deploy.plugins.module_utils._release.workers import Process, parse, problems
-from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import insist
 
 SPEC: dict[str, dict[str, Any]] = {
     **CONNECTION_SPEC,
@@ -175,30 +173,16 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         wants = Files(files, program(params, files, commands))
         if not module.check_mode:
             connect(Server.from_params(params)).close()  # as the program does, which nobody sees fail
-    actions = [f"Wrote {path}." for path in wants.changed()]
-    actions += [action for timer, when in wanted for action in timer.due(when)]
-    actions += [timer.removed for timer in gone]
-    actions += [f"Removed command {each.name}." for each in unwanted]
-    if not commands and files.exists():
-        actions.append(f"Deleted {files}.")
-    diff = {
-        "before": "".join(timer.found() for timer, _when in wanted),
-        "after": "".join(timer.wanted(when) for timer, when in wanted),
-    }
-    if actions and not module.check_mode:
-        insist()
-        for timer in gone:
-            timer.remove()
+    schedule = timers.Schedule(wants, wanted, gone, [f"Removed command {each.name}." for each in unwanted])
+    actions, diff = schedule.actions, schedule.diff
+
+    def stop() -> None:
         where = scheduled_command.place({**params, "files": str(files)})
         for each in unwanted:
             where.remove(each.name, each.stop_timeout)
-        if commands:
-            wants.write()
-        for timer, when in wanted:
-            if timer.due(when):
-                timer.put(when)
-        if not commands and files.exists():
-            shutil.rmtree(files)
+
+    if actions and not module.check_mode:
+        schedule.apply(stop)
     return {"changed": bool(actions), "actions": actions, "diff": diff}
 
 

@@ -43,6 +43,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+images:
+  description: The engine's ID of each image that the host has now, by name.
+  returned: success
+  type: dict
 actions:
   description: What was done, or in check mode would be.
   returned: success
@@ -53,26 +57,35 @@ actions:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils._host.registry import Login, missing, pull
+from ansible_collections.slipway.deploy.plugins.module_utils._host.registry import (
+    REGISTRIES_SPEC,
+    ids,
+    logins,
+    pull,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import insist
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
-    logins = {name: Login(about["username"], about["password"]) for name, about in module.params["registries"].items()}
-    wanted = missing(module.params["images"])
+    who = logins(module)
+    wanted = [image for image, number in ids(module.params["images"]).items() if number is None]
     if not module.check_mode:
         for image in wanted:
             insist()
-            pull(image, logins)
+            pull(image, who)
     said = "Would pull" if module.check_mode else "Pulled"
-    return {"changed": bool(wanted), "actions": [f"{said} {image}." for image in wanted]}
+    return {
+        "changed": bool(wanted),
+        "actions": [f"{said} {image}." for image in wanted],
+        "images": {name: number for name, number in ids(module.params["images"]).items() if number},
+    }
 
 
 def main() -> None:
     spec = {
         "images": {"type": "list", "elements": "str", "required": True},
-        "registries": {"type": "dict", "default": {}, "no_log": True},
+        **REGISTRIES_SPEC,
     }
     run(AnsibleModule(argument_spec=spec, supports_check_mode=True), work)
 

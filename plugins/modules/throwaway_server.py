@@ -149,7 +149,12 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import store
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.place import Place, traits
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._host.registry import Login, missing, pull
+from ansible_collections.slipway.deploy.plugins.module_utils._host.registry import (
+    REGISTRIES_SPEC,
+    ids,
+    logins,
+    pull,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases, throwaway, throwaway_remote
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_programs import CLIENT_SPEC, Client
@@ -172,7 +177,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "host": {"type": "str", "default": ""},
     "address": {"type": "str", "default": ""},
     "port": {"type": "int", "default": 0},
-    "registries": {"type": "dict", "default": {}, "no_log": True},
+    **REGISTRIES_SPEC,
 }
 
 
@@ -199,10 +204,7 @@ def described(module: AnsibleModule) -> dict[str, Any]:
 def present(module: AnsibleModule) -> dict[str, Any]:
     params, directory = module.params, Path(module.params["directory"])
     told = Description.parse(params["described"])
-    logins = {name: Login(about["username"], about["password"]) for name, about in params["registries"].items()}
-    # Passwords alone are masked: a user's name may be a word of what is returned.
-    module.params["registries"] = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
-    module.no_log_values = {login.password for login in logins.values()}
+    who = logins(module)
     address = params["address"] or ("::" if ":" in params["host"] else "0.0.0.0")
     server = Server(told.traits.superuser, "postgres")
     client = Client(server, told.major, params["bindir"] or "", told.container)
@@ -215,8 +217,8 @@ def present(module: AnsibleModule) -> dict[str, Any]:
         return {"changed": True, "actions": [f"Would start {what}."], "server": where}
     with store.locked(directory):
         left = throwaway.removed(directory)
-        for image in missing([told.shape.image] if told.shape else []):
-            pull(image, logins)
+        if told.shape and ids([told.shape.image])[told.shape.image] is None:
+            pull(told.shape.image, who)
         far = throwaway_remote.Far(own)
         port, certificate = far.start(told.traits, told.certificate, address, params["port"])
     where.update(port=port, certificate=certificate)

@@ -25,6 +25,19 @@ def close_to_others(cursor: Cursor, table: str) -> None:
     _take(cursor, table, "")
 
 
+def close_own_tables(cursor: Cursor) -> list[str]:
+    """Take every right on each of Slipway's tables from all but its owner; their names."""
+    cursor.execute(
+        "SELECT format('%%I.%%I', nspname, relname) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace"
+        " WHERE relkind = 'r' AND nspname = %s",
+        [OWN_SCHEMA],
+    )
+    tables = [table for (table,) in cursor.fetchall()]
+    for table in tables:
+        close_to_others(cursor, table)
+    return tables
+
+
 def let_note_runs(cursor: Cursor, application: str) -> None:
     """Let the application's role into the schema for the table of its scheduled commands' runs."""
     cursor.execute(f"GRANT USAGE ON SCHEMA {OWN_SCHEMA} TO {quote(application)}")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._access import rights
-from ansible_collections.slipway.deploy.plugins.module_utils._access.own_schema import close_to_others, let_note_runs
+from ansible_collections.slipway.deploy.plugins.module_utils._access.own_schema import close_own_tables, let_note_runs
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import dump_file, store
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.contents import read, read_extensions
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.manifest import Reading
@@ -39,9 +39,6 @@ from ansible_collections.slipway.deploy.plugins.module_utils._text import counte
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
-_OWN_TABLES = f"""
-SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND relnamespace = to_regnamespace('{rights.OWN_SCHEMA}')
-"""
 # They belong to who makes them, as the application goes on to do.
 _LARGE_OBJECTS = "SELECT format('ALTER LARGE OBJECT %%s OWNER TO %%I', oid, %s) FROM pg_largeobject_metadata"
 
@@ -99,11 +96,7 @@ class Import(Replacement):
                 with owner.cursor() as cursor, self._script(found, stream) as script, _progress(found, stream, script):
                     left_out = play(script, cursor, admin, known)
             _do(admin, rights.rights_within(admin, self.roles, self.roles.clients()))
-            admin.execute(_OWN_TABLES)
-            own = [table for (table,) in admin.fetchall()]
-            for table in own:
-                close_to_others(admin, table)
-            if rights.COMMAND_RUNS in own:
+            if rights.COMMAND_RUNS in close_own_tables(admin):
                 let_note_runs(admin, self.roles.application)
             if closed:
                 _do(admin, rights.large_object_rights(admin, self.roles))

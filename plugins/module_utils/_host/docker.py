@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from typing import IO
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._host.files import read
+from ansible_collections.slipway.deploy.plugins.module_utils._host.logs import of_files
 from ansible_collections.slipway.deploy.plugins.module_utils._host.masking import masked, of_environment
 
 PULLS_WITHIN = 600  # seconds
-_FILE = "_FILE"  # at the end of a variable that names a file with the value, as images take it
 
 
 def run(
@@ -77,16 +76,10 @@ def secrets(container: str) -> frozenset[str]:
         return frozenset()
     image = found("container", container, "{{.Image}}") or ""
     public = json.loads(found("image", image, "{{json .Config.Env}}") or "null") or []
-    given = (entry.partition("=") for entry in json.loads(own) or [] if entry not in public)
-    environment = {name: value for name, _equals, value in given}
+    entries = [entry for entry in json.loads(own) or [] if entry not in public]
     mounts = json.loads(found("container", container, "{{json .Mounts}}") or "null") or []
-    sources = {mount["Destination"]: mount["Source"] for mount in mounts}
-    of_files = {
-        name[: -len(_FILE)]: read(sources[path]).strip()
-        for name, path in environment.items()
-        if name.endswith(_FILE) and path in sources
-    }
-    return of_environment({**environment, **of_files})
+    given = (entry.partition("=") for entry in [*entries, *of_files(entries, mounts)])
+    return of_environment({name: value for name, _equals, value in given})
 
 
 def log_end(container: str, lines: int = 30) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,8 +14,10 @@ from typing import Protocol
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._host.files import read, replace_file
 from ansible_collections.slipway.deploy.plugins.module_utils._host.probe import user_name
+from ansible_collections.slipway.deploy.plugins.module_utils._host.program import Files
 from ansible_collections.slipway.deploy.plugins.module_utils._monitoring import cron, systemd
 from ansible_collections.slipway.deploy.plugins.module_utils._monitoring.exporter import escaped, word
+from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import insist as insist_in_charge
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,54 @@ class Timer(Protocol):
     @property
     def removed(self) -> str:
         """That this was done, in a sentence."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Programs of a host that are started on time: their ``files``, the timers with their times, those that go.
+
+    ``ended`` is what else comes to its end with those, in sentences. Without any that is wanted the directory of the
+    files goes, too.
+    """
+
+    files: Files
+    wanted: Sequence[tuple[Timer, str]]
+    gone: Sequence[Timer]
+    ended: Sequence[str] = ()
+
+    @property
+    def actions(self) -> list[str]:
+        """What is to be done, a sentence each."""
+        told = [f"Wrote {path}." for path in self.files.changed()]
+        told += [action for timer, when in self.wanted for action in timer.due(when)]
+        told += [*(timer.removed for timer in self.gone), *self.ended]
+        return told + ([f"Deleted {self.files.directory}."] if self._over else [])
+
+    @property
+    def diff(self) -> dict[str, str]:
+        """The timers before and after it, as a module's result has them."""
+        return {
+            "before": "".join(timer.found() for timer, _when in self.wanted),
+            "after": "".join(timer.wanted(when) for timer, when in self.wanted),
+        }
+
+    def apply(self, between: Callable[[], None] = lambda: None) -> None:
+        """Do it, and ``between`` what is due once nothing is started any more that goes."""
+        insist_in_charge()
+        for timer in self.gone:
+            timer.remove()
+        between()
+        if self.wanted:
+            self.files.write()
+        for timer, when in self.wanted:
+            if timer.due(when):
+                timer.put(when)
+        if self._over:
+            shutil.rmtree(self.files.directory)
+
+    @property
+    def _over(self) -> bool:
+        return not self.wanted and self.files.directory.exists()
 
 
 def by_systemd() -> bool:

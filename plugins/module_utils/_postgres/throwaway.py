@@ -18,7 +18,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -395,30 +395,29 @@ def removed(directory: Path, *, check_mode: bool = False) -> list[str]:
 
 def end(home: Path) -> None:
     """End the processes of a server, of whatever age, that work in a directory."""
-    told: set[int] = set()
-    began = time.monotonic()
-    while left := working_in(home):
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError):
-                if time.monotonic() - began > ENDS_WITHIN:
-                    os.kill(pid, signal.SIGKILL)
-                elif pid not in told:
-                    os.kill(pid, signal.SIGQUIT)  # at once, without a checkpoint (manual section 18.5)
-        told.update(left)
-        time.sleep(POLL)
+    _end(lambda: working_in(home), signal.SIGQUIT, ENDS_WITHIN)  # without a checkpoint (manual section 18.5)
 
 
 def end_tunnel(home: Path) -> None:
     """End what leads to a server on another host, or from one: its near end has the far one remove that server."""
-    began = time.monotonic()
+    tunnel = os.fsencode(home / TUNNEL)
+    _end(
+        lambda: [pid for pid, _name, command in working_there(home) if tunnel in command],
+        signal.SIGTERM, TUNNEL_ENDS_WITHIN,
+    )  # fmt: skip
+
+
+def _end(working: Callable[[], list[int]], number: signal.Signals, within: float) -> None:
+    """Send each process that is at work a signal once, until none is; after so many seconds SIGKILL."""
     told: set[int] = set()
-    while left := [pid for pid, _name, command in working_there(home) if os.fsencode(home / TUNNEL) in command]:
+    began = time.monotonic()
+    while left := working():
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
-                if time.monotonic() - began > TUNNEL_ENDS_WITHIN:
+                if time.monotonic() - began > within:
                     os.kill(pid, signal.SIGKILL)
                 elif pid not in told:
-                    os.kill(pid, signal.SIGTERM)
+                    os.kill(pid, number)
         told.update(left)
         time.sleep(POLL)
 

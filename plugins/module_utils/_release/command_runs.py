@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ansible_collections.slipway.deploy.plugins.module_utils._access.own_schema import (
-    close_to_others,
+    close_own_tables,
     let_note_runs,
     make_own_schema,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import COMMAND_RUNS, OWN_SCHEMA
+from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import COMMAND_RUNS
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import one_row
 
 if TYPE_CHECKING:
@@ -97,12 +97,8 @@ def exists(cursor: Cursor) -> bool:
 def prepare(cursor: Cursor, application: str) -> None:
     """Make the table, as the database's owner in the caller's transaction, and let the application's role note runs."""
     make_own_schema(cursor)
-    for table in ("schema_snapshot", "migration_decisions"):
-        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [f"{OWN_SCHEMA}.{table}"])
-        if one_row(cursor)[0]:
-            close_to_others(cursor, f"{OWN_SCHEMA}.{table}")
     cursor.execute(_TABLE)
-    close_to_others(cursor, COMMAND_RUNS)
+    close_own_tables(cursor)  # for a role that did not enter the schema they need not have been closed
     let_note_runs(cursor, application)
 
 

@@ -66,7 +66,7 @@ def test_a_registry_that_asks_who_pulls(image: str) -> None:
     assert f"Image {image} can't be pulled from {registry} without a login of app_registries: " in alone["msg"]
     wrong = {registry: {"username": "bot", "password": "another-password"}}
     refused = run_module("image_pull", {"images": [image], "registries": wrong})
-    assert f"can't be pulled from {registry} with the login of app_registries: " in refused["msg"]
+    assert f"can't be pulled from {registry} with the login bot of app_registries: " in refused["msg"]
     assert "another-password" not in json.dumps(refused)
     assert not there(image)
 
@@ -80,6 +80,8 @@ def test_a_registry_that_asks_who_pulls(image: str) -> None:
         found = run_module("image_pull", options, check=check)
         assert (found["changed"], found["actions"]) == (changed, [f"{said} {image}."] if changed else [])
         assert there(image) is (not check or not changed)
+        there_now = {image: docker("image", "inspect", "--format={{.Id}}", image)} if there(image) else {}
+        assert found["images"] == there_now
     kept = Path("~/.docker/config.json").expanduser()
     assert not kept.exists() or registry not in kept.read_text()
     assert list(Path(tempfile.gettempdir()).glob("slipway-registry-*")) == []
