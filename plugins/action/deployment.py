@@ -70,7 +70,7 @@ def keep_here(record: Mapping[str, Any], directory: Path, key: str) -> str:
     try:
         whole = json.loads(text(record))
         page = str(write(whole, page_of_record(whole), directory.expanduser()))
-    except Exception as cause:
+    except Exception as cause:  # of whatever kind: the run has ended, and its record must be kept
         reason = plain(cause) if isinstance(cause, OSError) else f"{type(cause).__name__}: {cause}"
         display.warning(
             f"The record and the page of this run were not written into {directory}: {reason}; see that this directory "

@@ -378,7 +378,7 @@ def remove(directory: Path) -> bool:
                 docker.must("rm", "--force", "--volumes", name)
         end(home)
         if (home / SHARED).exists():
-            shutil.rmtree((home / SHARED).read_text(), ignore_errors=True)
+            shutil.rmtree((home / SHARED).read_text(), ignore_errors=True)  # it may never have been made
         if shared.parent.exists() and shared.parent.stat().st_uid == os.geteuid():
             shutil.rmtree(shared.parent)
         shutil.rmtree(home)  # the last, since it tells that there is something

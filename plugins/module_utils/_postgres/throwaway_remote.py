@@ -163,7 +163,7 @@ class Remote(Throwaway):
         with throwaway.file_errors(self.directory):
             if self.like.container:
                 (self.home / throwaway.SHARED).write_text(str(shared))
-                shutil.rmtree(shared, ignore_errors=True)
+                shutil.rmtree(shared, ignore_errors=True)  # there is one only where a run was killed
             else:
                 shared.parent.mkdir(mode=0o700, exist_ok=True)
             shared.mkdir(mode=0o700, exist_ok=True)

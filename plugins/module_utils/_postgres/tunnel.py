@@ -150,7 +150,7 @@ def remove(what: dict[str, Any]) -> None:
     with contextlib.suppress(OSError, ValueError), open("data/postmaster.pid", encoding="ascii") as file:
         quit_server(int(file.readline()))  # where it has not ended by itself
     for directory in what["directories"]:
-        shutil.rmtree(directory, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)  # nobody is left who could be told
 
 
 def quit_server(pid: int) -> None:
