@@ -37,6 +37,7 @@ def test_a_restore_brings_rows_back_and_keeps_the_former_database(deployed: Depl
 def test_a_dump_from_elsewhere_takes_the_databases_place(deployed: Deployed, tmp_path: Path) -> None:
     """As the guide makes one, after which the application goes on with the rights that it has."""
     deployed.first.succeeded()
+    deployed.sql("COMMENT ON SCHEMA public IS NULL")  # as in a database whose schema was made anew
     rows, schema, known, backups = deployed.rows(), deployed.schema(), deployed.databases(), len(deployed.backups())
     text = deployed.dump()
     tables = len(re.findall(r"^CREATE TABLE ", text, re.MULTILINE))  # the application's, Prisma's and Slipway's own

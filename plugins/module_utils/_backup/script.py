@@ -41,8 +41,7 @@ _LEFT_OUT = {
     "rights": rb"GRANT\b|REVOKE\b|ALTER\s+DEFAULT\s+PRIVILEGES\b",
     "properties of the database": rb"(CREATE|ALTER|DROP|COMMENT\s+ON|SECURITY\s+LABEL\s.*\sON)\s+DATABASE\b"
     rb"|ALTER\s+ROLE\s.*\sIN\s+DATABASE\b",
-    "the schema public": rb"(CREATE|DROP)\s+SCHEMA\s+(IF\s+(NOT\s+)?EXISTS\s+)?\"?public\"?\s*$"
-    rb"|COMMENT\s+ON\s+SCHEMA\s+\"?public\"?\s",
+    "the schema public": rb"(CREATE|DROP)\s+SCHEMA\s+(IF\s+(NOT\s+)?EXISTS\s+)?\"?public\"?\s*$",
     "comments on extensions": rb"COMMENT\s+ON\s+EXTENSION\b",
     "subscriptions": rb"(CREATE|ALTER|DROP|COMMENT\s+ON)\s+SUBSCRIPTION\b",
 }
@@ -53,6 +52,7 @@ _EXTENSION = re.compile(
     re.IGNORECASE,
 )
 _DROPS = re.compile(rb"DROP\b|ALTER\s+(TABLE|DOMAIN|PUBLICATION)\s.*\sDROP\b", re.IGNORECASE | re.DOTALL)
+_ON_PUBLIC = re.compile(rb"COMMENT\s+ON\s+SCHEMA\s+\"?public\"?\s", re.IGNORECASE)
 _TABLE = re.compile(
     rb"CREATE\s+(?:UNLOGGED\s+)?(?:FOREIGN\s+)?TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?("
     + _NAME
@@ -97,6 +97,11 @@ class Statement:
     def drops(self) -> bool:
         """Whether it takes something away, which a database that is new does not have."""
         return bool(_DROPS.match(self.text))
+
+    @property
+    def comments_on_public(self) -> bool:
+        """Whether it comments on schema public, which belongs to the database's owner from PostgreSQL 15 on."""
+        return bool(_ON_PUBLIC.match(self.text))
 
     @property
     def sets(self) -> bool:

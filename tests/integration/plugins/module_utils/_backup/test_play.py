@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 
 import pytest
@@ -10,6 +11,8 @@ from ansible_collections.slipway.deploy.plugins.module_utils._backup.play import
 from ansible_collections.slipway.deploy.plugins.module_utils._backup.script import Script
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from conftest import Postgres
+
+LEFT = "the comment on schema public"
 
 
 def run(postgres: Postgres, database: str, text: str) -> Counter[str]:
@@ -46,3 +49,23 @@ def test_extensions(postgres: Postgres) -> None:
     run(postgres, database, "CREATE SCHEMA e; CREATE EXTENSION plpgsql; CREATE EXTENSION vector WITH SCHEMA e;")
     query = "SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'vector'"
     assert postgres.execute(query, database) == [("e",)]
+
+
+@pytest.mark.parametrize(("schemas_owner", "left_out", "comment"), [("owner", {}, "ours"), ("admin", {LEFT: 1}, None)])
+def test_the_comment_on_public_is_its_owners(
+    postgres: Postgres, schemas_owner: str, left_out: dict[str, int], comment: str | None
+) -> None:
+    """Before version 15 the schema is the administrator's."""
+    database, owner = postgres.database(), f"owner_{secrets.token_hex(4)}"
+    postgres.execute(f"CREATE ROLE {owner}; COMMENT ON SCHEMA public IS NULL", database)
+    if schemas_owner == "owner":
+        postgres.execute(f"ALTER SCHEMA public OWNER TO {owner}", database)
+    opened = postgres.connect(database)
+    try:
+        with opened.cursor() as cursor:
+            cursor.execute(f"SET ROLE {owner}")
+            assert play(Script([b"COMMENT ON SCHEMA public IS 'ours';\n"], "a.sql"), cursor, cursor, []) == left_out
+    finally:
+        opened.close()
+    query = "SELECT obj_description('public'::regnamespace, 'pg_namespace')"
+    assert postgres.execute(query, database) == [(comment,)]

@@ -87,6 +87,7 @@ def test_what_is_refused(text: str, error: str) -> None:
         ("COMMENT ON DATABASE x IS 'y'", "properties of the database"),
         ("CREATE SCHEMA public", "the schema public"),
         ("CREATE SCHEMA publication", ""),
+        ("COMMENT ON SCHEMA public IS 'x'", ""),
         ("COMMENT ON EXTENSION vector IS 'x'", "comments on extensions"),
         ("CREATE SUBSCRIPTION s CONNECTION '' PUBLICATION p", "subscriptions"),
         ("CREATE TABLE grants (a int)", ""),
