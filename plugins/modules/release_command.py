@@ -79,6 +79,10 @@ options:
     type: list
     elements: str
     default: []
+  read_only:
+    description: Whether the container can write to nothing but O(volumes) and a C(/tmp) in memory.
+    type: bool
+    default: true
 """
 
 EXAMPLES = r"""
@@ -184,7 +188,7 @@ def in_container(module: AnsibleModule, environment: dict[str, str]) -> tuple[in
     params = module.params
     container = commands.Container(
         params["image"], params["network"], params["label"], params["memory"], params["pids"], params["volumes"],
-        params["cwd"] or "", params["user"],
+        params["cwd"] or "", params["user"], params["read_only"],
     )  # fmt: skip
     try:
         return finish(
@@ -259,6 +263,7 @@ def main() -> None:
             "memory": {"type": "str", "default": "512M"},
             "pids": {"type": "int", "default": 512},
             "volumes": {"type": "list", "elements": "str", "default": []},
+            "read_only": {"type": "bool", "default": True},
         },
         required_if=[("state", "done", ["argv"]), ("state", "absent", ["label"])],
         supports_check_mode=True,

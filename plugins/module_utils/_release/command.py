@@ -16,7 +16,8 @@ class Container:
     """A container that runs ``argv`` once and is removed when that ends. ``label`` is its name, and says whose it is.
 
     ``memory`` is in the engine's units (512M); ``pids`` is how many processes and threads it may have; ``volumes`` are
-    mounts as in ``docker run --volume``. ``directory`` and ``user`` are the image's own where they are empty.
+    mounts as in ``docker run --volume``. ``directory`` and ``user`` are the image's own where they are empty. With
+    ``read_only`` nothing but those mounts and a ``/tmp`` in memory can be written to.
     """
 
     image: str
@@ -27,6 +28,7 @@ class Container:
     volumes: Sequence[str] = ()
     directory: str = ""
     user: str = ""
+    read_only: bool = True
 
     def command(self, argv: Sequence[str], environment: Mapping[str, str]) -> list[str]:
         """Arguments for ``docker``, which reads ``environment_file`` from stdin, so that no argument has a value of it.
@@ -38,6 +40,7 @@ class Container:
             *("--rm", "--init", "--name", self.label, "--label", f"{LABEL}={self.label}", "--network", self.network),
             *("--memory", self.memory, "--pids-limit", str(self.pids)),
             *("--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--no-healthcheck"),
+            *(["--read-only", "--tmpfs=/tmp"] if self.read_only else []),
             *(f"--volume={volume}" for volume in self.volumes),
             *([f"--workdir={self.directory}"] if self.directory else []),
             *([f"--user={self.user}"] if self.user else []),

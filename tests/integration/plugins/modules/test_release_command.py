@@ -128,6 +128,9 @@ def test_a_container_sees_what_is_mounted(arguments: dict[str, Any], tmp_path: P
     said = why_it_failed(run_module("release_command", {**mounted, "argv": ["python", "-c", see]}))
     assert "an authority" in said
     assert "Read-only file system" in said
+    write = "open('/tmp/a', 'w'); open('/a', 'w')"
+    said = why_it_failed(run_module("release_command", {**arguments, "argv": ["python", "-c", write]}))
+    assert "Read-only file system: '/a'" in said
 
 
 @pytest.mark.container
@@ -166,6 +169,7 @@ def test_a_container_is_bounded_and_what_a_killed_run_leaves_is_removed(argument
         assert found["AutoRemove"]
         assert found["CapDrop"] == ["ALL"]
         assert found["SecurityOpt"] == ["no-new-privileges"]
+        assert (found["ReadonlyRootfs"], found["Tmpfs"]) == (True, {"/tmp": ""})
         assert (found["Memory"], found["PidsLimit"], found["LogConfig"]["Type"]) == (512 * 2**20, 60, "none")
         for module in modules:
             module.kill()

@@ -17,3 +17,5 @@ def test_the_environment_file_holds_what_fits_on_a_line() -> None:
     assert command[:6] == ["run", "--rm", "--init", "--name", "shop-test", "--label"]
     mounted = Container("shop:1", "net", "shop-test", "1G", 9, ["/ca:/etc/ca:ro"]).command(["seed"], environment)
     assert set(mounted) - set(command) == {"--volume=/ca:/etc/ca:ro"}
+    free = Container("shop:1", "net", "shop-test", "1G", 9, read_only=False).command(["seed"], environment)
+    assert set(command) - set(free) == {"--read-only", "--tmpfs=/tmp", "--all"}
