@@ -12,6 +12,8 @@ description:
   - Stops when the environment's database lives on another major version, or when its data is missing, so that no empty
     server takes the place of one that holds data.
   - Says whether the server is known and runs, for a run in check mode.
+  - Writes the file from which the container takes the superuser's password, and says when a container has that in its
+    environment still, as those of earlier versions do, and is therefore replaced.
   - Removes the container and the volume of a first start that was cut short in its C(initdb), so that it begins anew.
     Only where O(identity_file) remembers no server and the data directory itself proves that it never served, with no
     database but those of an C(initdb) that did not end.
@@ -19,13 +21,13 @@ extends_documentation_fragment: slipway.deploy.attributes
 attributes:
   check_mode:
     support: full
-    details: Says what would be removed.
+    details: Says what would be removed or written.
   diff_mode:
     support: none
-    details: Changes nothing.
+    details: What it writes is a secret.
   idempotent:
     support: full
-    details: Removes only what never served.
+    details: Removes only what never served, and writes only what differs.
 options:
   identity_file:
     description: File on the host in which M(slipway.deploy.database) remembers the server.
@@ -51,6 +53,12 @@ options:
     description: Whether there is an engine to ask. Without, nothing but O(identity_file) and O(version) counts.
     type: bool
     default: true
+  password:
+    description: Password of the superuser, for O(password_file).
+    type: str
+  password_file:
+    description: File on the host, in a directory of its own, that the container takes the superuser's password from.
+    type: path
 requirements:
   - the command C(docker) on the host
 """
@@ -62,11 +70,13 @@ EXAMPLES = r"""
     version: 17
     container: autotest-test-postgres
     volume: autotest-test-postgres-17
+    password: "{{ vault_superuser_password }}"
+    password_file: /var/lib/slipway/autotest/test/postgres-secrets/superuser-password
 """
 
 RETURN = r"""
 actions:
-  description: What was removed, or would be in check mode.
+  description: What was removed and written, or would be in check mode, and why the container is replaced.
   type: list
   elements: str
   returned: success
@@ -79,14 +89,31 @@ server:
     running: {description: Whether the container runs., type: bool}
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres import first_start
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres import first_start, password_file
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.identity import check_start, remembered
+
+
+def keep_password(module: AnsibleModule, state: str | None) -> list[str]:
+    """Write the file where it differs. ``state`` is the container's, None where there is none."""
+    name, file, actions = module.params["container"], Path(module.params["password_file"]), []
+    if password_file.differs(file, module.params["password"]):
+        if not module.check_mode:
+            password_file.write(file, module.params["password"])
+        actions.append(f"Wrote {file}, from which container {name} takes the superuser's password.")
+    environment = (docker.found("container", name, "{{json .Config.Env}}") if state else None) or "null"
+    if password_file.in_environment(json.loads(environment) or []):
+        actions.append(
+            f"Saw that container {name} has the superuser's password in its environment: it is replaced by one that "
+            f"has not, and its data stay in volume {module.params['volume']}."
+        )
+    return actions
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
@@ -108,6 +135,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
                     docker.must("rm", "--force", params["container"])
                 docker.must("volume", "rm", params["volume"])
             exists, state = False, None
+    if params["password_file"]:
+        actions += keep_password(module, state)
     return {
         "changed": bool(actions),
         "actions": actions,
@@ -124,7 +153,10 @@ def main() -> None:
             "volume": {"type": "str", "required": True},
             "image": {"type": "str", "default": ""},
             "engine_ready": {"type": "bool", "default": True},
+            "password": {"type": "str", "no_log": True},
+            "password_file": {"type": "path"},
         },
+        required_together=[("password", "password_file")],
         supports_check_mode=True,
     )
     run(module, work)

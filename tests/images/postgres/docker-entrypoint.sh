@@ -123,15 +123,16 @@ main() {
     esac
 
     if [ "$1" = postgres ] && ! only_asks "${@:2}"; then
+        # as root where it starts so: a file with the password may be root's alone
+        setting POSTGRES_PASSWORD ''
+        setting POSTGRES_USER postgres
+        setting POSTGRES_DB "$POSTGRES_USER"
+        setting POSTGRES_INITDB_ARGS ''
         prepare_directories
         if [ "$(id -u)" -eq 0 ]; then
             export HOME=/var/lib/postgresql
             exec setpriv --reuid=postgres --regid=postgres --init-groups -- "${BASH_SOURCE[0]}" "$@"
         fi
-        setting POSTGRES_PASSWORD ''
-        setting POSTGRES_USER postgres
-        setting POSTGRES_DB "$POSTGRES_USER"
-        setting POSTGRES_INITDB_ARGS ''
         if [ -s "$PGDATA/PG_VERSION" ]; then
             note "$PGDATA holds a database; its first start is over"
         else

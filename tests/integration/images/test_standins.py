@@ -82,7 +82,7 @@ def server(start: Start, tmp_path_factory: pytest.TempPathFactory) -> str:
     (scripts / "4.txt").write_text("not a script")
     secret = tmp_path_factory.mktemp("secret") / "password"
     secret.write_text(PASSWORD + "\n")
-    secret.chmod(0o644)
+    secret.chmod(0o600)  # the official image reads it as root too
     scripts.chmod(0o755)
     name = start(
         "--env", "POSTGRES_USER=owner", "--env", "POSTGRES_DB=shop",

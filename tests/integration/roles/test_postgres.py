@@ -120,6 +120,10 @@ def test_container(container: Site) -> None:
     assert added == {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"}
     assert (host["Memory"], host["PidsLimit"]) == (2 * 2**30, 1024)
     assert host["LogConfig"]["Config"]["max-size"] == "50m"
+    assert (host["ReadonlyRootfs"], host["Tmpfs"]) == (True, {"/tmp": ""})
+    assert "the-superuser's" not in docker("container", "inspect", NAME)
+    secret = container.state / "postgres-secrets" / "superuser-password"
+    assert (secret.stat().st_mode & 0o777, secret.parent.stat().st_mode & 0o777) == (0o600, 0o700)
 
     # One that would be replaced still answers, so that a run in check mode can tell what is pending.
     found = container.run("--check", run_settings={"max_connections": 30})
@@ -134,6 +138,24 @@ def test_container(container: Site) -> None:
         ) in container.run(*flags, run_version=major + 1)
     assert docker("container", "inspect", "--format", "{{.Id}} {{.State.StartedAt}}", NAME) == server
     assert docker("volume", "ls", "--quiet", "--filter", f"name={NAME}") == f"{NAME}-{major}"
+
+    # One of a version before is replaced on the same data, and it is told why.
+    docker("rm", "--force", NAME)
+    docker(
+        "run", "--detach", "--name", NAME, "--network", NAME, "--stop-signal", "SIGINT",
+        "--env", "POSTGRES_PASSWORD=the-superuser's", "--volume", f"{NAME}-{major}:/var/lib/postgresql/data",
+        "--volume", f"{container.state}/run:/var/run/postgresql", IMAGE,
+    )  # fmt: skip
+    secret.unlink()
+    replaced = f"Saw that container {NAME} has the superuser's password in its environment: it is replaced by one that"
+    for flags in (["--check"], []):
+        found = container.run(*flags, "-v")
+        assert replaced in found
+        assert f"Wrote {secret}, from which" in found
+    assert "reachable=True known=True created=False" in found
+    assert "the-superuser's" not in found + docker("container", "inspect", NAME)
+    psycopg2.connect(host=str(container.state / "run"), **own).close()
+    assert "changed=0 " in container.run()
 
     docker("stop", NAME)
     assert "reachable=False known=True created=unset" in container.run("--check")
