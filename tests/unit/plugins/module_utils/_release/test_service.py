@@ -111,7 +111,7 @@ def test_a_port_in_use_is_named_with_who_has_it() -> None:
     assert service.listener(port) == ""
 
 
-@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+@pytest.mark.parametrize("host", ["203.0.113.1", "no-such-host.invalid"])
 def test_an_address_that_is_not_this_hosts(host: str) -> None:
     with pytest.raises(SlipwayError, match=rf"^Nothing can listen on port 8000 of {host}: .*; set another port or ho"):
         service.claim(host, 8000)
