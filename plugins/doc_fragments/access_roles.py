@@ -16,8 +16,12 @@ options:
     type: str
     required: true
   application_password:
-    description: Password of the application's role, to see that it is let in. Without it that is not tried.
+    description: Password of the application's login, to see that it is let in. Without it that is not tried.
     type: str
+  application_login:
+    description: What the application logs in as, where that is not O(application) itself.
+    type: str
+    default: ""
   readonly:
     description: Role that only reads.
     type: str

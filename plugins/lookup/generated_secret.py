@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,9 @@ options:
       - Whether a secret that is not there is generated. Else it is the placeholder, as in check mode.
       - By default what the variable C(slipway_generate_secrets) says, and V(true) without it.
     type: bool
+  default:
+    description: What a secret is that is not there, in place of a generated one.
+    type: str
   length:
     description: Number of letters and digits of a new secret.
     type: int
@@ -94,27 +98,48 @@ def hide_from_git(file: Path) -> None:
             ignore.write_text("*\n", encoding="utf-8")
 
 
+def new_secret(length: int = 40) -> str:
+    """Letters and digits that nobody can guess."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(length))
+
+
+def keep(file: Path, change: Callable[[dict[str, str]], None]) -> dict[str, str]:
+    """Change the secrets in ``file`` at one stroke, with no other run between; they as they are then.
+
+    Raises AnsibleError when the file can't be read or written; it is then as it was.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        hide_from_git(file)
+        with (file.parent / ".secrets.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            kept = load(file)
+            change(kept)
+            replace_file(str(file), json.dumps(kept, indent=2, sort_keys=True))
+    except OSError as error:
+        raise AnsibleError(f"{file} can't be written: {plain(error)}; {advice(error)}.") from None
+    return kept
+
+
 class LookupModule(LookupBase):
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:
         self.set_options(var_options=variables, direct=kwargs)
         file = Path(self.get_option("file"))
         length: int = self.get_option("length")
         kept = load(file)
+        default: str | None = self.get_option("default")
+        if default is not None:
+            return [kept.get(name, default) for name in terms]
         if all(name in kept for name in terms):
             return [kept[name] for name in terms]
         if (variables or {}).get("ansible_check_mode") or not self._may_generate(variables or {}):
             return [kept.get(name, PLACEHOLDER) for name in terms]
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            hide_from_git(file)
-            with (file.parent / ".secrets.lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                kept = load(file)
-                for name in terms:
-                    kept.setdefault(name, "".join(secrets.choice(ALPHABET) for _ in range(length)))
-                replace_file(str(file), json.dumps(kept, indent=2, sort_keys=True))
-        except OSError as error:
-            raise AnsibleError(f"{file} can't be written: {plain(error)}; {advice(error)}.") from None
+
+        def generate(there: dict[str, str]) -> None:
+            for name in terms:
+                there.setdefault(name, new_secret(length))
+
+        kept = keep(file, generate)
         return [kept[name] for name in terms]
 
     def _may_generate(self, variables: dict[str, Any]) -> bool:

@@ -55,9 +55,16 @@ options:
     type: str
     required: true
   application_password:
-    description: Its password.
+    description: Its password, or that of O(application_login).
     type: str
     required: true
+  application_login:
+    description:
+      - The login that has O(application_password), where that is not O(application) itself. It is a member of
+        O(application) that begins each session as it, with its settings and its limit of connections.
+      - O(application) is then not made to log in, and goes on doing so where it does; see M(slipway.deploy.logins).
+    type: str
+    default: ""
   readonly:
     description: Role that only reads.
     type: str
@@ -158,7 +165,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils._access import adoption, login_roles, rights
+from ansible_collections.slipway.deploy.plugins.module_utils._access import adoption, login_roles, logins, rights
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import (
@@ -206,6 +213,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     server = Server.from_params(params)
     roles = rights.Roles(params["owner"], params["application"], params["readonly"])
     passwords = {role: params[f"{kind}_password"] for kind, role in asdict(roles).items()}
+    login = params["application_login"] or roles.application
+    passwords |= {roles.application: None, login: params["application_password"]}
     file = Path(params["identity_file"])
 
     def send(cursor: Cursor, statements: list[SqlAction]) -> None:
@@ -220,10 +229,10 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         found = rights.find_stamp(rights.comment(cursor, server.database))
         rights.check_stamp(found, params["environment_name"], server.database)
         statements = login_roles.plan_roles(cursor, server.on(params["maintenance_db"]), passwords)
+        statements += logins.plan_login(cursor, server.database, roles.application, login)
         send(cursor, statements)
         ready = not (module.check_mode and statements)
-        made = login_roles.plan_database(cursor, server.database, roles.owner)
-        remarks: list[str] = []
+        made, remarks = login_roles.plan_database(cursor, server.database, roles.owner), list[str]()
         if params["dedicated"]:
             made += login_roles.close_system_databases(cursor)
             # In a database that was there before, a release may serve that logs in as the administrator.
@@ -289,6 +298,7 @@ def main() -> None:
             "owner_password": {"type": "str", "required": True, "no_log": True},
             "application": {"type": "str", "required": True},
             "application_password": {"type": "str", "required": True, "no_log": True},
+            "application_login": {"type": "str", "default": ""},
             "readonly": {"type": "str", "required": True},
             "readonly_password": {"type": "str", "required": True, "no_log": True},
             "released": {"type": "bool", "default": False},

@@ -10,7 +10,7 @@ import hmac
 import re
 import stringprep
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -87,10 +87,11 @@ def is_password(password: str, verifier: str) -> bool:
     return hmac.compare_digest(hashlib.sha256(client_key).digest(), stored_key)
 
 
-def plan_roles(cursor: Cursor, server: Server, passwords: Mapping[str, str]) -> list[SqlAction]:
+def plan_roles(cursor: Cursor, server: Server, passwords: Mapping[str, str | None]) -> list[SqlAction]:
     """Statements for roles that are missing, can do too much, or have another password.
 
-    A password is sent as its verifier, so that no log of the server ever holds it.
+    A password is sent as its verifier, so that no log of the server ever holds it. A role whose password is None is
+    not made to log in, and goes on doing so where it does.
     """
     cursor.execute("SELECT has_table_privilege('pg_catalog.pg_authid', 'SELECT')")
     sees_verifiers = one_row(cursor)[0]
@@ -100,21 +101,30 @@ def plan_roles(cursor: Cursor, server: Server, passwords: Mapping[str, str]) -> 
             f"SELECT rolcanlogin, {', '.join(FORBIDDEN)} FROM pg_catalog.pg_roles WHERE rolname = %s", [role]
         )
         row = cursor.fetchone()
+        if password is None:
+            if row is None:
+                statements.append(SqlAction(f"CREATE ROLE {quote(role)}", f"Created role {role}."))
+            else:
+                statements += without_attributes(role, row[1:])
+            continue
         verifier = literal(str(encrypt_password(password, role, cursor.connection, "scram-sha-256")))
         if row is None:
             create = f"CREATE ROLE {quote(role)} LOGIN PASSWORD {verifier}"
             statements.append(SqlAction(create, f"Created role {role}.", secret=True))
             continue
-        wrong = [] if row[0] else ["LOGIN"]
-        wrong += [f"NO{attribute}" for has, attribute in zip(row[1:], FORBIDDEN.values()) if has]
-        if wrong:
-            change = f"ALTER ROLE {quote(role)} {' '.join(wrong)}"
-            statements.append(SqlAction(change, f"Made role {role} {', '.join(wrong)}."))
+        statements += without_attributes(role, row[1:], () if row[0] else ("LOGIN",))
         known = verifier_of(cursor, role) if sees_verifiers else None
         if not (password_works(server, role, password) if known is None else is_password(password, known)):
             change = f"ALTER ROLE {quote(role)} PASSWORD {verifier}"
             statements.append(SqlAction(change, f"Changed the password of role {role}.", secret=True))
     return statements
+
+
+def without_attributes(role: str, held: Sequence[bool], more: Sequence[str] = ()) -> list[SqlAction]:
+    """A statement that takes from the role what it has of ``FORBIDDEN`` and gives it ``more``, where there is any."""
+    wrong = [*more, *(f"NO{attribute}" for has, attribute in zip(held, FORBIDDEN.values()) if has)]
+    change = f"ALTER ROLE {quote(role)} {' '.join(wrong)}"
+    return [SqlAction(change, f"Made role {role} {', '.join(wrong)}.")] if wrong else []
 
 
 def verifier_of(cursor: Cursor, role: str) -> str:

@@ -240,11 +240,15 @@ def admit(cursor: Cursor, database: str, role: str) -> None:
 
 
 def end_transactions(cursor: Cursor, database: str, role: str) -> None:
-    """End the sessions of a role that are not idle, and may hold locks; the others keep what they have prepared."""
+    """End the sessions of a role that are not idle, and may hold locks; the others keep what they have prepared.
+
+    Those of a login too that works as the role, by its setting of that name.
+    """
     cursor.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE datname = %s AND usename = %s AND state <> 'idle'",
-        [database, role],
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND state <> 'idle' "
+        "AND (usename = %s OR usesysid IN (SELECT setrole FROM pg_db_role_setting "
+        "WHERE setdatabase = 0 AND %s = ANY(setconfig)))",
+        [database, role, f"role={role}"],
     )
 
 
@@ -257,15 +261,19 @@ def copy_settings(cursor: Cursor, source: str, target: str, there: Cursor | None
     )
     for role, settings in cursor.fetchall():
         for name, value in (setting.split("=", 1) for setting in settings):
-            values = next(csv.reader([value], skipinitialspace=True), []) if name in NAME_LISTS else [value]
             (there or cursor).execute(
                 sql.SQL("ALTER {} DATABASE {} SET {} TO {}").format(
                     sql.SQL("ROLE {} IN").format(sql.Identifier(role)) if role else sql.SQL(""),
                     sql.Identifier(target),
                     sql.SQL(".").join(map(sql.Identifier, name.split("."))),
-                    sql.SQL(", ").join(map(sql.Literal, values or [""])),
+                    sql.SQL(", ").join(map(sql.Literal, setting_values(name, value))),
                 )
             )
+
+
+def setting_values(name: str, value: str) -> list[str]:
+    """The values that a setting, as the catalogue has it, was given; each is a literal of its own."""
+    return (next(csv.reader([value], skipinitialspace=True), []) if name in NAME_LISTS else [value]) or [""]
 
 
 def copy_limits(cursor: Cursor, source: str, target: str) -> None:

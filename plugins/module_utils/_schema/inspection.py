@@ -23,6 +23,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._schema.relations i
 ROLES_SPEC: dict[str, dict[str, Any]] = {
     "owner": {"type": "str", "required": True},
     "application": {"type": "str", "required": True},
+    "application_login": {"type": "str", "default": ""},
     "application_password": {"type": "str", "no_log": True},
     "readonly": {"type": "str", "required": True},
 }
@@ -60,12 +61,13 @@ def inspect(server: Server, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def login_refused(server: Server, params: Mapping[str, Any]) -> list[str]:
-    """A sentence when the server does not let the application's role in."""
+    """A sentence when the server does not let the application in."""
+    login = params["application_login"] or params["application"]
     password = params["application_password"]
     if password is None:
         return []
     try:
-        connect(replace(server, user=params["application"], password=password)).close()
+        connect(replace(server, user=login, password=password)).close()
     except SlipwayError as error:
         return [str(error)]
     return []

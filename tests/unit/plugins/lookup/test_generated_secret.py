@@ -18,7 +18,7 @@ class Lookup(LookupModule):  # type: ignore[misc, unused-ignore]
     """The lookup with its options set by hand: it is not loaded by Ansible here."""
 
     def set_options(self, var_options: object = None, direct: dict[str, object] | None = None) -> None:
-        self.options = {"length": 40, "generate": True, **(direct or {})}
+        self.options = {"length": 40, "generate": True, "default": None, **(direct or {})}
 
     def get_option(self, name: str) -> object:
         return self.options[name]
@@ -55,6 +55,13 @@ def test_four_runs(file: Path) -> None:
 
     assert len(secrets(file, "new", length=64)[0]) == 64
     assert secrets(file, "owner", "app") == [owner, app]
+
+
+def test_one_that_is_not_there_may_have_a_default(file: Path) -> None:
+    assert secrets(file, "login", default="shop_app") == ["shop_app"]
+    assert not file.parent.exists()
+    [login] = secrets(file, "login")
+    assert secrets(file, "login", default="shop_app") == [login]
 
 
 def test_nothing_is_generated_unless_it_may_be(file: Path) -> None:

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A rotation of the application's password, while it is asked all along; one that was cut short, and its end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+
+import psycopg2
+from e2e.conftest import Deployed
+from support.environment import DATABASE, Environment
+
+FIRST, SECOND = "autotest_app", "autotest_app_b"
+
+
+def secrets(environment: Environment) -> dict[str, str]:
+    kept: dict[str, str] = json.loads(environment.secrets.read_text())
+    return kept
+
+
+def connect(environment: Environment, login: str, password: str) -> psycopg2.extensions.connection:
+    return psycopg2.connect(dbname=DATABASE, host=environment.login["host"], user=login, password=password)
+
+
+def works(environment: Environment, login: str, password: str) -> bool:
+    try:
+        connect(environment, login, password).close()
+    except psycopg2.OperationalError:
+        return False
+    return True
+
+
+def logged_in(environment: Environment) -> set[str]:
+    """What the application's sessions log in as."""
+    environment.get("/api/v1/teams")
+    return {name for (name,) in environment.sql("SELECT usename FROM pg_stat_activity WHERE usename ~ '_app'")}
+
+
+def test_rotate(deployed: Deployed) -> None:
+    before, files = secrets(deployed), deployed.files()
+    checked = deployed.play("playbooks/rotate.yml", "--check").succeeded()
+    assert f"{SECOND} would be next, with a new password" in checked.output
+    assert deployed.files() == files
+    with deployed.asked_all_along() as troubles:
+        done = deployed.play("playbooks/rotate.yml", new_secrets="app_secret_key").succeeded()
+    assert troubles == []
+    after = secrets(deployed)
+    assert f"{SECOND}, with a new password" in done.output
+    assert after["database_application"] not in done.output
+    assert logged_in(deployed) == {SECOND}
+    assert works(deployed, SECOND, after["database_application"])
+    assert not works(deployed, FIRST, before["database_application"])
+    assert after["app_secret_key_former"] == before["app_secret_key"] != after["app_secret_key"]
+    assert deployed.records()[-1]["verb"] == "rotate"
+    assert deployed.deploy().succeeded().recap["changed"] == 0
+
+    # Cut short before the server knew it; and what logs in as the former login still does.
+    cut = {**after, "database_application": "p" * 40, "database_application_login": FIRST}
+    deployed.secrets.write_text(json.dumps(cut))
+    with (
+        contextlib.closing(connect(deployed, SECOND, after["database_application"])),
+        deployed.asked_all_along() as troubles,
+    ):
+        said = deployed.play("playbooks/rotate.yml").failed().messages[0]
+        assert logged_in(deployed) == {FIRST, SECOND}
+    assert troubles == []
+    assert said.startswith(f"Login {SECOND} still has 1 session, so that it was not closed")
+    assert works(deployed, FIRST, cut["database_application"])
+    assert works(deployed, SECOND, after["database_application"])
+    ended = deployed.play("playbooks/rotate.yml").succeeded()
+    assert "by an earlier run, and ended by this one" in ended.output
+    assert secrets(deployed) == cut
+    assert logged_in(deployed) == {FIRST}
+    assert not works(deployed, SECOND, after["database_application"])
+
+
+def test_another_release_is_not_released_by_it(deployed: Deployed) -> None:
+    page: Path = deployed.application / "frontend" / "index.html"
+    text = page.read_text()
+    page.write_text(text + "<!-- another -->\n")
+    try:
+        said = deployed.play("playbooks/rotate.yml").failed().messages[0]
+    finally:
+        page.write_text(text)
+    assert "serves and the files here are another" in said
+    assert secrets(deployed)["database_application_login"] in (FIRST, SECOND)
