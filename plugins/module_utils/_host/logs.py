@@ -77,12 +77,17 @@ def timed(lines: Sequence[str], written: float) -> list[tuple[str, float]]:
 
 
 def of_files(entries: Iterable[str], mounts: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """``NAME=VALUE`` for each ``NAME_FILE=PATH`` of a container whose file is one of the host's, which it mounts."""
+    """``NAME=VALUE`` for each ``NAME_FILE=PATH`` of a container whose file is one of the host's.
+
+    It mounts the file, or the directory that it lies in.
+    """
     sources = {mount["Destination"]: mount["Source"] for mount in mounts}
     for entry in entries:
         name, _equals, path = entry.partition("=")
-        if name.endswith("_FILE") and path in sources:
-            with contextlib.suppress(OSError), open(sources[path], errors="replace") as opened:
+        directory, _slash, base = path.rpartition("/")
+        source = sources.get(path) or (os.path.join(sources[directory], base) if directory in sources else "")
+        if name.endswith("_FILE") and source:
+            with contextlib.suppress(OSError), open(source, errors="replace") as opened:
                 yield f"{name[: -len('_FILE')]}={opened.read().strip()}"
 
 

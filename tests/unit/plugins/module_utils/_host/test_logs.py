@@ -80,3 +80,5 @@ def test_a_secret_that_a_container_has_as_a_file_is_told_like_one_of_its_environ
     ]
     entries = ["URL_FILE=/run/secrets/url", "KEY_FILE=/run/secrets/none", "ETC_FILE=/etc/passwd", "A=b"]
     assert list(of_files(entries, mounts)) == ["URL=postgresql://shop:hunter2@db/shop"]
+    whole = [{"Source": str(tmp_path), "Destination": "/run/secrets"}]
+    assert list(of_files([*entries, "KEY_FILE=/run/secrets/../x"], whole)) == ["URL=postgresql://shop:hunter2@db/shop"]
