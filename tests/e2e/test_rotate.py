@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from pathlib import Path
 
 import psycopg2
 from e2e.conftest import Deployed
@@ -38,10 +36,7 @@ def logged_in(environment: Environment) -> set[str]:
 
 
 def test_rotate(deployed: Deployed) -> None:
-    before, files = secrets(deployed), deployed.files()
-    checked = deployed.play("playbooks/rotate.yml", "--check").succeeded()
-    assert f"{SECOND} would be next, with a new password" in checked.output
-    assert deployed.files() == files
+    before = secrets(deployed)
     with deployed.asked_all_along() as troubles:
         done = deployed.play("playbooks/rotate.yml", new_secrets="app_secret_key").succeeded()
     assert troubles == []
@@ -55,33 +50,14 @@ def test_rotate(deployed: Deployed) -> None:
     assert deployed.records()[-1]["verb"] == "rotate"
     assert deployed.deploy().succeeded().recap["changed"] == 0
 
-    # Cut short before the server knew it; and what logs in as the former login still does.
+    # Cut short before the server knew of it: the next run ends it, with the password that is in the file.
     cut = {**after, "database_application": "p" * 40, "database_application_login": FIRST}
     deployed.secrets.write_text(json.dumps(cut))
-    with (
-        contextlib.closing(connect(deployed, SECOND, after["database_application"])),
-        deployed.asked_all_along() as troubles,
-    ):
-        said = deployed.play("playbooks/rotate.yml").failed().messages[0]
-        assert logged_in(deployed) == {FIRST, SECOND}
+    with deployed.asked_all_along() as troubles:
+        ended = deployed.play("playbooks/rotate.yml").succeeded()
     assert troubles == []
-    assert said.startswith(f"Login {SECOND} still has 1 session, so that it was not closed")
-    assert works(deployed, FIRST, cut["database_application"])
-    assert works(deployed, SECOND, after["database_application"])
-    ended = deployed.play("playbooks/rotate.yml").succeeded()
     assert "by an earlier run, and ended by this one" in ended.output
     assert secrets(deployed) == cut
     assert logged_in(deployed) == {FIRST}
+    assert works(deployed, FIRST, cut["database_application"])
     assert not works(deployed, SECOND, after["database_application"])
-
-
-def test_another_release_is_not_released_by_it(deployed: Deployed) -> None:
-    page: Path = deployed.application / "frontend" / "index.html"
-    text = page.read_text()
-    page.write_text(text + "<!-- another -->\n")
-    try:
-        said = deployed.play("playbooks/rotate.yml").failed().messages[0]
-    finally:
-        page.write_text(text)
-    assert "serves and the files here are another" in said
-    assert secrets(deployed)["database_application_login"] in (FIRST, SECOND)

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import signal
+import subprocess
 import time
 
 import pytest
@@ -148,3 +150,16 @@ def test_a_release_that_does_not_fit_the_database_is_not_put_back_alone(shared: 
         assert release(shared) == two
     finally:
         shared.sql("UPDATE _prisma_migrations SET rolled_back_at = NULL WHERE migration_name = %s", gone)
+
+
+def test_a_rotation_keeps_no_container_with_the_password_of_before(shared: Containers) -> None:
+    serving, password = release(shared), json.loads(shared.secrets.read_text())["database_application"]
+    with load(shared.port) as found, shared.asked_all_along() as troubles:
+        shared.play("playbooks/rotate.yml").succeeded()
+    assert (found.failures, troubles, set(found.answers)) == ([], [], {serving})
+    [backend] = [name for name in shared.containers() if "-backend-" in name]
+    inspected = subprocess.run(["docker", "inspect", backend], capture_output=True, text=True, check=True).stdout
+    assert "autotest_app_b:" in inspected
+    assert password not in inspected
+    said = shared.play("playbooks/rollback.yml", "--check").failed().messages[0]
+    assert said.startswith("No earlier release is kept on this host")

@@ -171,6 +171,33 @@ def test_tls_of_the_application(runtime: str, given: dict[str, str], mode: str |
 
 
 @pytest.mark.parametrize(
+    ("given", "begins"),
+    [
+        ({}, ""),
+        ({"deployment_current": ""}, "No release of shop-test serves, "),
+        ({"app_release": "def"}, "Release abc serves and the files here are another, def: check out its revision "),
+        ({"database_application_user": "shop_app_b"}, ""),
+        ({"database_application_user": "shop"}, "database_application_user is shop and must be one of shop_app and "),
+        ({"new_secrets": "app_key, database_owner"}, "new_secrets names database_owner, no secret of the application "),
+        ({"new_secrets": "app_key"}, "new_secrets is for what Slipway generates, and the inventory gives database_app"),
+        ({"app_env": {"PASSWORD": "p/w"}}, ""),
+        ({"app_env": {"DATABASE_URL_FILE": "/run/url"}}, "Nothing in app_env holds the password that the application"),
+    ],
+)
+def test_when_no_password_is_rotated(given: dict[str, Any], begins: str) -> None:
+    loader = DataLoader()
+    variables = {
+        **loader.load_from_file(str(FILE), trusted_as_template=True),
+        "app_name": "shop", "environment_name": "test", "database_application_password": "p/w",
+        "app_runtime": "container", "database_runtime": "container", "app_release": "abc",
+        "deployment_current": "abc", **given,
+    }  # fmt: skip
+    refused = Templar(loader=loader, variables=variables).template(variables["postgres_rotate_refused"])
+    assert refused.startswith(begins)
+    assert bool(refused) == bool(begins)
+
+
+@pytest.mark.parametrize(
     ("given", "wanted", "unwanted"),
     [
         ({}, False, False),
