@@ -154,7 +154,7 @@ def main() -> None:
             "image": {"type": "str", "default": ""},
             "engine_ready": {"type": "bool", "default": True},
             "password": {"type": "str", "no_log": True},
-            "password_file": {"type": "path"},
+            "password_file": {"type": "path", "no_log": False},
         },
         required_together=[("password", "password_file")],
         supports_check_mode=True,

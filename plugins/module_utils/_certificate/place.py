@@ -20,7 +20,7 @@ PULLING = 600  # seconds until an image is there
 
 @dataclass(frozen=True)
 class Reader:
-    """Who reads the file: a container that may not be there yet, its image, and its user, by name or number."""
+    """Who reads the file: a container that may not be there yet ('': none), its image, its user by name or number."""
 
     container: str
     image: str
@@ -33,7 +33,8 @@ class Reader:
             return int(user)
         status, told = 1, ""
         image = docker.found("image", self.image, "{{.Id}}")
-        running = docker.found("container", self.container, "{{.State.Status}} {{.Image}} {{.Config.User}}")
+        about = "{{.State.Status}} {{.Image}} {{.Config.User}}"
+        running = docker.found("container", self.container, about) if self.container else None
         if image and running == f"running {image} {self.user}":
             status, told = docker.run("exec", self.container, "id", "-u")
         if status:

@@ -55,6 +55,20 @@ def hook_problems(hooks: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def secret_file_problems(names: Collection[Any], environment: Any) -> list[str]:
+    """A sentence for each variable that is to be a file and that the application's environment does not have."""
+    known = environment if isinstance(environment, Mapping) else {"DATABASE_URL": ""}
+    return [
+        f"app_secrets_as_files has {name}, which app_env does not set: use {', '.join(known) or 'none'}."
+        for name in names
+        if name not in known
+    ] + [
+        f"app_secrets_as_files has {name}, but app_env sets {name}_FILE too: leave one of them out."
+        for name in names
+        if f"{name}_FILE" in known
+    ]
+
+
 def digest_problems(values: Mapping[str, Any], spec: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """A sentence for each image of somebody else's that is not named by its digest, where that is insisted on.
 
@@ -154,6 +168,8 @@ def problems(values: Mapping[str, Any], groups: Mapping[str, Collection[str]]) -
             "backup_offsite is set but backup_offsite_password is not, without which nobody reads the backups there: "
             "set it in vault.yml, and keep it in another place too."
         )
+    names = values.get("app_secrets_as_files", [])
+    found += secret_file_problems(names if isinstance(names, list) else [], values.get("app_env"))
     registries = values.get("app_registries", {})
     found += registry_problems(registries if isinstance(registries, Mapping) else {})
     found += proof_problems(str(values.get("backup_proof_host") or ""), groups)

@@ -11,6 +11,7 @@ from ansible_collections.slipway.deploy.plugins.plugin_utils._variables.combinat
     is_local,
     problems,
     registry_problems,
+    secret_file_problems,
     warnings,
 )
 
@@ -224,3 +225,24 @@ def test_who_pulls_from_a_registry(registries: dict[str, Any], said: list[str]) 
     assert len(found) == len(said)
     assert all(text in each and "hidden" not in each for text, each in zip(said, found, strict=True))
     assert set(found) <= set(problems({**GOOD, "app_registries": registries}, ONE_HOST))
+
+
+@pytest.mark.parametrize(
+    ("names", "environment", "said"),
+    [
+        ([], None, []),
+        (["DATABASE_URL"], None, []),
+        (["DATABASE_URL", "KEY"], {"DATABASE_URL": "u", "KEY": "k"}, []),
+        (["KEY"], None, ["app_secrets_as_files has KEY, which app_env does not set: use DATABASE_URL."]),
+        (["URL"], {}, ["app_secrets_as_files has URL, which app_env does not set: use none."]),
+        (
+            ["KEY"],
+            {"KEY": "hidden", "KEY_FILE": "/key"},
+            ["app_secrets_as_files has KEY, but app_env sets KEY_FILE too: leave one of them out."],
+        ),
+    ],
+)
+def test_what_is_a_file_is_in_the_environment(names: list[str], environment: Any, said: list[str]) -> None:
+    assert secret_file_problems(names, environment) == said
+    values = {**GOOD, "app_secrets_as_files": names, **({} if environment is None else {"app_env": environment})}
+    assert set(said) <= set(problems(values, ONE_HOST))
