@@ -12,7 +12,7 @@ Spec = Mapping[str, Mapping[str, Any]]
 # What the playbooks tell the preflight and note for themselves, under names that do not begin with a role's.
 OF_PLAYBOOKS = frozenset((
     "chosen", "compares", "damaged", "drift", "found", "generates", "looks", "migrates", "prepared", "refused",
-    "serving", "slipway_answer", "slipway_told", "stopped", "verb", "would_apply", "writes",
+    "serving", "slipway_answer", "slipway_told", "slipway_tried", "stopped", "verb", "would_apply", "writes",
 ))  # fmt: skip
 
 # Of an expression of Jinja, without the attributes and the parts of a plugin's name.
