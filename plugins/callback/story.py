@@ -56,8 +56,8 @@ description:
     and what the results of its tasks say that matters. Below stand the C(actions) of what was changed, warnings, and
     what tasks have to say that are there to say something, such as M(ansible.builtin.debug).
   - A task that fails shows its name and its message, with the message's own lines, and nothing else of its result.
-  - A task with the variable C(slipway_tried) is an attempt. Where it fails, what comes to its rescue says what there is to
-    say.
+  - A task with the variable C(slipway_tried) is an attempt. Where it fails, what comes to its rescue says what there is
+    to say.
   - A task with the variable C(slipway_answer) is the answer to what the playbook was asked. Where that is no, the run
     ends with the exit status of a failure, for a script to see, and shows none.
   - A task with the variable C(slipway_told) has only the things of its result told that are in this list.
