@@ -104,6 +104,25 @@ options:
         large objects, which everyone may call, are the owner's and the application's alone.
     type: bool
     default: false
+  address:
+    description:
+      - IP address of the host at which other hosts reach the server. Its certificate is made for it, signed by an
+        authority of its own, and the server turns TLS on, without a restart. Both are renewed when less than a third of
+        their time is left, which is 3 years for the certificate and 20 for the authority.
+      - Empty where nobody comes from other hosts. Needs O(dedicated) and C(openssl) on the host.
+    type: str
+    default: ""
+  clients:
+    description:
+      - Addresses or networks from which O(application), and nobody else, is let in over TLS, beside the networks of the
+        server's own host.
+    type: list
+    elements: str
+    default: []
+  authority_directory:
+    description: Directory on the host that keeps the authority, and the server's certificate and its key.
+    type: path
+    default: ""
   environment_name:
     description: Name of the environment, kept in a line C(slipway.environment=NAME) of the database's comment.
     type: str
@@ -146,6 +165,10 @@ remarks:
   type: list
   elements: str
   returned: success
+authority:
+  description: The authority that signs the server's certificate, in PEM format; empty without O(address).
+  type: str
+  returned: success
 database:
   description: The database and its server.
   type: dict
@@ -172,6 +195,8 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres import (
     client_authentication,
     collations,
     databases,
+    identity,
+    server_certificate,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import extensions as needed_extensions
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
@@ -181,11 +206,6 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
     autocommit,
     connection,
     sql_errors,
-)
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.identity import (
-    check_identity,
-    identify,
-    remember,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import SqlAction, literal, quote
 from ansible_collections.slipway.deploy.plugins.module_utils._seed import decision
@@ -223,8 +243,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
 
     doing = f"Making database {server.database!r} and its roles as role {server.user!r}"
     with explain_password_failure(server), sql_errors(doing), autocommit(server.on(params["maintenance_db"])) as cursor:
-        facts = identify(cursor)
-        first = check_identity(file, facts["system_identifier"], params["environment_name"])
+        facts = identity.identify(cursor)
+        first = identity.check_identity(file, facts["system_identifier"], params["environment_name"])
         opened_up = databases.recover(cursor, server.database, check_mode=module.check_mode)
         found = rights.find_stamp(rights.comment(cursor, server.database))
         rights.check_stamp(found, params["environment_name"], server.database)
@@ -236,9 +256,10 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         if params["dedicated"]:
             made += login_roles.close_system_databases(cursor)
             # In a database that was there before, a release may serve that logs in as the administrator.
-            if params["released"] or any(statement.sql.startswith("CREATE DATABASE") for statement in made):
-                authentication, remarks = client_authentication.keep_off_the_network(cursor, server.user)
-                made += authentication
+            begin = params["released"] or any(statement.sql.startswith("CREATE DATABASE") for statement in made)
+            authentication, remarks = client_authentication.keep_off_the_network(cursor, server.user, params, begin)
+            made += authentication
+        authority, encrypted = server_certificate.keep(cursor, params, check_mode=module.check_mode)
         made += [
             SqlAction(f"DROP DATABASE IF EXISTS {quote(name)}", databases.left_behind(name))
             for name in databases.leftovers(cursor, server.database)
@@ -274,16 +295,17 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             if created and params["seedable"]:
                 marked = decision.set_mark(rights.comment(cursor), decision.oid(cursor), decision.NEW)
                 cursor.execute(f"COMMENT ON DATABASE {quote(server.database)} IS {literal(marked)}")
-    actions = [*opened_up, *(statement.done for statement in statements)]
+    actions = [*opened_up, *encrypted, *(statement.done for statement in statements)]
     if first:
         actions.append(f"Noted the server's identity and environment in {file}.")
     if first and not module.check_mode:
-        remember(file, facts, params["environment_name"])
+        identity.remember(file, facts, params["environment_name"])
     return {
         "changed": bool(actions),
         "actions": actions,
         "diff": {"before": "", "after": "".join(f"{statement.shown}\n" for statement in statements)},
         "remarks": remarks,
+        "authority": authority,
         "database": {**facts, "environment": params["environment_name"], "created": created, "ready": ready},
     }
 
@@ -304,6 +326,7 @@ def main() -> None:
             "released": {"type": "bool", "default": False},
             "dedicated": {"type": "bool", "default": False},
             "extensions": {"type": "list", "elements": "str", "default": []},
+            **server_certificate.SPEC,
             "environment_name": {"type": "str", "required": True},
             "identity_file": {"type": "path", "required": True},
             "seedable": {"type": "bool", "default": False},

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -120,6 +121,34 @@ def proof_problems(host: str, groups: Mapping[str, Collection[str]]) -> list[str
     return []
 
 
+def address_problems(address: str, runtime: str, *, elsewhere: bool) -> list[str]:
+    """A sentence where the database's ``address`` is none for other hosts, or lacks with a backend ``elsewhere``."""
+    if runtime == "container" and elsewhere and not address:
+        return [
+            "The backend is on another host than the database, whose container publishes no port: set database_address "
+            "to the database host's IP address in the network that the hosts share, or put both on one host."
+        ]
+    if address and runtime != "container":
+        return [
+            f"database_address is {address} but database_runtime is {runtime}: take it out; it publishes the port of a "
+            "container alone."
+        ]
+    try:
+        found = ipaddress.ip_address(address) if address else None
+    except ValueError:
+        return [
+            f"database_address is {address}, which is no IP address: give the database host's in the network that the "
+            "hosts share, such as 10.0.0.5."
+        ]
+    if found and (found.is_unspecified or found.is_loopback):
+        return [
+            f"database_address is {address}, which "
+            + ("is every network of the host" if found.is_unspecified else "no other host reaches")
+            + ": give the database host's address in the network that the hosts share, such as 10.0.0.5."
+        ]
+    return []
+
+
 def problems(values: Mapping[str, Any], groups: Mapping[str, Collection[str]]) -> list[str]:
     """A sentence for each contradiction. ``values`` are those that are set, ``groups`` the hosts of the inventory's."""
     runtime, database = values.get("app_runtime", ""), values.get("database_runtime", "")
@@ -148,11 +177,8 @@ def problems(values: Mapping[str, Any], groups: Mapping[str, Collection[str]]) -
             "app_runtime is process but database_runtime is container, whose network a process is not on: set both to "
             "container."
         )
-    if runtime == database == "container" and set(groups.get("backend", ())) - set(groups.get("database", ())):
-        found.append(
-            "The backend is on another host than the database, whose container publishes no port: put both on one "
-            "host, or set database_runtime to external."
-        )
+    elsewhere = bool(set(groups.get("backend", ())) - set(groups.get("database", ())))
+    found += address_problems(str(values.get("database_address") or ""), str(database), elsewhere=elsewhere)
     if boolean(values.get("monitoring", False), strict=False) and database == "embedded":
         found.append(
             "monitoring is true but database_runtime is embedded, which runs without root and systemd, whose service "

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -96,6 +97,90 @@ def container() -> Iterator[Site]:
     site.remove(run_delete=True)
     docker("network", "rm", NAME)
     shutil.rmtree(state)
+
+
+HOST, CLIENT, STRANGER = "198.51.100.1", "198.51.100.2", "198.51.100.3"
+CONNECT = """
+import sys, psycopg2
+opened = psycopg2.connect(sys.argv[1], connect_timeout=10)
+cursor = opened.cursor()
+cursor.execute("SELECT inet_client_addr(), ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+print(*cursor.fetchone())
+"""
+
+
+@pytest.fixture
+def other_host() -> Iterator[str]:
+    """A network namespace, which reaches this host over a network of the two, and has two addresses there."""
+    name = "slipway-test"
+    for words in (
+        ["netns", "add", name],
+        ["link", "add", "slipway-test0", "type", "veth", "peer", "name", "slipway-test1", "netns", name],
+        ["address", "add", f"{HOST}/24", "dev", "slipway-test0"],
+        ["link", "set", "slipway-test0", "up"],
+        ["-n", name, "address", "add", f"{CLIENT}/24", "dev", "slipway-test1"],
+        ["-n", name, "address", "add", f"{STRANGER}/24", "dev", "slipway-test1"],
+        ["-n", name, "link", "set", "slipway-test1", "up"],
+    ):
+        subprocess.run(["ip", *words], check=True)
+    yield name
+    subprocess.run(["ip", "netns", "delete", name], check=True)  # and with it both ends of the cable
+
+
+@pytest.mark.container
+def test_a_container_for_other_hosts(container: Site, other_host: str) -> None:
+    given = {"run_address": HOST, "run_clients": [CLIENT]}
+    authority = container.state / "authority.pem"
+
+    def come(source: str = CLIENT, role: str = "app_app", password: str = "the-application's", **more: str) -> str:
+        """What the server says of a session from the other host, or why there is none."""
+        options = {"sslmode": "verify-full", "sslrootcert": str(authority), **more}
+        words = [
+            f"host={HOST} port=15432 dbname=app user={role}",
+            *(f"{key}={value}" for key, value in options.items()),
+        ]
+        words.append(f"password={password}".replace("'", "\\'"))
+        route = ["route", "replace", f"{HOST}/32", "dev", "slipway-test1", "src", source]
+        subprocess.run(["ip", "-n", other_host, *route], check=True)
+        done = subprocess.run(
+            ["ip", "netns", "exec", other_host, sys.executable, "-c", CONNECT, " ".join(words)],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        return done.stdout.strip() or done.stderr.strip().splitlines()[-1]
+
+    assert "created=True" in container.run(**given)
+    assert come() == f"{CLIENT} True"
+    assert "pg_hba.conf rejects connection" in come(sslmode="disable")
+    assert "pg_hba.conf rejects connection" in come(STRANGER)
+    assert "pg_hba.conf rejects connection" in come(role="app_owner", password="the-owner's")
+    assert "pg_hba.conf rejects connection" in come(role="postgres", password="the-superuser's")
+    assert "password authentication failed" in come(password="x")
+    assert "PRIVATE" not in authority.read_text()
+    tls = container.state / "postgres" / "tls"
+    assert {path.name: path.stat().st_mode & 0o777 for path in tls.iterdir()} == dict.fromkeys(
+        ("address", "authority.key", "authority.pem", "server.pem"), 0o600
+    )
+    assert "BEGIN PRIVATE" not in docker("logs", NAME)
+    for flags in (["--check"], []):
+        assert "changed=0 " in container.run(*flags, **given)
+
+    # The certificate is renewed under way: no restart, and the same authority.
+    (tls / "server.pem").unlink()
+    before = (authority.read_text(), docker("container", "inspect", "--format", "{{.Id}} {{.State.StartedAt}}", NAME))
+    assert "changed=1 " in container.run("--check", **given)
+    assert "changed=1 " in container.run(**given)
+    assert come() == f"{CLIENT} True"
+    assert (
+        authority.read_text(),
+        docker("container", "inspect", "--format", "{{.Id}} {{.State.StartedAt}}", NAME),
+    ) == before
+    # Others are let in, and who was is not any more.
+    assert "changed=1 " in container.run(**{**given, "run_clients": [f"{STRANGER}/32"]})
+    assert come(STRANGER) == f"{STRANGER} True"
+    assert "pg_hba.conf rejects connection" in come()
+    authority.unlink()
+    assert "failed=0" in container.remove(run_delete=True, **given)
+    assert not list(container.state.glob("[!.]*"))
 
 
 @pytest.mark.container

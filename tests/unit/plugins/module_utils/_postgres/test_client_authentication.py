@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_authentication import Rule, plan, prepend
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.client_authentication import (
+    Clients,
+    Rule,
+    plan,
+    prepend,
+)
 
 FILE = "/var/lib/postgresql/data/pg_hba.conf"
 SOCKET = Rule(1, "local", ["all"], ["all"], None, "scram-sha-256")
@@ -63,8 +68,54 @@ def test_prepend(tmp_path: Path) -> None:
     file = tmp_path / "it's %s" / "pg_hba.conf"
     file.parent.mkdir()
     file.write_text("local all all\thba\\ \n# end")
-    sql = prepend('host all "a\'b\\n%s$x" all', str(file))
+    sql = prepend(['host all "a\'b\\n%s$x" all'], str(file))
     command = sql.removeprefix("COPY (SELECT WHERE false) TO PROGRAM '").removesuffix("'").replace("''", "'")
     subprocess.run(["sh", "-c", command], check=True)
     assert file.read_text() == 'host all "a\'b\\n%s$x" all\nlocal all all\thba\\ \n# end'
     assert [path.name for path in file.parent.iterdir()] == ["pg_hba.conf"]
+
+
+CLIENTS = Clients("app", ("10.0.0.7", "10.0.1.0/24"))
+BLOCK = """# Slipway: begin, renewed by each deploy
+host all,replication "admin" all reject
+hostssl all "app" 10.0.0.7/32 scram-sha-256
+hostssl all "app" 10.0.1.0/24 scram-sha-256
+host all all samenet scram-sha-256
+host all,replication all all reject
+# Slipway: end
+"""
+LET_IN = f"Made {FILE} let admin in over the socket alone, and from other hosts app from 10.0.0.7, 10.0.1.0/24."
+
+
+@pytest.mark.parametrize(
+    ("text", "clients", "expected"),
+    [
+        ("host all all all scram-sha-256\n", CLIENTS, [LET_IN, RELOADED]),
+        ('host all,replication "admin" all reject\n', CLIENTS, [LET_IN, RELOADED]),
+        (BLOCK, CLIENTS, []),
+        (f"# mine\n{BLOCK}", CLIENTS, [LET_IN, RELOADED]),
+        (BLOCK, Clients("app", ("10.0.0.8",)), [LET_IN.replace("7, 10.0.1.0/24", "8"), RELOADED]),
+        (BLOCK, None, [PREPENDED, RELOADED]),
+    ],
+)
+def test_other_hosts(text: str, clients: Clients | None, expected: list[str]) -> None:
+    statements, remarks = plan([OURS, ANYONE], "admin", FILE, own=True, unread=False, text=text, clients=clients)
+    assert ([statement.done for statement in statements], remarks) == (expected, [])
+
+
+def test_the_former_lines_go(tmp_path: Path) -> None:
+    file = tmp_path / "pg_hba.conf"
+    file.write_text(f"{BLOCK}local all all trust\n")
+    sql = prepend(["host all bob all reject"], str(file))
+    command = sql.removeprefix("COPY (SELECT WHERE false) TO PROGRAM '").removesuffix("'").replace("''", "'")
+    subprocess.run(["sh", "-c", command], check=True)
+    assert file.read_text() == "host all bob all reject\nlocal all all trust\n"
+
+
+def test_a_name_is_no_address() -> None:
+    with pytest.raises(SlipwayError) as error:
+        Clients("app", ("web.example.com",)).lines("admin")
+    assert str(error.value) == (
+        "database_clients has 'web.example.com', which is no IP address or network: give those from which the backends "
+        "reach the database, such as 10.0.0.7 or 10.0.1.0/24."
+    )

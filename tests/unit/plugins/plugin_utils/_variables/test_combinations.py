@@ -125,10 +125,26 @@ def test_problems(given: dict[str, Any], problem: str | None) -> None:
 )
 def test_a_container_of_the_database_serves_its_own_host(given: dict[str, Any], backend: list[str], told: int) -> None:
     sentence = (
-        "The backend is on another host than the database, whose container publishes no port: put both on one host, or "
-        "set database_runtime to external."
+        "The backend is on another host than the database, whose container publishes no port: set database_address to "
+        "the database host's IP address in the network that the hosts share, or put both on one host."
     )
     assert problems({**GOOD, **given}, {"database": ["db"], "backend": backend}) == [sentence] * told
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"database_address": "10.0.0.5"}, ""),
+        ({"database_address": "fd00::5"}, ""),
+        ({"database_address": "db.lan"}, "which is no IP address"),
+        ({"database_address": "0.0.0.0"}, "which is every network of the host"),
+        ({"database_address": "127.0.0.1"}, "which no other host reaches"),
+        ({"database_address": "10.0.0.5", "database_runtime": "external"}, "but database_runtime is external"),
+    ],
+)
+def test_the_address_of_a_database_for_other_hosts(given: dict[str, Any], told: str) -> None:
+    found = problems({**GOOD, **given}, {"database": ["db"], "backend": ["app"]})
+    assert (len(found), told in "".join(found)) == (bool(told), True)
 
 
 def test_what_is_not_set_is_no_contradiction() -> None:
