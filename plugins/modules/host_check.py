@@ -16,7 +16,7 @@ extends_documentation_fragment:
   - slipway.deploy.attributes.info_module
 options:
   address:
-    description: Address on which the application is reached.
+    description: Address on which the application is reached; empty where that is on another host.
     type: str
     required: true
   port:
@@ -231,7 +231,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     if params["process_directory"]:
         relay = service.Service(params["process_directory"]).state.relay
         ours |= {relay.port} if relay is not None and service.alive(relay) else set()
-    for port in (port for port in ports if port not in ours):
+    for port in (port for port in ports if params["address"] and port not in ours):
         claim(params["address"], port, engine)
     check_files(params["files"])
     for wanted in params["systemd"]:

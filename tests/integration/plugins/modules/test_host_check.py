@@ -46,6 +46,11 @@ def engine(directory: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> Non
     monkeypatch.setenv("PATH", str(program.parent))
 
 
+def test_a_host_where_the_application_is_not_reached(tmp_path: Path, port: int) -> None:
+    assert "is in use" in look(tmp_path, port)["msg"]
+    assert not look(tmp_path, port, address="").get("failed")
+
+
 def test_host_that_is_fit(tmp_path: Path) -> None:
     for check in (True, False):
         found = look(tmp_path, free_port(), check=check)
