@@ -151,6 +151,7 @@ def test_tls_of_the_application(runtime: str, given: dict[str, str], mode: str |
         **loader.load_from_file(str(FILE), trusted_as_template=True),
         "app_name": "shop", "environment_name": "test", "app_runtime": runtime, "app_source": "/shop",
         "database_application_password": "p/w", "app_volumes": ["/files:/files"], **given,
+        "groups": {"backend": ["web"]}, "hostvars": {"web": {"backend_volumes": ["/of:/web"]}},
     }  # fmt: skip
     found = Templar(loader=loader, variables=variables)
 
@@ -166,8 +167,42 @@ def test_tls_of_the_application(runtime: str, given: dict[str, str], mode: str |
         assert value("database_tls") == mode
     mounts = [f"{here}:{THERE}:ro"] if file and runtime == "container" else []
     assert value("backend_volumes") == ["/files:/files", *mounts]
-    assert value("seed_volumes") == value("backend_volumes")
+    assert value("seed_volumes") == value("hooks_volumes") == ["/of:/web"]  # where they run
     assert value("preflight_files") == ({"database_ca_cert": here} if file else {})
+
+
+@pytest.mark.parametrize(
+    ("address", "authority"),
+    [("10.0.0.5", "10.0.0.5:5433"), ("fd00::5", "[fd00::5]:5433"), ("", "shop-test-postgres:5432")],
+)
+def test_a_database_on_a_host_of_its_own(address: str, authority: str) -> None:
+    loader = DataLoader()
+    variables = {
+        **loader.load_from_file(str(FILE), trusted_as_template=True),
+        "app_name": "shop", "environment_name": "test", "app_runtime": "container", "state_dir": "/state",
+        "database_runtime": "container", "database_address": address, "database_port": 5433,
+        "database_application_password": "p/w", "inventory_hostname": "web",
+        "app_processes": {"tidy": {"schedule": "daily"}},
+        "groups": {"database": ["db"], "backend": ["web", "other", "db"]},
+        "hostvars": {"web": {"ansible_host": "10.0.0.7"}, "other": {}, "db": {"ansible_host": "10.0.0.5"}},
+    }  # fmt: skip
+    found = Templar(loader=loader, variables=variables)
+
+    def value(name: str) -> Any:
+        return found.template(variables[name])
+
+    assert f"@{authority}/" in value("database_url")
+    assert (
+        "?sslmode=verify-full&sslrootcert=/etc/slipway/database/authority.pem"
+        in value("database_url").replace("%2F", "/")
+    ) == bool(address)
+    assert value("backend_volumes") == (["/state/database:/etc/slipway/database:ro"] if address else [])
+    assert (value("postgres_address"), value("postgres_port")) == (address, 5432)
+    assert value("postgres_clients") == ["10.0.0.7", ""]
+    login = value("workers_login")
+    where = (login["login_host"], login["login_port"], login["ssl_mode"], login["login_unix_socket"])
+    assert where == ((address, 5433, "verify-full", "") if address else ("", 5432, "prefer", "/state/run"))
+    assert login["login_user"] == "shop_app"
 
 
 @pytest.mark.parametrize(
