@@ -55,7 +55,8 @@ class Clients:
         return [
             _BEGIN,
             reject(administrator),
-            *(f"hostssl all {quote(self.role)} {_network(address)} scram-sha-256" for address in self.addresses),
+            # With + its members too: the logins that work as it.
+            *(f"hostssl all +{quote(self.role)} {_network(address)} scram-sha-256" for address in self.addresses),
             "host all all samenet scram-sha-256",
             f"host {','.join(_DATABASES)} all all reject",
             _END,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -155,6 +156,10 @@ def test_a_container_for_other_hosts(container: Site, other_host: str) -> None:
     assert "pg_hba.conf rejects connection" in come(role="app_owner", password="the-owner's")
     assert "pg_hba.conf rejects connection" in come(role="postgres", password="the-superuser's")
     assert "password authentication failed" in come(password="x")
+    own = {"host": str(container.state / "run"), "user": "postgres", "password": "the-superuser's", "dbname": "app"}
+    with contextlib.closing(psycopg2.connect(**own)) as opened, opened, opened.cursor() as cursor:
+        cursor.execute("CREATE ROLE app_app_b LOGIN PASSWORD 'b' IN ROLE app_app")
+    assert come(role="app_app_b", password="b") == f"{CLIENT} True"
     assert "PRIVATE" not in authority.read_text()
     tls = container.state / "postgres" / "tls"
     assert {path.name: path.stat().st_mode & 0o777 for path in tls.iterdir()} == dict.fromkeys(

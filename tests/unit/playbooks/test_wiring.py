@@ -198,7 +198,7 @@ def test_a_database_on_a_host_of_its_own(address: str, authority: str) -> None:
     ) == bool(address)
     assert value("backend_volumes") == (["/state/database:/etc/slipway/database:ro"] if address else [])
     assert (value("postgres_address"), value("postgres_port")) == (address, 5432)
-    assert value("postgres_clients") == ["10.0.0.7", ""]
+    assert value("postgres_clients") == ["", "10.0.0.7"]  # always in the same order: by the hosts' names
     login = value("workers_login")
     where = (login["login_host"], login["login_port"], login["ssl_mode"], login["login_unix_socket"])
     assert where == ((address, 5433, "verify-full", "") if address else ("", 5432, "prefer", "/state/run"))

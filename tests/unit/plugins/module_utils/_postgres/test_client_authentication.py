@@ -78,8 +78,8 @@ def test_prepend(tmp_path: Path) -> None:
 CLIENTS = Clients("app", ("10.0.0.7", "10.0.1.0/24"))
 BLOCK = """# Slipway: begin, renewed by each deploy
 host all,replication "admin" all reject
-hostssl all "app" 10.0.0.7/32 scram-sha-256
-hostssl all "app" 10.0.1.0/24 scram-sha-256
+hostssl all +"app" 10.0.0.7/32 scram-sha-256
+hostssl all +"app" 10.0.1.0/24 scram-sha-256
 host all all samenet scram-sha-256
 host all,replication all all reject
 # Slipway: end
