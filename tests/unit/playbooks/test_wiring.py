@@ -151,7 +151,7 @@ def test_tls_of_the_application(runtime: str, given: dict[str, str], mode: str |
         **loader.load_from_file(str(FILE), trusted_as_template=True),
         "app_name": "shop", "environment_name": "test", "app_runtime": runtime, "app_source": "/shop",
         "database_application_password": "p/w", "app_volumes": ["/files:/files"], **given,
-        "groups": {"backend": ["web"]}, "hostvars": {"web": {"backend_volumes": ["/of:/web"]}},
+        "groups": {"backend": ["web"]}, "hostvars": {"web": {"app_mounts": ["/of:/web"]}},
     }  # fmt: skip
     found = Templar(loader=loader, variables=variables)
 
