@@ -106,3 +106,23 @@ def test_a_new_database_has_a_role_that_nobody_logs_in_as(postgres: Postgres, tm
     both = {**site.postgres.login(site.database), "logins": [app, login], "login": login}
     assert run_module("logins", both)["others"] == []
     site.postgres.connect(site.database, login, NEXT).close()
+
+
+def test_an_administrator_who_is_no_superuser(postgres: Postgres, tmp_path: Path) -> None:
+    """As on a managed server, where verifiers can't be read: back and forth."""
+    site = Site(postgres, f"{postgres.database()}_managed", tmp_path)
+    admin = f"{site.database}_admin"
+    postgres.execute(f"CREATE ROLE {admin} LOGIN CREATEDB CREATEROLE PASSWORD 'the-administrator'")
+    own = {"login_user": admin, "login_password": "the-administrator"}
+    assert site.access(**own).get("msg") is None
+    app, login = site.roles.application, f"{site.roles.application}_b"
+    for turn, other, password in ((login, app, NEXT), (app, login, "the-third-password"), (login, app, PASSWORD)):
+        told = {**own, "application_login": turn, "application_password": password}
+        assert site.access(**told).get("msg") is None
+        assert not site.access(**told)["changed"]
+        closed = {**postgres.login(site.database), **own, "logins": [app, login], "login": turn}
+        assert run_module("logins", closed)["actions"] == [f"Closed login {other}."]
+        assert not site.access(**told)["changed"]
+        with contextlib.closing(postgres.connect(site.database, turn, password)) as opened, opened.cursor() as cursor:
+            cursor.execute("SELECT current_user, session_user")
+            assert cursor.fetchone() == (app, turn)
