@@ -56,7 +56,7 @@ def test_rotate(deployed: Deployed) -> None:
     with deployed.asked_all_along() as troubles:
         ended = deployed.play("playbooks/rotate.yml").succeeded()
     assert troubles == []
-    assert "by an earlier run, and ended by this one" in ended.output
+    assert "before this run, which ended it" in ended.output
     assert secrets(deployed) == cut
     assert logged_in(deployed) == {FIRST}
     assert works(deployed, FIRST, cut["database_application"])
