@@ -14,6 +14,17 @@ Result = Mapping[str, Any]
 
 HIDDEN = "What it said is hidden, since it may hold secrets."
 UNEXPLAINED = "It gave no reason: run again with -v to see all that it said."
+# What to do about what ssh and sudo say, which Ansible passes on without advice.
+ADVICE = {
+    "Missing sudo password": "This user becomes root there only with a password: run again with -K, which asks for it, "
+    "or allow it without one (NOPASSWD in the host's sudoers).",
+    "Permission denied (": "The host takes none of the keys that it was offered: correct ansible_user and "
+    "ansible_ssh_private_key_file, or put the public key into that user's ~/.ssh/authorized_keys there.",
+    "host key is known for": "Where the host is new, compare what `ssh-keyscan` shows of it with what its provider or "
+    "its console shows, and add it to ~/.ssh/known_hosts.",
+    "Connection timed out": "Is it the right address (ansible_host), and does a firewall let port 22 of it through?",
+}
+LAST_LINES = 5  # of what a module printed in the place of its result
 
 
 def _names(names: Any, result: Result) -> str:
@@ -158,6 +169,9 @@ def reason(result: Result) -> str:
     said = [result.get("msg")]
     if "rc" in result:  # a command, whose message is but its exit status
         said.append(result.get("stderr") or result.get("stdout"))
+    for kind in ("module_stderr", "module_stdout"):
+        said.append("\n".join(str(result.get(kind, "")).strip().splitlines()[-LAST_LINES:]))
+    said += [advice for words, advice in ADVICE.items() if words in str(result.get("msg"))]
     return "\n".join(str(text).strip("\n") for text in said if text).rstrip() or UNEXPLAINED
 
 

@@ -219,6 +219,8 @@ class Story:
             outcome, style, quiet = "interrupted", "red", False
         elif quiet:
             quiet = bool(phase.answers) or (phase.worked and not outcome) or not (phase.worked or phase.skipped)
+        elif self.failed and not (phase.worked or phase.skipped):
+            quiet = True  # no host is left that could come so far
         shown = outcome or ("changed" if any(phase.changes.values()) else "done" if phase.worked else self._idle())
         line = [] if quiet else headed(phase.label, shown, style, self.width, now - phase.started)
         return [*hidden, *line, *self._details(phase)]

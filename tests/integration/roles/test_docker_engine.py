@@ -70,3 +70,11 @@ def test_host_with_docker_but_without_what_python_needs(tmp_path: Path, host: st
     done = check(tmp_path, host, install=True, **container)
     assert not done.returncode, done.stdout
     assert "Would be installed: python3-psycopg2, python3-requests." in done.stdout
+
+
+def test_host_of_a_system_without_apt(tmp_path: Path, host: str, container: dict[str, str]) -> None:
+    docker("exec", "--user", "root", host, "sh", "-c", "rm -f /usr/bin/docker /usr/bin/apt-get")
+    done = check(tmp_path, host, install=True, **container)
+    assert done.returncode
+    assert f"{host} lacks Docker, and is no Debian or Ubuntu (Debian GNU/Linux 12 (bookworm)), whose" in done.stdout
+    assert "Would be installed" not in done.stdout

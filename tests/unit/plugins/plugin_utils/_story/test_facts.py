@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.slipway.deploy.plugins.plugin_utils._story.facts import (
+    ADVICE,
     FACTS,
     HIDDEN,
     UNEXPLAINED,
@@ -110,6 +111,11 @@ def test_changes(result: dict[str, Any], named: list[str]) -> None:
         ({"msg": "non-zero return code", "rc": 3, "stderr": "", "stdout": "x"}, "non-zero return code\nx"),
         ({"msg": "password", "censored": "by no_log"}, HIDDEN),
         ({"msg": ["a", "list"]}, "['a', 'list']"),
+        ({"msg": "Missing sudo password"}, f"Missing sudo password\n{ADVICE['Missing sudo password']}"),
+        (
+            {"msg": "No result", "rc": 127, "module_stderr": "1\n2\n3\n4\n5\nsudo: not found\n", "module_stdout": ""},
+            "No result\n2\n3\n4\n5\nsudo: not found",
+        ),
     ],
 )
 def test_the_reason_of_a_failure(result: dict[str, Any], told: str) -> None:

@@ -184,6 +184,14 @@ def test_a_failure_on_one_of_several_hosts_says_on_which() -> None:
     assert texts(story.fail(event({"msg": "Stop."}, host="b"), 3.1)) == ["STOPPED          b: Stop."]
 
 
+def test_no_phase_is_told_to_which_no_host_came() -> None:
+    story = Story(80)
+    story.begin("(1/8) PREFLIGHT: look", 0.0)
+    story.fail(event({"msg": "No."}), 3.1, "UNREACHABLE")
+    assert story.begin("(2/8) DATABASE: the server", 3.1) == []
+    assert story.close(3.1) == []
+
+
 def test_the_items_of_a_loop_fail_each() -> None:
     story = Story(80)
     story.begin(BACKUP, 0.0)
