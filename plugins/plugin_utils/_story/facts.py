@@ -22,7 +22,10 @@ ADVICE = {
     "ansible_ssh_private_key_file, or put the public key into that user's ~/.ssh/authorized_keys there.",
     "host key is known for": "Where the host is new, compare what `ssh-keyscan` shows of it with what its provider or "
     "its console shows, and add it to ~/.ssh/known_hosts.",
-    "Connection timed out": "Is it the right address (ansible_host), and does a firewall let port 22 of it through?",
+    **dict.fromkeys(
+        ("Connection timed out", "Connection refused", "No route to host", "Could not resolve hostname"),
+        "Is it the right address (ansible_host, ansible_port), and does a firewall let it through?",
+    ),
 }
 LAST_LINES = 5  # of what a module printed in the place of its result
 
