@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import re
 import ssl
-import subprocess
 from dataclasses import dataclass
 
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._certificate import openssl
 
 
 @dataclass(frozen=True)
@@ -31,19 +30,8 @@ def of(pem: str) -> Lifetime | None:
     first = re.search(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", pem, re.DOTALL)
     if not first:
         return None
-    command = ["openssl", "x509", "-noout", "-startdate", "-enddate"]
-    try:
-        done = subprocess.run(
-            command, input=first[0], capture_output=True, text=True, timeout=30, check=False, env={"PATH": PATH}
-        )
-    except FileNotFoundError as error:
-        raise SlipwayError(
-            "There is no openssl on the host, which tells until when a certificate is valid: install the package."
-        ) from error
-    return parsed(done.stdout)
-
-
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    purpose = "tells until when a certificate is valid"
+    return parsed(openssl.call("x509", "-noout", "-startdate", "-enddate", purpose=purpose, given=first[0]))
 
 
 def parsed(told: str) -> Lifetime | None:

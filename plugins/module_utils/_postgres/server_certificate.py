@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import secrets
-import subprocess
 import tempfile
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -19,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.slipway.deploy.plugins.module_utils._certificate import lifetime
+from ansible_collections.slipway.deploy.plugins.module_utils._certificate import lifetime, openssl
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, advice
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import one_row
 
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
 AUTHORITY_DAYS, SERVER_DAYS = 7300, 1095  # each is renewed when less than a third is left
 FILE = "slipway.pem"  # in the data directory
 _SETTINGS = {"ssl_cert_file": FILE, "ssl_key_file": FILE, "ssl": "on"}
-_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-batch")
+_PURPOSE = "makes the server's certificate"
 _SIZE = 1 << 20  # bytes, of which a certificate and its key have far less
 
 
@@ -105,10 +103,10 @@ class Keeper:
             raise SlipwayError(f"Can't write to {self.directory}: {error.strerror}; {advice(error)}.") from error
 
     def _make_authority(self, new: Path) -> None:
-        _openssl(
-            new, "req", "-x509", *_KEY, "-subj", f"/CN=Slipway database authority {secrets.token_hex(4)}",
+        openssl.make(
+            new, "req", "-x509", *openssl.KEY, "-subj", f"/CN=Slipway database authority {secrets.token_hex(4)}",
             "-days", str(AUTHORITY_DAYS), "-addext", "keyUsage=critical,keyCertSign",
-            "-keyout", "key", "-out", "pem",
+            "-keyout", "key", "-out", "pem", purpose=_PURPOSE,
         )  # fmt: skip
         name = "next" if self._read("authority.pem") else "authority"
         self._keep(new, {"key": f"{name}.key", "pem": f"{name}.pem"})
@@ -117,11 +115,14 @@ class Keeper:
         (new / "names").write_text(
             f"subjectAltName={subject(self.address)}\nextendedKeyUsage=serverAuth\nbasicConstraints=CA:FALSE\n"
         )
-        _openssl(new, "req", "-new", *_KEY, "-subj", "/CN=Slipway database", "-keyout", "key", "-out", "request")
-        _openssl(
+        openssl.make(
+            new, "req", "-new", *openssl.KEY, "-subj", "/CN=Slipway database", "-keyout", "key", "-out", "request",
+            purpose=_PURPOSE,
+        )  # fmt: skip
+        openssl.make(
             new, "x509", "-req", "-in", "request", "-CA", str(self.directory / "authority.pem"),
             "-CAkey", str(self.directory / "authority.key"), "-CAserial", "serial", "-CAcreateserial",
-            "-days", str(SERVER_DAYS), "-extfile", "names", "-out", "pem",
+            "-days", str(SERVER_DAYS), "-extfile", "names", "-out", "pem", purpose=_PURPOSE,
         )  # fmt: skip
         with (new / "pem").open("a") as file:
             file.write((new / "key").read_text())
@@ -132,23 +133,6 @@ class Keeper:
         for name, kept in names.items():
             (home / name).chmod(0o600)
             (home / name).replace(self.directory / kept)
-
-
-def _openssl(home: Path, *words: str) -> None:
-    try:
-        done = subprocess.run(
-            ["openssl", *words], cwd=home, capture_output=True, text=True, check=False,
-            env={**os.environ, "PATH": lifetime.PATH}, timeout=60,
-        )  # fmt: skip
-    except FileNotFoundError as error:
-        raise SlipwayError(
-            "There is no openssl on the database's host, which makes the server's certificate: install the package "
-            "openssl."
-        ) from error
-    if done.returncode:
-        raise SlipwayError(
-            f"openssl can't make the server's certificate: {' '.join(done.stderr.split())}; correct that."
-        )
 
 
 # The options of the module ``database`` that say who comes from other hosts, and where.

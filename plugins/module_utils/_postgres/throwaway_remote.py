@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.slipway.deploy.plugins.module_utils._certificate import openssl
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._host.files import read, wait_until
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import throwaway, tunnel
@@ -75,19 +76,12 @@ class Description:
 
 def make_key(home: Path) -> str:
     """Make this end's key, and return its certificate (PEM). SlipwayError where the host has no openssl."""
-    options = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-batch"]
-    words = ["openssl", *options, "-subj", "/CN=slipway", "-keyout", KEY, "-out", "certificate.pem"]
     with throwaway.file_errors(home):
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            done = subprocess.run(words, cwd=home, capture_output=True, text=True, check=False)
-        except FileNotFoundError as error:
-            raise SlipwayError(
-                "There is no openssl on the host's PATH, which makes the keys for the way to the copy: install the "
-                "package openssl."
-            ) from error
-        if done.returncode:
-            raise SlipwayError(f"openssl can't make a key in {home}: {' '.join(done.stderr.split())}; correct that.")
+        openssl.make(
+            home, "req", "-x509", *openssl.KEY, "-subj", "/CN=slipway", "-keyout", KEY, "-out", "certificate.pem",
+            purpose="makes the keys for the way to the copy",
+        )  # fmt: skip
         certificate = (home / "certificate.pem").read_text()
         with (home / KEY).open("a") as file:
             file.write(certificate)

@@ -85,6 +85,7 @@ class Examined:
             "owner": self.site.roles.owner,
             "application": self.site.roles.application,
             "application_password": PASSWORD,
+            "application_login": "",
             "readonly": self.site.roles.readonly,
             "application_name": "autotest",
             "environment_name": "test",

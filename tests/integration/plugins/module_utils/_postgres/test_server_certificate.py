@@ -3,13 +3,10 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from pathlib import Path
 
-import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.server_certificate import Keeper
 
 YEAR = 365 * 24 * 3600
@@ -50,11 +47,3 @@ def test_what_is_cut_short_is_due_again(tmp_path: Path) -> None:
     assert list(keeper.due(time.time())) == ["server"]
     (tmp_path / "authority.pem").write_text("")
     assert list(keeper.due(time.time())) == ["authority", "server"]
-
-
-def test_a_host_without_openssl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = "ansible_collections.slipway.deploy.plugins.module_utils._certificate.lifetime"
-    monkeypatch.setattr(f"{module}.PATH", os.fspath(tmp_path))
-    monkeypatch.setenv("PATH", os.fspath(tmp_path))
-    with pytest.raises(SlipwayError, match="There is no openssl on the database's host"):
-        Keeper(tmp_path / "tls", "10.0.0.5").renew(["authority"])

@@ -40,16 +40,6 @@ def test_a_key_stays_in_its_directory(tmp_path: Path) -> None:
     assert make_key(home) != certificate
 
 
-def test_without_openssl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SlipwayError) as told:
-        make_key(tmp_path)
-    assert str(told.value) == (
-        "There is no openssl on the host's PATH, which makes the keys for the way to the copy: install the package "
-        "openssl."
-    )
-
-
 def test_another_host_that_does_not_answer(tmp_path: Path) -> None:
     certificate = make_key(tmp_path / throwaway.HOME)
     client = Client(Server("postgres", "shop", socket_dir="/nowhere"), 16, "/nowhere")

@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._certificate import lifetime
 from ansible_collections.slipway.deploy.plugins.module_utils._certificate.lifetime import Lifetime
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from support.certificates import NOW, made
 
 DAY = 86_400
@@ -21,12 +18,6 @@ def test_by_openssl() -> None:
 def test_of_what_is_no_certificate() -> None:
     assert lifetime.of("") is None
     assert lifetime.of("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n") is None
-
-
-def test_without_openssl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifetime, "PATH", str(tmp_path))
-    with pytest.raises(SlipwayError, match=r"^There is no openssl on the host, .* install the package\.$"):
-        lifetime.of(made("a.example").certificate)
 
 
 @pytest.mark.parametrize(("now", "due"), [(0, False), (59, False), (61, True), (100, True)])
