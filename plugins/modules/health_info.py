@@ -56,6 +56,10 @@ options:
     description: File on the host with the site's certificate, where it has one here.
     type: path
     default: ""
+  database_certificate:
+    description: File on the host with the certificate by which other hosts know the database, where they do.
+    type: path
+    default: ""
   thresholds:
     description:
       - By the name of a check, from which value on it is C(warning) and C(critical), and the check's further numbers.
@@ -154,6 +158,7 @@ def main() -> None:
             "backup_directory": path,
             "container": {"type": "str"},
             "certificate": {"type": "path", "default": ""},
+            "database_certificate": {"type": "path", "default": ""},
             "thresholds": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,

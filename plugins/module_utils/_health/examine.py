@@ -200,7 +200,15 @@ def backup_age(_examined: Examined | None, params: Mapping[str, Any]) -> list[Me
 
 def certificate(_examined: Examined | None, params: Mapping[str, Any]) -> list[Measure]:
     """For how long the site's certificate is valid; nothing where it has none here."""
-    file = params["certificate"]
+    return _valid_for(params["certificate"])
+
+
+def database_certificate(_examined: Examined | None, params: Mapping[str, Any]) -> list[Measure]:
+    """For how long the one is valid by which other hosts know the database; nothing where none of them comes."""
+    return _valid_for(params["database_certificate"])
+
+
+def _valid_for(file: str) -> list[Measure]:
     found = lifetime.of(read(file)) if file else None
     if file and found is None:
         raise SlipwayError(f"there is no certificate in {file}: deploy first")
@@ -216,4 +224,5 @@ OF_THE_HOST: dict[str, Callable[[Examined | None, Mapping[str, Any]], list[Measu
     "disk": disk,
     "backup_age": backup_age,
     "certificate": certificate,
+    "database_certificate": database_certificate,
 }

@@ -338,4 +338,9 @@ RULES = (
         "get a new one, or see why its timer got none (journalctl, or log beside its settings)",
         "seconds", 14 * 86400, 3 * 86400, low=True,
     ),
+    Rule(
+        "database_certificate", "Time for which the certificate is still valid by which other hosts know the database",
+        "deploy, which renews it in its last year",
+        "seconds", 180 * 86400, 30 * 86400, low=True,
+    ),
 )  # fmt: skip

@@ -93,6 +93,7 @@ class Examined:
             "backup_directory": str(self.state / "backups"),
             "container": None,
             "certificate": str(self.state / "site.pem") if (self.state / "site.pem").exists() else "",
+            "database_certificate": str(self.state / "server.pem") if (self.state / "server.pem").exists() else "",
         }
         server = Server.from_params({**owner, "connect_timeout": 10})
         return {each.rule.name: each for each in examine(server, params, rules)}
@@ -272,6 +273,11 @@ def a_certificate_that_ends(examined: Examined) -> None:
     (examined.state / "site.pem").write_text(made("shop.example.com", ends=2).certificate)
 
 
+def a_database_certificate_that_ends(examined: Examined) -> None:
+    examined.state.mkdir()
+    (examined.state / "server.pem").write_text(made("10.0.0.5", ends=20).certificate)
+
+
 OURS = "WHERE datname = current_database()"
 FILLED = (
     "CREATE TABLE t (id int PRIMARY KEY, x int, y text)",
@@ -433,6 +439,10 @@ CASES = (
         deed=old_records(8), before=UNKNOWN, label="none",
     ),
     Case("backup_age", r"backup old 40 days; take one .*", deed=an_old_backup, before=UNKNOWN, state=CRITICAL),
+    Case(
+        "database_certificate", r".*/server\.pem [\d.]+ days; deploy, which renews it .*",
+        deed=a_database_certificate_that_ends, state=CRITICAL,
+    ),
     Case("certificate", r".*/site\.pem [\d.]+ h; get a new one, .*", deed=a_certificate_that_ends, state=CRITICAL),
 )  # fmt: skip
 
@@ -468,7 +478,13 @@ def test_a_database_that_does_not_answer_is_critical(examined: Examined) -> None
     found = examined.all()
     examined.site.postgres.execute(f"{allow} true")
     states: dict[str, Any] = {name: each.state for name, each in found.items() if each.state != UNKNOWN}
-    assert states == {"server": CRITICAL, "disk": OK, "backup_age": WARNING, "certificate": OK}
+    assert states == {
+        "server": CRITICAL,
+        "disk": OK,
+        "backup_age": WARNING,
+        "certificate": OK,
+        "database_certificate": OK,
+    }
     assert "is not currently accepting connections" in found["server"].sentence
     assert {each.sentence for each in found.values() if each.state == UNKNOWN} == {""}
 
