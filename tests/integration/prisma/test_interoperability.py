@@ -492,7 +492,7 @@ def test_the_url_that_the_application_gets_is_one_to_every_client(bed: Both) -> 
     told = {
         "database_runtime": "embedded",
         "database_authority": "localhost",
-        "database_application": role,
+        "application_user": role,
         "application_password": password,
         "app_database": bed.database,
         "database_socket": str(bed.postgres.socket_dir),
