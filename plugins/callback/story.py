@@ -327,7 +327,7 @@ class CallbackModule(Default):
         if ANSWER in result.task.vars:
             self.answered.append(result.host.get_name())
             self.show(self.story.answer(self.event(result)))
-        elif TRIED in result.task.vars:
+        elif TRIED in result.task.get_vars():  # also where it was given to an import around it
             self.story.skipped(self.event(result))
         elif not (result.task.loop and "results" in result.result):  # of a loop each item has told its own
             self.failed(self.event(result), ignored=ignore_errors)
