@@ -252,7 +252,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         statements += logins.plan_login(cursor, server.database, roles.application, login)
         send(cursor, statements)
         ready = not (module.check_mode and statements)
-        made, remarks = login_roles.plan_database(cursor, server.database, roles.owner), list[str]()
+        made = login_roles.plan_database(cursor, server.database, roles.owner)
+        remarks: list[str] = []
         if params["dedicated"]:
             made += login_roles.close_system_databases(cursor)
             # In a database that was there before, a release may serve that logs in as the administrator.
@@ -273,11 +274,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         doing = f"Granting rights in database {server.database!r} as role {server.user!r}"
         # Another's table is given to the owner under a lock for which clients must not queue up for long.
         with sql_errors(doing), connection(server, lock_timeout="10s") as opened, opened, opened.cursor() as cursor:
-            sorted_otherwise = collations.changed(cursor)
-            if sorted_otherwise and params["collations"] == "refuse":
-                raise SlipwayError(
-                    sorted_otherwise + " Nothing was changed; database_collations: warn goes on as it is."
-                )
+            sorted_otherwise = collations.insist(cursor, params["collations"])
             if sorted_otherwise:
                 module.warn(sorted_otherwise)
             extensions = needed_extensions.plan(cursor, params["extensions"])

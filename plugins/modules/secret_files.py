@@ -62,8 +62,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.deploy.plugins.module_utils._host import secret_files
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
-from ansible_collections.slipway.deploy.plugins.module_utils._release import secret_files
+from ansible_collections.slipway.deploy.plugins.module_utils._release.secret_files import reader, unused
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import insist
 
 
@@ -75,12 +76,12 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         if not directory.exists():
             actions.append(f"Wrote the application's secrets into {directory}.")
     elif files:
-        uid = secret_files.reader(module.params["image"])
+        uid = reader(module.params["image"])
         if secret_files.differs(directory, files, uid):
             insist()
             secret_files.write(directory, files, uid)
             actions.append(f"Wrote the application's secrets into {directory}.")
-    for path in secret_files.unused(directory):
+    for path in unused(directory):
         if not module.check_mode:
             insist()
             shutil.rmtree(path)

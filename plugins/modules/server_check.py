@@ -94,21 +94,23 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
+from ansible_collections.slipway.deploy.plugins.module_utils._host import docker, secret_files
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres import first_start, password_file
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres import first_start
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.identity import check_start, remembered
 
 
 def keep_password(module: AnsibleModule, state: str | None) -> list[str]:
     """Write the file where it differs. ``state`` is the container's, None where there is none."""
     name, file, actions = module.params["container"], Path(module.params["password_file"]), []
-    if password_file.differs(file, module.params["password"]):
+    files = {file.name: module.params["password"]}
+    # The official image's entrypoint reads it as root, before it becomes the server's user.
+    if secret_files.differs(file.parent, files):
         if not module.check_mode:
-            password_file.write(file, module.params["password"])
+            secret_files.write(file.parent, files)
         actions.append(f"Wrote {file}, from which container {name} takes the superuser's password.")
     environment = (docker.found("container", name, "{{json .Config.Env}}") if state else None) or "null"
-    if password_file.in_environment(json.loads(environment) or []):
+    if any(entry.startswith("POSTGRES_PASSWORD=") for entry in json.loads(environment) or []):
         actions.append(
             f"Saw that container {name} has the superuser's password in its environment: it is replaced by one that "
             f"has not, and its data stay in volume {module.params['volume']}."

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import one_row
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.databases import setting_values
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.databases import setting_name, setting_values
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import SqlAction, literal, quote
+from ansible_collections.slipway.deploy.plugins.module_utils._text import counted
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -51,10 +52,10 @@ def plan_login(cursor: Cursor, database: str, role: str, login: str) -> list[Sql
     for name, value in sorted(wanted.items()):
         if found.get(name) != value:
             values = ", ".join(map(literal, setting_values(name, value)))
-            change = f"ALTER ROLE {quote(login)} SET {quote_setting(name)} TO {values}"
+            change = f"ALTER ROLE {quote(login)} SET {setting_name(name)} TO {values}"
             statements.append(SqlAction(change, f"Gave {login} the {name} of {role}."))
     statements += [
-        SqlAction(f"ALTER ROLE {quote(login)} RESET {quote_setting(name)}", f"Took from {login} its own {name}.")
+        SqlAction(f"ALTER ROLE {quote(login)} RESET {setting_name(name)}", f"Took from {login} its own {name}.")
         for name in sorted(found.keys() - wanted.keys())
     ]
     return statements
@@ -72,11 +73,6 @@ def settings(cursor: Cursor, role: str, database: str) -> dict[str, str]:
         [quote(role), database],
     )
     return dict(cursor.fetchall())
-
-
-def quote_setting(name: str) -> str:
-    """The name of a setting in SQL; that of an extension's has two parts."""
-    return ".".join(map(quote, name.split(".")))
 
 
 def open_logins(cursor: Cursor, logins: Sequence[str]) -> list[str]:
@@ -101,7 +97,7 @@ def wait_until_unused(cursor: Cursor, login: str, patience: float) -> None:
     while left := sessions(cursor, login):
         if time.monotonic() > deadline:
             raise SlipwayError(
-                f"Login {login} still has {len(left)} session{'s' if len(left) > 1 else ''}, so that it was not closed "
+                f"Login {login} still has {counted(len(left), 'session')}, so that it was not closed "
                 f"and its password is still good: {'; '.join(left)}. Everything else is done: end what logs in as "
                 f"{login}, or have it log in as somebody else, and run again."
             )

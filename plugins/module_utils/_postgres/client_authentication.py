@@ -94,10 +94,11 @@ def keep_off_the_network(
         SELECT current_setting('listen_addresses'), current_setting('hba_file'),
                starts_with(current_setting('hba_file'), current_setting('data_directory') || '/'),
                (SELECT modification FROM pg_catalog.pg_stat_file(current_setting('hba_file')))
-                 > pg_catalog.pg_conf_load_time()
+                 > pg_catalog.pg_conf_load_time(),
+               pg_catalog.pg_read_file(current_setting('hba_file'))
         """
     )
-    addresses, file, own, unread = one_row(cursor)
+    addresses, file, own, unread, text = one_row(cursor)
     if not addresses:
         return [], []
     cursor.execute(
@@ -105,8 +106,6 @@ def keep_off_the_network(
         " FROM pg_catalog.pg_hba_file_rules() WITH ORDINALITY ORDER BY ordinality"
     )
     rules = [Rule(*row) for row in cursor.fetchall()]
-    cursor.execute("SELECT pg_catalog.pg_read_file(%s)", [file])
-    text = str(one_row(cursor)[0])
     if not begin and not any(rule.rejects(role) for rule in rules):
         return [], []
     return plan(rules, role, file, own=own, unread=unread, text=text, clients=Clients.of(params))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import one_row
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import quote
 
@@ -42,6 +43,14 @@ def changed(cursor: Cursor) -> str:
         return ""
     cursor.execute("SELECT current_database()")
     return explain(one_row(cursor)[0], found)
+
+
+def insist(cursor: Cursor, policy: str) -> str:
+    """What ``changed`` says, as a warning. Raises SlipwayError with it where the ``policy`` is refuse."""
+    found = changed(cursor)
+    if found and policy == "refuse":
+        raise SlipwayError(f"{found} Nothing was changed; database_collations: warn goes on as it is.")
+    return found
 
 
 def explain(database: str, found: list[tuple[str, str, str | None]]) -> str:

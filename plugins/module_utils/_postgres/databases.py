@@ -29,6 +29,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.names imp
     copies,
     derived_name,
 )
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.sql import quote
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import insist
 from ansible_collections.slipway.deploy.plugins.module_utils._text import counted, listed
 
@@ -265,10 +266,15 @@ def copy_settings(cursor: Cursor, source: str, target: str, there: Cursor | None
                 sql.SQL("ALTER {} DATABASE {} SET {} TO {}").format(
                     sql.SQL("ROLE {} IN").format(sql.Identifier(role)) if role else sql.SQL(""),
                     sql.Identifier(target),
-                    sql.SQL(".").join(map(sql.Identifier, name.split("."))),
+                    sql.SQL(setting_name(name)),
                     sql.SQL(", ").join(map(sql.Literal, setting_values(name, value))),
                 )
             )
+
+
+def setting_name(name: str) -> str:
+    """The name of a setting in SQL; that of an extension's has two parts."""
+    return ".".join(map(quote, name.split(".")))
 
 
 def setting_values(name: str, value: str) -> list[str]:

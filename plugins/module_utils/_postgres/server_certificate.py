@@ -29,6 +29,12 @@ FILE = "slipway.pem"  # in the data directory
 _SETTINGS = {"ssl_cert_file": FILE, "ssl_key_file": FILE, "ssl": "on"}
 _PURPOSE = "makes the server's certificate"
 _SIZE = 1 << 20  # bytes, of which a certificate and its key have far less
+# The options of the module ``database`` that say who comes from other hosts, and where.
+SPEC = {
+    "address": {"type": "str", "default": ""},
+    "clients": {"type": "list", "elements": "str", "default": []},
+    "authority_directory": {"type": "path", "default": ""},
+}
 
 
 @dataclass(frozen=True)
@@ -135,14 +141,6 @@ class Keeper:
             (home / name).replace(self.directory / kept)
 
 
-# The options of the module ``database`` that say who comes from other hosts, and where.
-SPEC = {
-    "address": {"type": "str", "default": ""},
-    "clients": {"type": "list", "elements": "str", "default": []},
-    "authority_directory": {"type": "path", "default": ""},
-}
-
-
 def keep(cursor: Cursor, params: Mapping[str, Any], *, check_mode: bool) -> tuple[str, list[str]]:
     """Make a server known to other hosts; its authority (PEM), and what was done or would be.
 
@@ -170,13 +168,9 @@ def settings_due(cursor: Cursor, digest: str) -> tuple[bool, list[str]]:
     file = f"pg_catalog.pg_read_binary_file('{FILE}', 0, {_SIZE}, true)"
     cursor.execute(f"SELECT coalesce(encode(sha256({file}), 'hex') <> %s, true)", [digest])
     lacking = bool(one_row(cursor)[0])
-    names = [name for name in _SETTINGS if _setting(cursor, name) != _SETTINGS[name]]
-    return lacking, names
-
-
-def _setting(cursor: Cursor, name: str) -> str:
-    cursor.execute("SELECT pg_catalog.current_setting(%s)", [name])
-    return str(one_row(cursor)[0])
+    cursor.execute("SELECT name, setting FROM pg_catalog.pg_settings WHERE name = ANY(%s)", [list(_SETTINGS)])
+    found = dict(cursor.fetchall())
+    return lacking, [name for name, wanted in _SETTINGS.items() if found[name] != wanted]
 
 
 def install(cursor: Cursor, certificate: Certificate, settings: Sequence[str], *, lacking: bool) -> None:
