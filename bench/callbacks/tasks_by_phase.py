@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes what each play of a run took to the file that TASKS_BY_PHASE names, for ``bench/no_op.py``."""
+"""Writes what each play of a run took to the file that TASKS_BY_PHASE names, for bench's no_op.py and release.py."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class CallbackModule(CallbackBase):
         super().__init__()
         self.plays: list[dict[str, Any]] = []
         self.since = time.monotonic()
+        self.began = 0.0
 
     def _close(self) -> None:
         now = time.monotonic()
@@ -38,9 +39,15 @@ class CallbackModule(CallbackBase):
         if not self.plays or self.plays[-1]["name"] != name:
             self.plays.append({"name": name, "tasks": 0, "calls": 0, "seconds": 0.0})
 
+    def v2_runner_on_start(self, _host: Any, _task: Any) -> None:
+        """A task begins on a host, at seconds since the epoch."""
+        self.began = time.time()
+
     def v2_runner_on_ok(self, result: Any) -> None:
-        """A task went well; what a module says of itself has its arguments."""
+        """A task went well; what a module says of itself has its arguments, and that of a switch its timings."""
         self.plays[-1]["tasks"] += 1
+        if timings := result._result.get("timings"):
+            self.plays[-1]["switch"] = {"began": self.began, "told": time.time(), **timings}
         self.plays[-1]["calls"] += "invocation" in result._result
 
     def v2_playbook_on_stats(self, stats: Any) -> None:

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg2
 import pytest
@@ -311,16 +311,21 @@ class Containers(Environment):
         return sorted(subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split())
 
 
+SharedHost = TypeVar("SharedHost", bound=Containers)
+
+
 @contextlib.contextmanager
-def shared_host() -> Iterator[Containers]:
-    """The environment ``test``, deployed with the images that the surroundings name, else the stand-ins."""
+def shared_host(kind: type[SharedHost]) -> Iterator[SharedHost]:
+    """An environment ``test``, deployed with the images that the surroundings name, else the stand-ins."""
     with pytest.MonkeyPatch.context() as patch:
         for name, image in images().items():
             patch.setenv(name, image)
         patch.setenv("SLIPWAY_POSTGRES_IMAGE", os.environ.get("SLIPWAY_POSTGRES_IMAGE", "slipway-standin/postgres:15"))
-        found = Containers(Path(tempfile.mkdtemp(prefix="slipway-e2e-", dir="/tmp")))
-        found.deploy().succeeded()
-        yield found
-        found.play("playbooks/teardown.yml", delete_data=True, confirm="test").succeeded()
+        found = kind(Path(tempfile.mkdtemp(prefix="slipway-e2e-", dir="/tmp")))
+        try:
+            found.deploy().succeeded()
+            yield found
+        finally:
+            found.play("playbooks/teardown.yml", delete_data=True, confirm="test").succeeded()
         assert found.containers() == []
         shutil.rmtree(found.directory)

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -106,48 +107,73 @@ def get(port: int, path: str = "/healthz", **headers: str) -> tuple[int, str, st
         return error.code, error.headers.get("X-Release", ""), error.read().decode()
 
 
+@dataclass(frozen=True)
+class Asked:
+    """One request: when it began and ended, in seconds since the epoch, who answered it, and what failed, if it did."""
+
+    began: float
+    ended: float
+    release: str = ""
+    failure: str = ""
+
+
 @dataclass
 class Load:
-    """What came of the requests: how many answers of each release, and every request that failed."""
+    """What came of the requests, and when kept connections, closed between two answers, were opened anew."""
 
-    answers: Counter[str] = field(default_factory=Counter)
-    failures: list[str] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
+    reopened: list[float] = field(default_factory=list)
+
+    @property
+    def answers(self) -> Counter[str]:
+        """How many answers of each release."""
+        return Counter(each.release for each in self.asked if not each.failure)
+
+    @property
+    def failures(self) -> list[str]:
+        """What failed of every request that did."""
+        return [each.failure for each in self.asked if each.failure]
 
 
 @contextmanager
-def load(port: int, threads: int = 4) -> Iterator[Load]:
-    """Ask without a pause for as long as the block lasts: half of the threads keep their connection, half do not.
+def load(port: int, threads: int = 4, path: str = "/healthz", period: float = 0) -> Iterator[Load]:
+    """Ask for as long as the block lasts: half of the threads keep their connection, half do not.
 
-    A kept connection that the server has closed between two answers is opened anew, as every client does (RFC 9112,
-    section 9.3.1).
+    Each thread asks again at once, or ``period`` seconds after it last did. A kept connection that the server has
+    closed between two answers is opened anew, as every client does (RFC 9112, section 9.3.1).
     """
     found = Load()
     done = threading.Event()
 
-    def ask(keep: bool) -> None:
+    def ask(number: int) -> None:
+        keep = number % 2 == 0
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         fresh = True
+        done.wait(period * number / threads)
         while not done.is_set():
+            began = time.time()
             try:
-                connection.request("GET", "/healthz", headers={} if keep else {"Connection": "close"})
+                connection.request("GET", path, headers={} if keep else {"Connection": "close"})
                 answer = connection.getresponse()
                 answer.read()
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 if fresh or not isinstance(error, (ConnectionError, http.client.RemoteDisconnected)):
-                    found.failures.append(repr(error))
+                    found.asked.append(Asked(began, time.time(), failure=repr(error)))
+                    done.wait(began + period - time.time())
+                else:
+                    found.reopened.append(began)
                 fresh = True
                 continue
-            if answer.status != 200:
-                found.failures.append(f"status {answer.status}")
-            found.answers[answer.headers.get("X-Release", "")] += 1
+            failure = "" if answer.status == 200 else f"status {answer.status}"
+            found.asked.append(Asked(began, time.time(), answer.headers.get("X-Release", ""), failure))
             fresh = not keep
             if not keep:
                 connection.close()
-            done.wait(0.01)
+            done.wait(max(0.01, began + period - time.time()))
         connection.close()
 
-    workers = [threading.Thread(target=ask, args=(number % 2 == 0,)) for number in range(threads)]
+    workers = [threading.Thread(target=ask, args=(number,)) for number in range(threads)]
     for worker in workers:
         worker.start()
     try:

@@ -11,5 +11,5 @@ from support.environment import Containers, shared_host
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Containers]:
-    with shared_host() as environment:
+    with shared_host(Containers) as environment:
         yield environment

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The smallest release: ``serve.py HOST PORT``; answers every GET with what RELEASE says.
+"""The smallest release: ``serve.py HOST PORT``; answers every GET with what RELEASE says, /slow?seconds=N after N s.
 
 SAYS is what it says in X-Release instead. BROKEN has it answer 503 and log what it was given as DATABASE_URL.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 RELEASE = os.environ["RELEASE"]
@@ -19,6 +20,9 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
+        path, _, seconds = self.path.partition("?seconds=")
+        if path == "/slow":
+            time.sleep(float(seconds))
         body = json.dumps({"status": "ok", "release": RELEASE}).encode()
         self.send_response(503 if os.environ.get("BROKEN") else 200)
         self.send_header("Content-Type", "application/json")
