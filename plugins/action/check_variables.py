@@ -20,6 +20,10 @@ from ansible_collections.slipway.deploy.plugins.plugin_utils._variables.combinat
     problems,
     warnings,
 )
+from ansible_collections.slipway.deploy.plugins.plugin_utils._variables.hosts import (
+    connection_errors,
+    entry_problems,
+)
 from ansible_collections.slipway.deploy.plugins.plugin_utils._variables.names import (
     cut_errors,
     overridden_errors,
@@ -41,6 +45,7 @@ PLAYBOOKS = COLLECTION / "playbooks"
 WIRING = PLAYBOOKS / "group_vars" / "all"
 GIVEN_BY_NAME = frozenset(("app_release",))  # which Slipway derives unless -e says it (docs/application.md)
 ENTRY_POINT = "main"
+GROUPS = ("database", "backend", "frontend")
 OF_ROLES = tuple(f"{role.name}_" for role in ROLES.iterdir())  # how the names of the roles' variables begin
 
 
@@ -75,7 +80,9 @@ class ActionModule(ActionBase):
         # What a vault that is not there would give is told by its name alone, and not by all that is made from it.
         no_vault = bool(vault) and not Path(vault).is_file()
         values, told, undefined = self.read_operator(spec, variables)
-        errors = group_errors(variables.get("groups", {})) or told or ([] if no_vault else undefined)
+        groups, everywhere = variables.get("groups", {}), variables["hostvars"]
+        hosts = dict.fromkeys(host for group in GROUPS for host in groups.get(group, []))
+        errors = group_errors(groups) or told or ([] if no_vault else undefined)
         variables = self.settled({**variables, **values}, wiring)
         everyone, others = self.inventory_variables()
         places = {name: place_of(value) or place_of(name) for name, value in everyone.items()}
@@ -87,7 +94,10 @@ class ActionModule(ActionBase):
             errors += cut_errors(self._task._variable_manager.extra_vars)
         # What an operator may set is what Slipway says of it, and not what a variable says.
         errors += taken_errors(nearer, own_names(ROLES, PLAYBOOKS), wiring, wiring["preflight_variables"])
-        errors += problems(values, variables.get("groups", {}))
+        errors += problems(values, groups)
+        errors += connection_errors({host: everywhere.raw_get(host) for host in hosts})
+        entries = groups.get("frontend", [])
+        errors += entry_problems(values, groups, {host: everywhere[host].get("ansible_host", host) for host in entries})
         errors += digest_problems(values, spec) if arguments.get("digests") else []
         if vault:
             errors += vault_errors(Path(vault), [name for name in arguments["secrets"] if name in variables])

@@ -116,6 +116,10 @@ class ActionModule(ActionBase):
             errors = noted(variables, "phase_error")
             if errors and status == "succeeded":
                 return {"failed": True, "msg": stopped(errors)}
+            # Ansible goes on with the hosts that it reaches, and a play without the lost one ends the run.
+            lost = {host: phase for host, phase in noted(variables, "phase_open").items() if phase}
+            if lost and not errors:
+                status, failed_phase = "failed", next(iter(lost.values()))
             made = Record(
                 application=run.application,
                 environment=run.environment,
@@ -132,7 +136,7 @@ class ActionModule(ActionBase):
                 probe=probe,
                 evidence=evidence(found),
                 failed_phase=failed_phase,
-                error=error(errors, len(variables.get("ansible_play_hosts_all", [])) > 1),
+                error=error(errors, len(variables.get("ansible_play_hosts_all", [])) > 1, lost),
             )
             kept = without(secrets, made.result())
             arguments["record"] = of_ledger(kept)

@@ -11,9 +11,9 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,10 @@ case "$1 $2" in
   "exec new") [ -e passes ] ;;
   "exec "*)
     case "$*" in
-      *" -t") ! grep -q broken conf/nginx.conf || {{ echo "nginx: [emerg] unknown directive"; exit 1; }} ;;
-      *) cp conf/nginx.conf served; grep -q busy served || echo $(($(cat worker) + 1)) >worker ;;
+      *" -t") ! grep -qr broken conf || {{ echo "nginx: [emerg] unknown directive"; exit 1; }} ;;
+      *)
+        (shopt -s nullglob; cat conf/nginx.conf conf/sites/*.conf) >served.new; mv served.new served
+        grep -q busy served || echo $(($(cat worker) + 1)) >worker ;;
     esac ;;
   "top "*) printf 'PID COMMAND\\n1 nginx: master process\\n%s nginx: worker process\\n' "$(cat worker)" ;;
   "logs "*) echo "nothing at postgresql://app:{secret}@db" ;;
@@ -74,6 +76,20 @@ class Proxy:
         written.write_text(state if isinstance(state, str) else json.dumps(state))
         written.replace(self.home / "containers" / name)
 
+    def site(self, backends: Mapping[str, Backend], *words: str, check: bool = False, **more: object) -> dict[str, Any]:
+        """Run the module entry_site for a site that leads to these backends, with other words in its file."""
+        lines = [
+            *words,
+            *(f"server 127.0.0.1:{backend.port} max_fails=1; # {name}" for name, backend in backends.items()),
+        ]
+        options = {
+            "container": "nginx", "directory": str(self.file.parent), "config": "/etc/slipway/nginx.conf",
+            "site": "shop", "main": "old one", "content": "".join(f"\n{line}" for line in lines), "url": self.url,
+            "domain": "shop.example.com", "path": "/ready", "header": "X-Release", "value": "two",
+            "upstreams": dict.fromkeys(backends, "new"), "verify_timeout": 1, "drain_timeout": 1,
+        }  # fmt: skip
+        return run_module("entry_site", {**options, **more}, check=check)
+
     def switch(self, content: str, *, check: bool = False, **more: object) -> dict[str, Any]:
         """Run the module for a configuration, whose first words are the container and the release that are wanted."""
         upstream, release = content.split()[:2]
@@ -82,6 +98,38 @@ class Proxy:
             "header": "X-Release", "value": release, "verify_timeout": 1, "drain_timeout": 1,
         }  # fmt: skip
         return run_module("release_switch", {**options, **more}, check=check)
+
+
+@dataclass
+class Backend:
+    """A backend on another host, whose release is ``said``, and the hosts that it was asked for."""
+
+    port: int
+    said: str = "two"
+    asked: list[str | None] = field(default_factory=list)
+
+
+@contextmanager
+def backend() -> Iterator[Backend]:
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            found.asked.append(self.headers["Host"])
+            self.send_response(200 if self.path == "/ready" else 404)
+            self.send_header("X-Slipway-Upstream", "new")
+            self.send_header("X-Release", found.said)
+            self.end_headers()
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    found = Backend(server.server_port)
+    threading.Thread(target=server.serve_forever, args=(0.05,)).start()
+    try:
+        yield found
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @contextmanager

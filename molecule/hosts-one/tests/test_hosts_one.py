@@ -24,7 +24,7 @@ LABEL = "autotest-hosts-one"
 STATE = "/var/lib/slipway/autotest/hosts-one"
 CALLS = 25  # remote module tasks of a deploy that has nothing to do
 
-ADDRESS = (BED / "address").read_text().strip()
+ADDRESS = (BED / "address-one").read_text().strip()
 SSH = f"-o UserKnownHostsFile={BED}/known_hosts -o StrictHostKeyChecking=yes"
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -15,8 +14,6 @@ from ansible_collections.slipway.deploy.plugins.module_utils._errors import Slip
 from ansible_collections.slipway.deploy.plugins.module_utils._host import docker, https
 from ansible_collections.slipway.deploy.plugins.module_utils._host.files import (
     answers,
-    ask,
-    no_answer,
     read,
     replace_file,
     wait_until,
@@ -24,6 +21,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._host.files import 
 from ansible_collections.slipway.deploy.plugins.module_utils._host.masking import masked
 from ansible_collections.slipway.deploy.plugins.module_utils._release import nginx
 from ansible_collections.slipway.deploy.plugins.module_utils._release.former import Former
+from ansible_collections.slipway.deploy.plugins.module_utils._release.nginx_container import Nginx, fault
 from ansible_collections.slipway.deploy.plugins.module_utils._release.prune import (
     Container,
     Pruning,
@@ -78,6 +76,7 @@ class Switch:
         if wish.former:
             wish = replace(wish, content=self.former.content(wish.upstream))
         self.wish = wish
+        self.nginx = Nginx(wish.container, wish.config)
         self.check = check
         self.warn = warn
         self.before = read(wish.path)
@@ -87,10 +86,12 @@ class Switch:
     def ensure(self) -> dict[str, Any]:
         content = self.wish.content
         diff = {"before": self.before, "after": content, "before_header": self.wish.path}
-        running = docker.found("container", self.wish.container, "{{.State.Status}}") == "running"
+        running = self.nginx.runs()
         same = self.before == content
         written = [] if same else [f"Wrote {self.wish.path}."]
         if not running:
+            if self.wish.started:
+                raise self.nginx.silence()
             if not same and not self.check:
                 self.keep_former(self.others())
                 write(self.wish.path, content)
@@ -151,17 +152,15 @@ class Switch:
     def switch(self, content: str) -> None:
         """Write, test, reload, verify, drain; put the old configuration back when that goes wrong."""
         write(self.wish.path, content)
-        status, words = self.run_nginx("-t")
+        refusal = self.nginx.refusal()
         self.took("test")
-        if status:
+        if refusal:
             self.put_back(reload=False)
             raise SlipwayError(
                 f"nginx does not accept the new {self.wish.path}, so the old one was put back and still serves; "
-                f"correct the configuration:\n{words.strip()}"
+                f"correct the configuration:\n{refusal}"
             )
-        old_workers = self.workers()
-        insist()
-        self.run_nginx("-s", "reload")
+        old_workers = self.nginx.reload()
         wrong = self.last_answer()
         if wrong and wrong.other_release:
             self.put_back(reload=True)
@@ -180,7 +179,7 @@ class Switch:
                 f"{self.wish.container}, whose log ends below.\n{log}"
             )
         self.took("switch")
-        if not wait_until(lambda: not self.workers() & old_workers, self.wish.drain_timeout):
+        if not self.nginx.drained(old_workers, self.wish.drain_timeout):
             self.warn(f"{self.wish.container}: old workers are still busy after {self.wish.drain_timeout} s.")
         self.took("drain")
 
@@ -190,13 +189,7 @@ class Switch:
         else:
             os.remove(self.wish.path)
         if reload:
-            self.run_nginx("-s", "reload")
-
-    def run_nginx(self, *arguments: str) -> tuple[int, str]:
-        return docker.run("exec", self.wish.container, "nginx", "-c", self.wish.config, *arguments)
-
-    def workers(self) -> set[str]:
-        return nginx.workers(docker.must("top", self.wish.container, "-eo", "pid,args"))
+            self.nginx.reload()
 
     def last_answer(self) -> nginx.Fault | None:
         """What is wrong with the answer that decides: the wanted release's, another's instead of it, or the last one.
@@ -215,16 +208,8 @@ class Switch:
 
     def wrong_answer(self) -> nginx.Fault | None:
         """What is wrong with the answer through nginx; None when the wanted release answers."""
-        url = self.wish.url
         wanted = nginx.Wanted(self.wish.upstream, self.wish.header, self.wish.value)
-        file = self.wish.certificate
-        try:
-            if file and https.certificate(url, self.wish.connect_to) != https.leaf(read(file)):
-                return nginx.Fault(f"{url} shows another certificate than the one in {file}")
-            status, headers = ask(url, connect_to=self.wish.connect_to, **nginx.PROBE)
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            return nginx.Fault(no_answer(url, error))
-        return wanted.fault(url, status, {name.lower(): text for name, text in headers.items()})
+        return fault(wanted, self.wish.url, self.wish.connect_to, self.wish.certificate)
 
     def others(self) -> list[Container]:
         """The containers of the application, the newest first; none where they are not to be looked after."""

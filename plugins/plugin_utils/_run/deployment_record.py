@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -88,13 +88,14 @@ def _stamp(seconds: object) -> str:
     return datetime.datetime.fromtimestamp(float(str(seconds)), datetime.UTC).isoformat(timespec="milliseconds")
 
 
-def error(errors: Mapping[str, str], several: bool) -> str:
+def error(errors: Mapping[str, str], several: bool, lost: Iterable[str] = ()) -> str:
     """A line for each host with an error of its own, with its name where the run has ``several`` hosts.
 
-    A host that was stopped because of another has the error ''.
+    A host that was stopped because of another has the error ''; one that is ``lost`` could tell none.
     """
     own = [f"{host}: {text}" if several else text for host, text in errors.items() if text]
-    return "\n".join(own).strip() or UNREACHABLE
+    gone = [f"{host} can't be reached any more; see Ansible's own words above." for host in lost]
+    return "\n".join([*own, *gone]).strip() or UNREACHABLE
 
 
 def stopped(errors: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
 import os
 import random
@@ -118,6 +119,24 @@ def test_run_of_several_hosts(site: Site) -> None:
     assert f"record      {site.state}/deployments.jsonl" in told[2]["message"]
 
 
+@pytest.mark.parametrize("lost", [False, True], ids=["fails", "cannot_be_reached"])
+def test_hosts_of_a_later_batch_stay_as_they_are(site: Site, lost: bool) -> None:
+    site.connection["test_batches"] = [["two"], ["one"]]
+    fault = {"ansible_connection": "{{ 'local' if phase_name is not defined else 'ssh' }}", "ansible_port": 1}
+    done = site.run(SERVE, SERVE if lost else CRASH, **(fault if lost else {}))
+    assert done.returncode
+    assert not (site.home / "one" / "backend").exists()
+    [record] = site.ledger()
+    assert (record["status"], record["failed_phase"]) == ("failed", "release")
+    assert record["error"].startswith("two can't be reached any more" if lost else "two: The new process did not")
+    assert not site.run(SERVE, SERVE).returncode
+    assert site.ledger()[-1]["status"] == "succeeded"
+    first, second = sorted(site.ledger()[-1]["phases"], key=lambda phase: phase["started"])
+    assert [first["host"], second["host"]] == ["two", "one"]
+    begun = [datetime.datetime.fromisoformat(phase["started"]).timestamp() for phase in (first, second)]
+    assert begun[0] + first["seconds"] <= begun[1] + 0.1  # which are rounded
+
+
 def run_of_several_hosts(site: Site) -> None:
     done = site.run(SERVE, CRASH)
     said = " ".join((done.stdout + done.stderr).split())
@@ -162,7 +181,7 @@ def test_host_that_is_lost_is_recorded(site: Site) -> None:
     assert "UNREACHABLE" in done.stdout
     record = site.ledger()[-1]
     assert (len(site.ledger()), record["status"], statuses(record)) == (2, "failed", {"one": "stopped"})
-    assert record["error"] == "A host can't be reached; see Ansible's own words above."
+    assert record["error"] == "two can't be reached any more; see Ansible's own words above."
     assert not (site.state / "lock.json").exists()
 
 

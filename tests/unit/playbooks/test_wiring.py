@@ -26,7 +26,7 @@ for path in HERE.glob("*.yml"):
 # What a play gives to a role, or only another caller of the role than Slipway's playbooks.
 OF_THE_PLAY = {
     "backup_container_socket_dir", "backup_needed", "backup_scratch_db", "backup_verify", "deployment_verb",
-    "migrations_schema", "phase_when", "preflight_deed", "seed_insist", "verify_schema",
+    "migrations_schema", "phase_batches", "phase_when", "preflight_deed", "seed_insist", "verify_schema",
 }  # fmt: skip
 # These have another default for the application than for the role by itself.
 OWN_DEFAULT = {"app_ready_path", "app_stop_timeout"}

@@ -73,6 +73,12 @@ def test_the_error_of_a_run_is_that_of_its_hosts(errors: dict[str, str], several
     assert error(errors, several) == text
 
 
+def test_a_lost_host_is_named_behind_the_errors_of_others() -> None:
+    gone = "two can't be reached any more; see Ansible's own words above."
+    assert error({}, False, ["two"]) == gone
+    assert error({"one": "no port", "db": ""}, True, ["two"]) == f"one: no port\n{gone}"
+
+
 def test_a_run_goes_on_unless_a_host_has_an_error() -> None:
     assert stopped({}) == ""
     assert stopped({"one": "", "two": "x"}) == (

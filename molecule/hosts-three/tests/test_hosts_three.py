@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A database, two backends and the host in front: seen over SSH as the user who deploys, over HTTPS from outside."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import ssl
+import subprocess
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import testinfra
+from testinfra.host import Host
+
+BED = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "bed"
+PROJECT = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"])
+INVENTORY = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]) / "inventory" / "hosts.yml"
+SITE = "shop.example.com"
+LABEL = "autotest-hosts-three"
+ENTRY = f"/var/lib/slipway/entry/config/sites/{LABEL}.conf"
+ADDRESSES = {name: (BED / f"address-{name}").read_text().strip() for name in ("db", "web1", "web2", "front")}
+
+
+def host(name: str) -> Host:
+    options = f"-o UserKnownHostsFile={BED}/known_hosts -o StrictHostKeyChecking=yes"
+    found: Host = testinfra.get_host(
+        f"ssh://deploy@{ADDRESSES[name]}?sudo=true", ssh_identity_file=str(BED / "deploy"), ssh_extra_args=options
+    )
+    return found
+
+
+def deploy(*more: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg")}
+    command = ["ansible-playbook", str(PROJECT / "deploy.yml"), "-i", str(INVENTORY), *more]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900, check=False)
+
+
+def connection(root: str = "") -> http.client.HTTPSConnection:
+    """To the site by its name, at the host in front; with a ``root`` no other certificate is believed."""
+    context = ssl.create_default_context(cadata=root) if root else ssl._create_unverified_context()
+    found = http.client.HTTPSConnection(SITE, timeout=15)
+    found.auto_open = 0
+    found.sock = context.wrap_socket(
+        socket.create_connection((ADDRESSES["front"], 443), timeout=15), server_hostname=SITE
+    )
+    return found
+
+
+@dataclass
+class Load:
+    answers: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def load() -> Iterator[Load]:
+    """Ask without a pause on new and kept connections; a kept one that was closed between two answers is made anew."""
+    found, done = Load(), threading.Event()
+
+    def ask(keep: bool) -> None:
+        kept: http.client.HTTPSConnection | None = None
+        while not done.is_set():
+            fresh = kept is None
+            try:
+                kept = kept or connection()
+                kept.request("GET", "/api/v1/teams", headers={} if keep else {"Connection": "close"})
+                answer = kept.getresponse()
+                answer.read()
+                if answer.status != 200:
+                    found.failures.append(f"status {answer.status}")
+                found.answers[answer.headers["X-Release"]] += 1
+                kept = kept if keep else None
+            except (OSError, http.client.HTTPException) as error:
+                if fresh or not isinstance(error, ConnectionError):
+                    found.failures.append(repr(error))
+                kept = None
+            done.wait(0.02)
+
+    threads = [threading.Thread(target=ask, args=(number % 2 == 0,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield found
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+
+
+def listens(name: str, port: int) -> bool:
+    with socket.socket() as client:
+        client.settimeout(10)
+        return client.connect_ex((ADDRESSES[name], port)) == 0
+
+
+def test_each_host_runs_its_part() -> None:
+    for name, parts in {"db": ["postgres"], "web1": ["backend", "frontend"], "web2": ["backend", "frontend"]}.items():
+        running = host(name).check_output("docker ps --format '{{.Names}}'").split()
+        assert sorted(each.removeprefix(f"{LABEL}-").split("-")[0] for each in running) == parts
+    assert host("front").check_output("docker ps --format '{{.Names}}'") == "slipway-entry"
+
+
+@pytest.mark.parametrize(
+    ("name", "ports"), [("db", [22, 5432]), ("web1", [22, 8080]), ("web2", [22, 8080]), ("front", [22, 80, 443])]
+)
+def test_what_a_host_listens_on(name: str, ports: list[int]) -> None:
+    assert [port for port in range(1, 2**14) if listens(name, port)] == ports
+
+
+def test_the_site_answers_with_pebbles_certificate_and_the_real_client() -> None:
+    ask = "import ssl, urllib.request as r; c = ssl._create_unverified_context(); "
+    ask += "print(r.urlopen('https://localhost:15000/roots/0', context=c).read().decode())"
+    command = ["docker", "exec", "slipway-molecule-outside", "python3", "-c", ask]
+    root = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+    site = connection(root)
+    site.request("GET", "/api/v1/teams", headers={"X-Forwarded-For": "203.0.113.7"})
+    answer = site.getresponse()
+    assert (answer.status, answer.headers["Strict-Transport-Security"]) == (200, "max-age=86400")
+    assert json.loads(answer.read())["total"] > 0
+    site.close()
+    logs = "".join(host(name).run(f"docker logs --since 1m {LABEL}-frontend").stdout for name in ("web1", "web2"))
+    asked = [json.loads(line) for line in logs.splitlines() if line.startswith("{") and '"/api/v1/teams"' in line]
+    own = subprocess.run(["ip", "route", "get", ADDRESSES["front"]], capture_output=True, text=True, check=True).stdout
+    assert asked[-1]["client"] == own.split(" src ")[1].split()[0]
+
+
+def test_the_database_lets_the_backends_in_over_tls_and_nobody_else() -> None:
+    sessions = (
+        "SELECT DISTINCT client_addr, ssl FROM pg_stat_activity JOIN pg_stat_ssl USING (pid) "
+        "WHERE usename = 'autotest_app'"
+    )
+    found = host("db").check_output(f'docker exec {LABEL}-postgres psql -U postgres -d autotest -Atc "{sessions}"')
+    assert sorted(found.splitlines()) == sorted(f"{ADDRESSES[name]}|t" for name in ("web1", "web2"))
+
+
+def test_a_release_goes_through_both_without_a_failed_request() -> None:
+    with load() as found:
+        done = deploy("-e", "app_release=another")
+    assert not done.returncode, done.stdout + done.stderr
+    assert found.failures == []
+    assert found.answers["another"] > 0
+    for name in ("web1", "web2"):
+        assert f"slipway-entry leads requests no longer to {name}." in done.stdout
+    assert " down" not in host("front").file(ENTRY).content_string
+
+
+def test_a_host_that_dies_stops_the_roll_and_the_rest_serve() -> None:
+    """The second backend is lost when it is out of use."""
+    front, lost = host("front"), threading.Event()
+
+    def lose() -> None:
+        left = False
+        while not lost.is_set():
+            site = front.file(ENTRY).content_string
+            left = left or "down; # web2" in site
+            if left:
+                subprocess.run(["docker", "kill", "slipway-molecule-web2"], check=True, capture_output=True)
+                lost.set()
+
+    watching = threading.Thread(target=lose)
+    watching.start()
+    try:
+        with load() as found:
+            done = deploy("-e", "app_release=third")
+        assert lost.is_set(), done.stdout
+        assert done.returncode
+        assert found.failures == []
+        assert found.answers["third"] > 0
+        newest = host("db").check_output("tail -n 1 /var/lib/slipway/autotest/hosts-three/deployments.jsonl")
+        assert (json.loads(newest)["status"], "web2" in json.loads(newest)["error"]) == ("failed", True)
+    finally:
+        lost.set()
+        watching.join()
+        subprocess.run(["docker", "start", "slipway-molecule-web2"], check=True, capture_output=True)
+    host("web2").check_output("until docker inspect --format . %s-frontend; do sleep 0.5; done", LABEL)
+    again = deploy()
+    assert not again.returncode, again.stdout + again.stderr
+    assert " down" not in front.file(ENTRY).content_string
