@@ -77,7 +77,7 @@ def load() -> Iterator[Load]:
                 if answer.status != 200:
                     found.failures.append(f"status {answer.status}")
                 found.answers[answer.headers["X-Release"]] += 1
-                kept = kept if keep else None
+                kept = kept if keep and kept.sock else None  # an answer may say that it is the connection's last
             except (OSError, http.client.HTTPException) as error:
                 if fresh or not isinstance(error, ConnectionError):
                     found.failures.append(repr(error))
@@ -137,7 +137,8 @@ def test_the_database_lets_the_backends_in_over_tls_and_nobody_else() -> None:
         "SELECT DISTINCT client_addr, ssl FROM pg_stat_activity JOIN pg_stat_ssl USING (pid) "
         "WHERE usename = 'autotest_app'"
     )
-    found = host("db").check_output(f'docker exec {LABEL}-postgres psql -U postgres -d autotest -Atc "{sessions}"')
+    psql = f'PGPASSWORD=$(cat $POSTGRES_PASSWORD_FILE) psql -U postgres -d autotest -Atc "{sessions}"'
+    found = host("db").check_output("docker exec %s-postgres sh -c %s", LABEL, psql)
     assert sorted(found.splitlines()) == sorted(f"{ADDRESSES[name]}|t" for name in ("web1", "web2"))
 
 
