@@ -57,7 +57,7 @@ POINTS = {
     "backup": Point("plugins/module_utils/_backup/take.py", "schema_only = () if", "backup"),
     "proof": Point("plugins/module_utils/_backup/take.py", 'with self.timed("compare"):', "backup"),
     "rehearsal": Point(*MIGRATE, "migrate", "self.session.rehearsal"),
-    "probe": Point("plugins/module_utils/_release/both_releases.py", "self.trials.freeze(SERVING, False)", "migrate"),
+    "probe": Point("plugins/modules/release_probe.py", "stop, waivable = verdict(", "migrate"),
     "migrate": Point(*MIGRATE, "migrate", "not self.session.rehearsal"),
     "seed": Point("roles/seed/tasks/main.yml", "- name: Note that it is seeded", "seed"),
     "verify": Point("roles/verify/tasks/main.yml", "- name: Insist on what was found", "verify"),
@@ -223,6 +223,7 @@ def test_a_fault(shared: Containers, copy: Path, tmp_path: Path, name: str, how:
         assert told == ([("failed", point.phase, f"Injected fault at {name}.")] if point.phase else []), output
     if name == "lock" or (how == "kill" and name != "preflight"):
         assert [each["status"] for each in written[:-1]] == ["interrupted"]
+        assert "Took over the lock of a dead run: deploy by " in " ".join(again.output.split())
 
     # All of it was done once, and nothing is left.
     assert shared.sql("SELECT count(*), count(finished_at), count(rolled_back_at) FROM _prisma_migrations"
