@@ -293,7 +293,7 @@ def text(trials: Sequence[Trial], busy: float) -> str:
         "what the run had told, did not serve at any time between the request and its answer. The switch is the reload "
         "of nginx until the new release answers through it; in the baseline it is from the container's removal to that "
         "answer. "
-        f"Processes that wanted a processor before it all: {busy:.1f}.",
+        f"When it began, other work on the machine had {busy:.1f} processes running, the average of a minute.",
         "",
         "| " + " | ".join(heads) + " |",
         "|---|" + "---|" * len(trials),
