@@ -85,6 +85,7 @@ def test_what_can_be_known_before_the_first_deploy(site: Site, postgres: Postgre
     assert catalogue(postgres, name) == before
 
 
+@pytest.mark.soak
 def test_tables_without_a_history_go_over_and_back_to_prisma(
     site: Site, postgres: Postgres, prisma_directory: Path
 ) -> None:

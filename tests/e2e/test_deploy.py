@@ -224,6 +224,7 @@ def test_a_ninth_migration_is_applied_behind_a_proved_backup(deployed: Deployed,
     assert "after_migrate: env NOTED=" in deployed.play("playbooks/history.yml", run=len(deployed.records())).output
 
 
+@pytest.mark.soak
 def test_what_was_approved_is_what_is_done(deployed: Deployed, ninth: str, tmp_path: Path) -> None:
     if ninth not in deployed.history():
         deployed.deploy().succeeded()

@@ -65,6 +65,7 @@ def test_the_next_migration(environment: Environment) -> None:
     assert set(written(environment)) == {*before, file, down}
 
 
+@pytest.mark.soak
 def test_a_push_and_the_migration_of_it(environment: Environment) -> None:
     add_column(environment, "motto")
     before, history, dump = written(environment), environment.history(), environment.schema()
@@ -113,6 +114,7 @@ def test_it_is_refused_elsewhere(environment: Environment, verb: str, elsewhere:
     assert environment.files() == files
 
 
+@pytest.mark.soak
 def test_files_alone(environment: Environment) -> None:
     """An empty one to write by hand, and one that waits for the next deploy."""
     environment.play("playbooks/new_migration.yml", name="drop_motto").succeeded()
@@ -147,6 +149,7 @@ def test_models_that_do_not_import(environment: Environment, verb: str) -> None:
     assert (written(environment), {**environment.files(), **noted}) == (before, {**files, **noted})
 
 
+@pytest.mark.soak
 def test_prismas_own_schema_is_the_wish(postgres: Postgres, prisma_directory: Path) -> None:
     site = Environment(directory())
     shutil.rmtree(site.migrations)

@@ -72,6 +72,7 @@ def with_cron(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
     cron.wait()
 
 
+@pytest.mark.soak
 def test_a_command_on_a_schedule(deployed: Deployed, with_cron: Path) -> None:
     command = {"command": ["sh", "-c", "echo cleaned; exit 3"], "schedule": "yearly"}
     told = ["-e", json.dumps({"app_processes": {"cleanup": command}})]

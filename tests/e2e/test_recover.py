@@ -20,6 +20,7 @@ def restic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.mark.soak
 def test_a_bare_host(deployed: Deployed, fresh: Environment, tmp_path: Path) -> None:
     deployed.first.succeeded()
     away = {"backup_offsite": str(tmp_path / "away")}

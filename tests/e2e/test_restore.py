@@ -194,6 +194,7 @@ def test_the_lock_of_a_dead_run_of_this_machine_is_taken_over(deployed: Deployed
 VOUCHERS, REPAIR = "29990201000000_vouchers", "29990202000000_vouchers_may_run_out"
 
 
+@pytest.mark.soak
 def test_what_can_not_be_proved_is_let_in_for_a_reason_until_it_is_repaired(deployed: Deployed) -> None:
     """A check that a row violates by now: no backup of it can be restored as it is, and its repair needs a backup."""
     deployed.first.succeeded()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 
 import psycopg2
+import pytest
 from e2e.conftest import Deployed
 from support.environment import DATABASE, Environment
 
@@ -35,6 +36,7 @@ def logged_in(environment: Environment) -> set[str]:
     return {name for (name,) in environment.sql("SELECT usename FROM pg_stat_activity WHERE usename ~ '_app'")}
 
 
+@pytest.mark.soak
 def test_rotate(deployed: Deployed) -> None:
     before = secrets(deployed)
     with deployed.asked_all_along() as troubles:

@@ -25,6 +25,7 @@ def test_outside_local_the_name_is_asked_for_before_data_is_deleted(fresh: Envir
     assert outcome.recap["changed"] == 0
 
 
+@pytest.mark.soak
 def test_outside_local_a_last_backup_comes_before_the_deletion() -> None:
     environment = Environment(directory())
     data = environment.state / "postgres" / "data"

@@ -10,6 +10,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -95,6 +96,11 @@ def load() -> Iterator[Load]:
             thread.join()
 
 
+def another() -> str:
+    """The name of a release that was not deployed before."""
+    return f"r{time.time():.0f}"
+
+
 def listens(name: str, port: int) -> bool:
     with socket.socket() as client:
         client.settimeout(10)
@@ -137,17 +143,23 @@ def test_the_database_lets_the_backends_in_over_tls_and_nobody_else() -> None:
         "SELECT DISTINCT client_addr, ssl FROM pg_stat_activity JOIN pg_stat_ssl USING (pid) "
         "WHERE usename = 'autotest_app'"
     )
+    for name in ("web1", "web2"):  # the application connects when it is asked
+        asked = http.client.HTTPConnection(ADDRESSES[name], 8080, timeout=15)
+        asked.request("GET", "/readyz", headers={"Host": SITE})
+        assert asked.getresponse().status == 200
+        asked.close()
     psql = f'PGPASSWORD=$(cat $POSTGRES_PASSWORD_FILE) psql -U postgres -d autotest -Atc "{sessions}"'
     found = host("db").check_output("docker exec %s-postgres sh -c %s", LABEL, psql)
     assert sorted(found.splitlines()) == sorted(f"{ADDRESSES[name]}|t" for name in ("web1", "web2"))
 
 
 def test_a_release_goes_through_both_without_a_failed_request() -> None:
+    release = another()
     with load() as found:
-        done = deploy("-e", "app_release=another")
+        done = deploy("-e", f"app_release={release}")
     assert not done.returncode, done.stdout + done.stderr
     assert found.failures == []
-    assert found.answers["another"] > 0
+    assert found.answers[release] > 0
     for name in ("web1", "web2"):
         assert f"slipway-entry leads requests no longer to {name}." in done.stdout
     assert " down" not in host("front").file(ENTRY).content_string
@@ -155,7 +167,7 @@ def test_a_release_goes_through_both_without_a_failed_request() -> None:
 
 def test_a_host_that_dies_stops_the_roll_and_the_rest_serve() -> None:
     """The second backend is lost when it is out of use."""
-    front, lost = host("front"), threading.Event()
+    front, lost, release = host("front"), threading.Event(), another()
 
     def lose() -> None:
         left = False
@@ -170,18 +182,19 @@ def test_a_host_that_dies_stops_the_roll_and_the_rest_serve() -> None:
     watching.start()
     try:
         with load() as found:
-            done = deploy("-e", "app_release=third")
+            done = deploy("-e", f"app_release={release}")
         assert lost.is_set(), done.stdout
         assert done.returncode
         assert found.failures == []
-        assert found.answers["third"] > 0
+        assert found.answers[release] > 0
         newest = host("db").check_output("tail -n 1 /var/lib/slipway/autotest/hosts-three/deployments.jsonl")
         assert (json.loads(newest)["status"], "web2" in json.loads(newest)["error"]) == ("failed", True)
     finally:
         lost.set()
         watching.join()
         subprocess.run(["docker", "start", "slipway-molecule-web2"], check=True, capture_output=True)
-    host("web2").check_output("until docker inspect --format . %s-frontend; do sleep 0.5; done", LABEL)
+    up = f"until docker exec slipway-molecule-web2 docker inspect --format . {LABEL}-frontend; do sleep 1; done"
+    subprocess.run(["bash", "-c", up], check=True, capture_output=True, timeout=120)
     again = deploy()
     assert not again.returncode, again.stdout + again.stderr
     assert " down" not in front.file(ENTRY).content_string

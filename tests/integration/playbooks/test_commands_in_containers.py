@@ -91,6 +91,7 @@ def watched(shared: Containers) -> Iterator[list[tuple[int, str]]]:
         thread.join()
 
 
+@pytest.mark.soak
 def test_a_page_says_so_while_the_release_that_serves_may_not_work(shared: Containers) -> None:
     page = (503, '{"detail": "The application is not available at the moment."}\n')
     (shared.application / "backend/src/autotest/main.py").open("a").write("\n# for another database\n")
@@ -120,6 +121,7 @@ def another_wish(shared: Containers) -> Iterator[None]:
     models.write_text(text)
 
 
+@pytest.mark.soak
 @pytest.mark.usefixtures("another_wish")
 def test_the_schema_is_pushed(shared: Containers) -> None:
     statement = "ALTER TABLE public.users ADD COLUMN motto text;"
@@ -135,6 +137,7 @@ def test_the_schema_is_pushed(shared: Containers) -> None:
     assert shared.play("playbooks/db_push.yml", confirm="test").succeeded().recap["changed"] == 0
 
 
+@pytest.mark.soak
 def test_the_database_anew(shared: Containers) -> None:
     rows = shared.rows()
     shared.sql("INSERT INTO teams (name, slug) VALUES ('By hand', 'by-hand')")

@@ -59,6 +59,7 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> Iterator[TwoHosts]:
     shutil.rmtree(found.directory)
 
 
+@pytest.mark.soak
 def test_deployed_and_again(hosts: TwoHosts) -> None:
     first = hosts.deploy().succeeded()
     assert "Made the authority of the server's certificate" in first.output

@@ -82,6 +82,7 @@ def test_the_application_alone_and_forward_again(shared: Containers) -> None:
     assert shared.deploy().succeeded().recap["changed"] == 0
 
 
+@pytest.mark.soak
 def test_its_migrations_are_undone_as_well(shared: Containers) -> None:
     two = release(shared)
     unconfirmed = shared.play("playbooks/rollback.yml", way="undo").failed().messages[0]
@@ -99,6 +100,7 @@ def test_its_migrations_are_undone_as_well(shared: Containers) -> None:
         assert (release(shared), has_motto(shared), shared.history()[-1]) == (two, True, NEW)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("number", range(KILLED))
 def test_one_that_is_killed_leaves_a_release_that_serves_and_the_next_run_ends_it(
     shared: Containers, number: int
@@ -120,6 +122,7 @@ def test_one_that_is_killed_leaves_a_release_that_serves_and_the_next_run_ends_i
     assert (release(shared), has_motto(shared), shared.history()[-1]) == (two, True, NEW)
 
 
+@pytest.mark.soak
 def test_the_database_is_put_back_as_well(shared: Containers) -> None:
     for number in range(ROUNDS):
         if number:
@@ -137,6 +140,7 @@ def test_the_database_is_put_back_as_well(shared: Containers) -> None:
         assert shared.json("/readyz")["status"] == "ready"
 
 
+@pytest.mark.soak
 def test_a_release_that_does_not_fit_the_database_is_not_put_back_alone(shared: Containers) -> None:
     """Its readiness says so: the migration that it needs is gone from the history."""
     one = release(shared)
@@ -152,6 +156,7 @@ def test_a_release_that_does_not_fit_the_database_is_not_put_back_alone(shared: 
         shared.sql("UPDATE _prisma_migrations SET rolled_back_at = NULL WHERE migration_name = %s", gone)
 
 
+@pytest.mark.soak
 def test_a_rotation_keeps_no_container_with_the_password_of_before(shared: Containers) -> None:
     serving, password = release(shared), json.loads(shared.secrets.read_text())["database_application"]
     with load(shared.port) as found, shared.asked_all_along() as troubles:

@@ -167,6 +167,7 @@ def team(tmp_path: Path) -> Iterator[Team]:
     docker("volume", "rm", "--force", VOLUME)
 
 
+@pytest.mark.soak
 def test_over_and_back(team: Team) -> None:
     team.start()
     rows = "".join(

@@ -193,6 +193,7 @@ def serve(site: Site, release: str) -> list[str]:
     return [*SERVE[:-1], "--directory", str(directory), "{port}"]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("connection", ["local", "ssh"])
 def test_run_killed_in_the_drain_does_not_stop_the_next_release(site: Site, connection: str) -> None:
     """A killed controller's module lives on; the second run ends it, and exactly the newest release serves."""
