@@ -106,14 +106,13 @@ class Switch:
             end_maintenance(ended & {self.maintained(self.wish.value)})
         reload_needed = not same or bool(self.wrong_answer())
         actions = [*written, f"Reloaded {self.wish.container}."] if reload_needed else []
-        if reload_needed and not self.check:
-            self.switch(content)
         others = self.others()
+        if reload_needed and not self.check:
+            self.keep_former(others)  # first: a run that is cut short after the switch leaves nothing to tell it by
+            self.switch(content)
         pruning = prune(others, self.wish.upstream, self.before, self.wish.keep)
         leftovers = self.leftovers()
         if not self.check:
-            if reload_needed:
-                self.keep_former(others)
             self.prune(pruning)
             self.former.forget({item.name for item in others} - set(pruning.remove))
             if leftovers:

@@ -243,6 +243,9 @@ def test_a_fault(shared: Containers, copy: Path, tmp_path: Path, name: str, how:
     assert (shared.databases(), places(shared)) == (databases, files)
     assert kept_releases(shared) == {old, new}
     assert len(shared.containers()) == 4
+    if point.switched:
+        checked = shared.play("playbooks/rollback.yml", "--check").succeeded()
+        assert f"From release {new} back to {old}" in checked.output
 
 
 @pytest.mark.container

@@ -156,3 +156,11 @@ def test_what_led_to_the_release_before_leads_back_to_it(nginx: Proxy) -> None:
     assert not nginx.switch("old one", former=True, **label)["changed"]
     assert [path.name for path in former.iterdir()] == ["old.conf"]
     assert "How requests were led to new was not kept in " in nginx.switch("new two", former=True)["msg"]
+
+
+def test_what_led_to_the_release_before_is_kept_however_the_switch_ends(nginx: Proxy) -> None:
+    """A run that is killed in it finds the new configuration in its place the next time."""
+    nginx.container("new", "running")
+    (nginx.home / "listing").write_text(json.dumps({"Names": "old", "State": "running"}) + "\n")
+    assert nginx.switch("new two down", upstream_label="slipway.backend=shop")["msg"]
+    assert (nginx.home / "former" / "old.conf").read_text() == "old one\n"
