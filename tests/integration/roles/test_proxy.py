@@ -38,7 +38,8 @@ def configuration(**variables: object) -> str:
     own |= given | {"frontend_static": "page", "__frontend_static": {"tree": {"name": "page"}}}
     trusted = {name: trust_as_template(value) if isinstance(value, str) else value for name, value in own.items()}
     template = "#jinja2: trim_blocks: True\n" + (ROLE / "templates" / "nginx.conf.j2").read_text()
-    return str(Templar(DataLoader(), trusted).template(trust_as_template(template), escape_backslashes=False))
+    templar = Templar(DataLoader(), trusted).copy_with_new_env(searchpath=[str(ROLE / "templates")])
+    return str(templar.template(trust_as_template(template), escape_backslashes=False))
 
 
 class Nginx:
