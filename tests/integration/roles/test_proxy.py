@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -19,7 +20,8 @@ import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from support.certificates import made
-from support.release import ROOT, docker, free_port, images
+from support.orphans import wait_until
+from support.release import ROOT, docker, free_port, get, images
 
 pytestmark = pytest.mark.container
 
@@ -29,7 +31,7 @@ NAME = "slipway-test-proxy"
 STATIC = "<h1>Static</h1>"
 
 
-def configuration(**variables: object) -> str:
+def configuration(name: str = "nginx.conf.j2", **variables: object) -> str:
     """What the role writes with these variables."""
     own: dict[str, Any] = {}
     for file in (ROLE / "defaults" / "main.yml", ROLE / "vars" / "main.yml"):
@@ -37,7 +39,7 @@ def configuration(**variables: object) -> str:
     given = {"frontend_upstream": f"{NAME}-app", "frontend_release": "r1", "frontend_release_header": "", **variables}
     own |= given | {"frontend_static": "page", "__frontend_static": {"tree": {"name": "page"}}}
     trusted = {name: trust_as_template(value) if isinstance(value, str) else value for name, value in own.items()}
-    template = "#jinja2: trim_blocks: True\n" + (ROLE / "templates" / "nginx.conf.j2").read_text()
+    template = "#jinja2: trim_blocks: True\n" + (ROLE / "templates" / name).read_text()
     templar = Templar(DataLoader(), trusted).copy_with_new_env(searchpath=[str(ROLE / "templates")])
     return str(templar.template(trust_as_template(template), escape_backslashes=False))
 
@@ -118,7 +120,7 @@ def application() -> Iterator[None]:
         "python", "/srv/app/serve.py",
     )  # fmt: skip
     yield
-    for kind in ("app", "plain", "behind", "tls"):
+    for kind in ("app", "plain", "behind", "tls", "entry"):
         docker("rm", "--force", "--volumes", f"{NAME}-{kind}")
     docker("network", "rm", NAME)
 
@@ -338,3 +340,37 @@ def test_a_name_with_a_hash_is_kept_for_a_year(plain: Nginx, secured: Nginx) -> 
     for path, encoding in (("/", None), (hashed, "gzip")):
         headers = plain.ask(path, "HEAD", Accept_Encoding="gzip")[1]
         assert headers["Content-Encoding"] == encoding
+
+
+def test_two_applications_share_an_entry(tmp_path: Path, application: None) -> None:
+    """Each is known by its domain; one leads to an application that answers, the other to nobody."""
+    sites = tmp_path / "sites"
+    sites.mkdir()
+    (tmp_path / "nginx.conf").write_text(configuration("entry.conf.j2"))
+    for site, address, port in (("shop-with-a-long-name-prod", f"{NAME}-app", 8000), ("other-prod", "127.0.0.1", 9)):
+        told = {"frontend_site": site, "frontend_entry_domains": [f"{site}.example.com"]}
+        backends = [{"name": "web1", "address": address, "port": port}]
+        (sites / f"{site}.conf").write_text(configuration("site.conf.j2", **told, frontend_backends=backends))
+    for path in (tmp_path, *tmp_path.rglob("*")):
+        path.chmod(0o755)
+    port = free_port()
+    docker(
+        "run", "--detach", "--name", f"{NAME}-entry", "--network", NAME, "--publish", f"127.0.0.1:{port}:8080",
+        "--read-only", "--tmpfs", "/tmp:size=64m", "--user", "nginx", "--cap-drop", "ALL",
+        "--volume", f"{tmp_path}:/etc/slipway:ro", images()["SLIPWAY_NGINX_IMAGE"],
+        "nginx", "-e", "stderr", "-c", "/etc/slipway/nginx.conf",
+    )  # fmt: skip
+
+    def answers() -> bool:
+        with contextlib.suppress(OSError):
+            return get(port, "/")[0] == 421
+        return False
+
+    wait_until(answers, 60)
+    status, _, seen = get(
+        port, "/echo", Host="shop-with-a-long-name-prod.example.com", **{"X-Forwarded-For": "1.2.3.4"}
+    )
+    assert (status, json.loads(seen)["X-Forwarded-Proto"]) == (200, "http")
+    assert "1.2.3.4" not in json.loads(seen)["X-Forwarded-For"]
+    status, _, said = get(port, "/", Host="other-prod.example.com")
+    assert (status, "not available" in said) == (503, True)
