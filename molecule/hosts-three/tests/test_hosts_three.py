@@ -145,7 +145,7 @@ def test_the_database_lets_the_backends_in_over_tls_and_nobody_else() -> None:
     )
     for name in ("web1", "web2"):  # the application connects when it is asked
         asked = http.client.HTTPConnection(ADDRESSES[name], 8080, timeout=15)
-        asked.request("GET", "/readyz", headers={"Host": SITE})
+        asked.request("GET", "/api/v1/teams", headers={"Host": SITE})
         assert asked.getresponse().status == 200
         asked.close()
     psql = f'PGPASSWORD=$(cat $POSTGRES_PASSWORD_FILE) psql -U postgres -d autotest -Atc "{sessions}"'
