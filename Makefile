@@ -71,8 +71,7 @@ soak: $(VENV)/test.stamp ## Inject 1,000 faults into migrations, 100 into backup
 			module_utils/_migration/test_apply.py::test_readers_wait_no_longer_than_the_lock_timeout \
 			modules/test_restore_faults.py modules/test_backup_faults.py module_utils/_run/test_fence.py || exit 1; done
 	@SLIPWAY_KILLED=100 pytest -q tests/integration/roles/test_deployment.py -k any_moment
-	@tests/run hosts soak
-	@SLIPWAY_ROLLBACKS=10 SLIPWAY_ROLLBACKS_KILLED=15 pytest -q tests/integration/playbooks/test_rollback_in_containers.py
+	@SLIPWAY_ROLLBACKS=10 SLIPWAY_ROLLBACKS_KILLED=15 tests/run hosts soak
 
 .PHONY: lock
 lock: ## Pin the requirements anew from the .in files; ARGS=--upgrade takes the newest versions

@@ -58,7 +58,7 @@ options:
   backend:
     description: Name of the backend that is taken out of use or into it.
     type: str
-  upstreams:
+  containers:
     description: Name of the container that must answer at each backend, by the backend's name.
     type: dict
     default: {}
@@ -90,7 +90,8 @@ options:
     type: str
     default: ""
   certificate:
-    description: File on the host whose first certificate nginx must show at O(connect_to).
+    description:
+      - File on the host whose first certificate nginx must show at O(connect_to). It goes with O(state=absent).
     type: path
     default: ""
   started:
@@ -144,8 +145,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
-from ansible_collections.slipway.deploy.plugins.module_utils._release.entry import Asked, Entry
-from ansible_collections.slipway.deploy.plugins.module_utils._release.nginx_container import Nginx
+from ansible_collections.slipway.deploy.plugins.module_utils._release.entry import Entry, Proof
+from ansible_collections.slipway.deploy.plugins.module_utils._release.nginx_container import Endpoint, Nginx
 
 SPEC: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["present", "absent", "out", "in"], "default": "present"},
@@ -153,7 +154,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "directory": {"type": "path", "required": True},
     "config": {"type": "str", "required": True},
     "site": {"type": "str", "required": True},
-    "upstreams": {"type": "dict", "default": {}},
+    "containers": {"type": "dict", "default": {}},
     "path": {"type": "str", "default": "/"},
     "certificate": {"type": "path", "default": ""},
     "started": {"type": "bool", "default": False},
@@ -166,25 +167,12 @@ SPEC: dict[str, dict[str, Any]] = {
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     params, state = module.params, module.params["state"]
-    asked = Asked(
-        patience=params["verify_timeout"],
-        **{
-            name: params[name]
-            for name in (
-                "url",
-                "domain",
-                "path",
-                "plain_url",
-                "connect_to",
-                "certificate",
-                "upstreams",
-                "header",
-                "value",
-            )
-        },
-    )
     engine = Nginx(params["container"], params["config"])
-    entry = Entry(params["directory"], params["site"], engine, asked, module.check_mode)
+    endpoint = Endpoint(
+        params["url"] or "", **{name: params[name] for name in ("connect_to", "plain_url", "certificate", "domain")}
+    )
+    proof = Proof(params["path"], params["containers"], params["header"], params["value"], params["verify_timeout"])
+    entry = Entry(params["directory"], params["site"], engine, endpoint, proof, module.check_mode)
     if state == "present":
         pending, actions, diff = entry.present(params["main"], params["content"], params["started"])
         return {"changed": bool(actions), "actions": actions, "pending": pending, "diff": diff}

@@ -86,7 +86,7 @@ class Proxy:
             "container": "nginx", "directory": str(self.file.parent), "config": "/etc/slipway/nginx.conf",
             "site": "shop", "main": "old one", "content": "".join(f"\n{line}" for line in lines), "url": self.url,
             "domain": "shop.example.com", "path": "/ready", "header": "X-Release", "value": "two",
-            "upstreams": dict.fromkeys(backends, "new"), "verify_timeout": 1, "drain_timeout": 1,
+            "containers": dict.fromkeys(backends, "new"), "verify_timeout": 1, "drain_timeout": 1,
         }  # fmt: skip
         return run_module("entry_site", {**options, **more}, check=check)
 

@@ -15,7 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,8 +136,12 @@ class Load:
 
 
 @contextmanager
-def load(port: int, threads: int = 4, path: str = "/healthz", period: float = 0) -> Iterator[Load]:
+def load(
+    to: int | Callable[[], http.client.HTTPConnection], threads: int = 4, path: str = "/healthz", period: float = 0
+) -> Iterator[Load]:
     """Ask for as long as the block lasts: half of the threads keep their connection, half do not.
+
+    ``to`` is a port of the loopback interface, or makes a connection that is not open yet.
 
     Each thread asks again at once, or ``period`` seconds after it last did. A kept connection that the server has
     closed between two answers is opened anew, as every client does (RFC 9112, section 9.3.1).
@@ -147,7 +151,7 @@ def load(port: int, threads: int = 4, path: str = "/healthz", period: float = 0)
 
     def ask(number: int) -> None:
         keep = number % 2 == 0
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = to() if callable(to) else http.client.HTTPConnection("127.0.0.1", to, timeout=10)
         fresh = True
         done.wait(period * number / threads)
         while not done.is_set():

@@ -11,14 +11,11 @@ import ssl
 import subprocess
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import testinfra
+from support.release import load
 from testinfra.host import Host
 
 BED = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "bed"
@@ -44,56 +41,17 @@ def deploy(*more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900, check=False)
 
 
-def connection(root: str = "") -> http.client.HTTPSConnection:
+class Site(http.client.HTTPSConnection):
     """To the site by its name, at the host in front; with a ``root`` no other certificate is believed."""
-    context = ssl.create_default_context(cadata=root) if root else ssl._create_unverified_context()
-    found = http.client.HTTPSConnection(SITE, timeout=15)
-    found.auto_open = 0
-    found.sock = context.wrap_socket(
-        socket.create_connection((ADDRESSES["front"], 443), timeout=15), server_hostname=SITE
-    )
-    return found
 
+    def __init__(self, root: str = "") -> None:
+        context = ssl.create_default_context(cadata=root) if root else ssl._create_unverified_context()
+        super().__init__(SITE, timeout=15, context=context)
+        self.tls = context
 
-@dataclass
-class Load:
-    answers: Counter[str] = field(default_factory=Counter)
-    failures: list[str] = field(default_factory=list)
-
-
-@contextmanager
-def load() -> Iterator[Load]:
-    """Ask without a pause on new and kept connections; a kept one that was closed between two answers is made anew."""
-    found, done = Load(), threading.Event()
-
-    def ask(keep: bool) -> None:
-        kept: http.client.HTTPSConnection | None = None
-        while not done.is_set():
-            fresh = kept is None
-            try:
-                kept = kept or connection()
-                kept.request("GET", "/api/v1/teams", headers={} if keep else {"Connection": "close"})
-                answer = kept.getresponse()
-                answer.read()
-                if answer.status != 200:
-                    found.failures.append(f"status {answer.status}")
-                found.answers[answer.headers["X-Release"]] += 1
-                kept = kept if keep and kept.sock else None  # an answer may say that it is the connection's last
-            except (OSError, http.client.HTTPException) as error:
-                if fresh or not isinstance(error, ConnectionError):
-                    found.failures.append(repr(error))
-                kept = None
-            done.wait(0.02)
-
-    threads = [threading.Thread(target=ask, args=(number % 2 == 0,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield found
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join()
+    def connect(self) -> None:
+        raw = socket.create_connection((ADDRESSES["front"], 443), timeout=15)
+        self.sock = self.tls.wrap_socket(raw, server_hostname=SITE)
 
 
 def another() -> str:
@@ -126,7 +84,7 @@ def test_the_site_answers_with_pebbles_certificate_and_the_real_client() -> None
     ask += "print(r.urlopen('https://localhost:15000/roots/0', context=c).read().decode())"
     command = ["docker", "exec", "slipway-molecule-outside", "python3", "-c", ask]
     root = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
-    site = connection(root)
+    site = Site(root)
     site.request("GET", "/api/v1/teams", headers={"X-Forwarded-For": "203.0.113.7"})
     answer = site.getresponse()
     assert (answer.status, answer.headers["Strict-Transport-Security"]) == (200, "max-age=86400")
@@ -155,7 +113,7 @@ def test_the_database_lets_the_backends_in_over_tls_and_nobody_else() -> None:
 
 def test_a_release_goes_through_both_without_a_failed_request() -> None:
     release = another()
-    with load() as found:
+    with load(Site, path="/api/v1/teams") as found:
         done = deploy("-e", f"app_release={release}")
     assert not done.returncode, done.stdout + done.stderr
     assert found.failures == []
@@ -181,7 +139,7 @@ def test_a_host_that_dies_stops_the_roll_and_the_rest_serve() -> None:
     watching = threading.Thread(target=lose)
     watching.start()
     try:
-        with load() as found:
+        with load(Site, path="/api/v1/teams") as found:
             done = deploy("-e", f"app_release={release}")
         assert lost.is_set(), done.stdout
         assert done.returncode

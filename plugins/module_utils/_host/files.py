@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import http.client
 import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from email.message import Message
 
 from ansible_collections.slipway.deploy.plugins.module_utils._host.https import To
@@ -53,6 +55,17 @@ def replace_file(path: str, text: str | bytes, mode: int = 0o600, owner: int = -
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+@contextlib.contextmanager
+def alone_in(directory: str) -> Iterator[None]:
+    """Keep others who do so out of a directory meanwhile; a process that dies lets go."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class _NoFurther(urllib.request.HTTPRedirectHandler):

@@ -8,24 +8,18 @@ A site is a file of its own beside those of the others, which are not touched. I
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
-from ansible_collections.slipway.deploy.plugins.module_utils._host import docker, https
-from ansible_collections.slipway.deploy.plugins.module_utils._host.files import (
-    answers,
-    read,
-    replace_file,
-    wait_until,
-)
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
+from ansible_collections.slipway.deploy.plugins.module_utils._host.files import alone_in, read, wait_until
 from ansible_collections.slipway.deploy.plugins.module_utils._release import nginx
-from ansible_collections.slipway.deploy.plugins.module_utils._release.nginx_container import Nginx, fault
+from ansible_collections.slipway.deploy.plugins.module_utils._release.nginx_container import Endpoint, Nginx, write
 
+_ANY = nginx.Wanted("")  # the site answers, whichever backend it is
 _BACKEND = re.compile(r"^(\s*server (\S+)[^;\n]*?)( down)?; # (\S+)$", re.MULTILINE)
 
 
@@ -46,21 +40,13 @@ def turned(content: str, name: str, out: bool) -> str:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """How the site is asked for through the entry, and its backends without it.
-
-    ``url``, ``plain_url``, ``connect_to`` and ``certificate`` are as for a switch of releases; ``domain`` is the site's
-    name, ``path`` what a backend is asked for, ``upstreams`` the container that must answer there, by the backend's
-    name, ``header`` and ``value`` what it says of itself. ``patience`` is in seconds.
+class Proof:
+    """What a backend must answer before it is used: for ``path`` of the site, by the container of ``containers`` with
+    its name, with what that says of itself in ``header``. ``patience`` is in seconds, also for the site itself.
     """
 
-    url: str
-    domain: str
     path: str
-    plain_url: str = ""
-    connect_to: str = ""
-    certificate: str = ""
-    upstreams: Mapping[str, str] | None = None
+    containers: Mapping[str, str]
     header: str = ""
     value: str = ""
     patience: int = 15
@@ -73,12 +59,15 @@ class Entry:
     to be used does not answer as it should, or the site does not answer afterwards.
     """
 
-    def __init__(self, directory: str, site: str, engine: Nginx, asked: Asked, check: bool) -> None:
+    def __init__(self, directory: str, site: str, engine: Nginx, endpoint: Endpoint, proof: Proof, check: bool) -> None:
         self.directory = Path(directory)
         self.main = self.directory / "nginx.conf"
         self.site = self.directory / "sites" / f"{site}.conf"
+        # Between the change of a file and the answer after it: a run that dies then leaves nginx to be told again.
+        self.unfinished = self.directory / f"{site}.unfinished"
         self.nginx = engine
-        self.asked = asked
+        self.endpoint = endpoint
+        self.proof = proof
         self.check = check
 
     def present(self, main: str, content: str, started: bool) -> tuple[bool, list[str], dict[str, str]]:
@@ -95,13 +84,13 @@ class Entry:
                 "before": before[self.site], "after": content, "before_header": str(self.site),
             }  # fmt: skip
             actions = [f"Wrote {file}." for file in changes]
-            if not self.nginx.runs() or not self.serves(started):
+            if not self.nginx.runs() or not wait_until(self.endpoint.listens, self.proof.patience if started else 0):
                 if started:
                     raise self.nginx.silence()
                 if not self.check:
                     self.write(changes)
                 return True, actions, diff
-            reload = bool(changes) or self.site_fault() is not None
+            reload = bool(changes) or self.unfinished.exists() or self.endpoint.fault(_ANY) is not None
             if reload:
                 actions.append(f"Reloaded {self.nginx.container}.")
             if not self.check:
@@ -119,7 +108,8 @@ class Entry:
         with self.alone():
             before = read(str(self.site))
             after = turned(before, name, out)
-            if before == after or not backends(after).keys() - out_of_use(after) or not self.nginx.runs():
+            told = before == after and not self.unfinished.exists()
+            if told or not backends(after).keys() - out_of_use(after) or not self.nginx.runs():
                 return set(), []
             if self.check:
                 return set(), [self.told(name, out)]
@@ -128,102 +118,72 @@ class Entry:
             return self.change({self.site: after}, {self.site: before}), [self.told(name, out)]
 
     def absent(self) -> tuple[list[str], int]:
-        """Take the site away. What was done, and how many other sites there are."""
+        """Take the site and its certificate away. What was done, and how many other sites there are."""
         with self.alone():
             others = sum(file != self.site for file in self.site.parent.glob("*.conf"))
-            if not self.site.exists():
-                return [], others
-            if not self.check:
-                self.site.unlink()
+            files = [self.site, *([Path(self.endpoint.certificate)] if self.endpoint.certificate else [])]
+            left = [file for file in files if file.exists()]
+            if left and not self.check:
+                for file in left:
+                    file.unlink()
                 if self.nginx.runs():
                     self.nginx.reload()
-            return [f"Removed {self.site}."], others
+            return [f"Removed {file}." for file in left], others
 
     def told(self, name: str, out: bool) -> str:
         return f"{self.nginx.container} leads requests {'no longer' if out else 'again'} to {name}."
 
     def change(self, changes: Mapping[Path, str], before: Mapping[Path, str]) -> set[str]:
         """Write, test, reload, verify; put the former files back when that goes wrong. The workers of before."""
+        self.unfinished.touch()
         self.write(changes)
         refusal = self.nginx.refusal()
         if refusal:
-            self.put_back(changes, before)
+            self.put_back(changes, before, reload=False)
             raise SlipwayError(
                 f"nginx does not accept {' and '.join(map(str, changes))}, so what was there before was put back and "
                 f"still serves; correct the configuration:\n{refusal}"
             )
         workers = self.nginx.reload()
-        wait_until(lambda: self.site_fault() is None, self.asked.patience)
-        wrong = self.site_fault()
+        wrong = self.endpoint.verdict(_ANY, self.proof.patience)
         if wrong:
             log = docker.log_end(self.nginx.container)
-            self.put_back(changes, before)
-            self.nginx.reload()
+            self.put_back(changes, before, reload=True)
             raise SlipwayError(
                 f"Through {self.nginx.container} the site does not answer: {wrong.what}; what was there before was put "
                 f"back. Its log ends with:\n{log}"
             )
+        self.unfinished.unlink()
         return workers
 
     def prove(self, name: str, place: str) -> None:
         """Raise SlipwayError unless a backend answers as it should to this host."""
-        asked = self.asked
-        wanted = nginx.Wanted((asked.upstreams or {}).get(name, ""), asked.header, asked.value)
-        url = f"http://{place}{asked.path}"
-        found: list[nginx.Fault | None] = []
-
-        def answers_well() -> bool:
-            found.append(fault(wanted, url, domain=asked.domain))
-            return found[-1] is None
-
-        if not wait_until(answers_well, asked.patience):
-            assert found[-1]
+        proof = self.proof
+        wanted = nginx.Wanted(proof.containers.get(name, ""), proof.header, proof.value)
+        backend = Endpoint(f"http://{place}{proof.path}", domain=self.endpoint.domain)
+        wrong = backend.verdict(wanted, proof.patience)
+        if wrong:
             raise SlipwayError(
-                f"Backend {name} gets no requests from here: {found[-1].what}. See that this host is let in there, and "
+                f"Backend {name} gets no requests from here: {wrong.what}. See that this host is let in there, and "
                 "that no other program answers; the backends that were in use still are."
             )
 
-    def site_fault(self) -> nginx.Fault | None:
-        asked = self.asked
-        return fault(nginx.Wanted(""), asked.url, asked.connect_to, asked.certificate, asked.domain)
-
-    def serves(self, started: bool) -> bool:
-        """Whether anything answers at the addresses."""
-        asked = self.asked
-
-        def listens() -> bool:
-            return answers(asked.plain_url or asked.url) and (not asked.connect_to or https.listens(asked.connect_to))
-
-        return wait_until(listens, asked.patience if started else 0)
-
-    def put_back(self, changes: Mapping[Path, str], before: Mapping[Path, str]) -> None:
+    def put_back(self, changes: Mapping[Path, str], before: Mapping[Path, str], reload: bool) -> None:
         self.write({file: before[file] for file in changes if before[file]})
         for file in changes:
             if not before[file]:
                 file.unlink()
+        if reload:
+            self.nginx.reload()
+        self.unfinished.unlink()
 
     def write(self, files: Mapping[Path, str]) -> None:
-        """Replace files; nginx's own user in the container can read them, for they hold no secret."""
         for file, text in files.items():
-            try:
-                for directory in (self.directory, file.parent):
-                    directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-                replace_file(str(file), text, 0o644)
-            except OSError as error:
-                raise SlipwayError(
-                    f"{file} can't be written: {plain(error)}; give this user the right to write there."
-                ) from error
+            write(str(file), text)
 
-    @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> contextlib.AbstractContextManager[None]:
         """One at a time, since applications that share the entry do not know each other."""
         if self.check and not self.directory.exists():
-            yield
-            return
+            return contextlib.nullcontext()
         self.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-        descriptor = os.open(self.directory, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+        return alone_in(str(self.directory))

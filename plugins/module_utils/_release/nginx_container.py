@@ -1,14 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An nginx that runs in a container: has it test and read its configuration, and waits for the workers of before."""
+"""An nginx in a container: writes its configuration, has it test and read that, and asks what answers through it."""
 
 from __future__ import annotations
 
 import http.client
+import os
 from dataclasses import dataclass
 
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
 from ansible_collections.slipway.deploy.plugins.module_utils._host import docker, https
-from ansible_collections.slipway.deploy.plugins.module_utils._host.files import ask, no_answer, read, wait_until
+from ansible_collections.slipway.deploy.plugins.module_utils._host.files import (
+    answers,
+    ask,
+    no_answer,
+    read,
+    replace_file,
+    wait_until,
+)
 from ansible_collections.slipway.deploy.plugins.module_utils._release import nginx
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import insist
 
@@ -53,19 +61,61 @@ class Nginx:
         return docker.run("exec", self.container, "nginx", "-c", self.config, *arguments)
 
 
-def fault(
-    wanted: nginx.Wanted, url: str, connect_to: str = "", certificate: str = "", domain: str = ""
-) -> nginx.Fault | None:
-    """What is wrong with the answer of ``url`` now; None when the wanted release answers.
+@dataclass(frozen=True)
+class Endpoint:
+    """Where an nginx, or what it leads to, is asked.
 
-    ``connect_to`` is the ``ADDRESS:PORT`` at which an https URL is asked, and ``certificate`` the file whose first
-    certificate must be shown there; ``domain`` is asked for in place of the host in the URL. Each may be ''.
+    ``connect_to`` is the ``ADDRESS:PORT`` at which an https URL is asked, ``plain_url`` where that nginx answers
+    without TLS, ``certificate`` the file whose first certificate must be shown; ``domain`` is asked for in place of the
+    host in the URL. Each may be ''.
     """
-    host = {"Host": domain} if domain else {}
+
+    url: str
+    connect_to: str = ""
+    plain_url: str = ""
+    certificate: str = ""
+    domain: str = ""
+
+    def fault(self, wanted: nginx.Wanted) -> nginx.Fault | None:
+        """What is wrong with the answer now; None when the wanted release answers."""
+        host = {"Host": self.domain} if self.domain else {}
+        try:
+            if self.certificate and https.certificate(self.url, self.connect_to) != https.leaf(read(self.certificate)):
+                return nginx.Fault(f"{self.url} shows another certificate than the one in {self.certificate}")
+            status, headers = ask(self.url, connect_to=self.connect_to, **nginx.PROBE, **host)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            return nginx.Fault(no_answer(self.url, error))
+        return wanted.fault(self.url, status, {name.lower(): text for name, text in headers.items()})
+
+    def verdict(self, wanted: nginx.Wanted, seconds: float) -> nginx.Fault | None:
+        """What is wrong with the answer that decides: the wanted release's, another's instead of it, or the last one.
+
+        It is not asked for again: for a moment after a reload the old workers accept connections beside the new ones.
+        """
+        wrong: nginx.Fault | None = None
+
+        def decided() -> bool:
+            nonlocal wrong
+            wrong = self.fault(wanted)
+            return wrong is None or wrong.other_release
+
+        wait_until(decided, seconds)
+        return wrong
+
+    def listens(self) -> bool:
+        """Whether nginx answers where it answers without TLS, and takes connections where it answers with it."""
+        return answers(self.plain_url or self.url) and (not self.connect_to or https.listens(self.connect_to))
+
+
+def write(path: str, content: str) -> None:
+    """Replace a configuration; nginx's own user in the container can read it, for it holds no secret."""
+    directory = os.path.dirname(path)
     try:
-        if certificate and https.certificate(url, connect_to) != https.leaf(read(certificate)):
-            return nginx.Fault(f"{url} shows another certificate than the one in {certificate}")
-        status, headers = ask(url, connect_to=connect_to, **nginx.PROBE, **host)
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        return nginx.Fault(no_answer(url, error))
-    return wanted.fault(url, status, {name.lower(): text for name, text in headers.items()})
+        if not os.path.isdir(directory):
+            os.makedirs(directory)
+            os.chmod(directory, 0o755)
+        replace_file(path, content, 0o644)
+    except OSError as error:
+        raise SlipwayError(
+            f"{path} can't be written: {plain(error)}; give this user the right to write there."
+        ) from error

@@ -10,18 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
-from ansible_collections.slipway.deploy.plugins.module_utils._host import docker, https
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
 from ansible_collections.slipway.deploy.plugins.module_utils._host.files import (
-    answers,
     read,
-    replace_file,
     wait_until,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._host.masking import masked
 from ansible_collections.slipway.deploy.plugins.module_utils._release import nginx
 from ansible_collections.slipway.deploy.plugins.module_utils._release.former import Former
-from ansible_collections.slipway.deploy.plugins.module_utils._release.nginx_container import Nginx, fault
+from ansible_collections.slipway.deploy.plugins.module_utils._release.nginx_container import Endpoint, Nginx, write
 from ansible_collections.slipway.deploy.plugins.module_utils._release.prune import (
     Container,
     Pruning,
@@ -77,6 +75,8 @@ class Switch:
             wish = replace(wish, content=self.former.content(wish.upstream))
         self.wish = wish
         self.nginx = Nginx(wish.container, wish.config)
+        self.endpoint = Endpoint(wish.url, wish.connect_to, wish.plain_url, wish.certificate)
+        self.wanted = nginx.Wanted(wish.upstream, wish.header, wish.value)
         self.check = check
         self.warn = warn
         self.before = read(wish.path)
@@ -104,7 +104,7 @@ class Switch:
         ended = self.maintenance()
         if not self.check:
             end_maintenance(ended & {self.maintained(self.wish.value)})
-        reload_needed = not same or bool(self.wrong_answer())
+        reload_needed = not same or self.endpoint.fault(self.wanted) is not None
         actions = [*written, f"Reloaded {self.wish.container}."] if reload_needed else []
         others = self.others()
         if reload_needed and not self.check:
@@ -141,12 +141,7 @@ class Switch:
         """Whether anything answers at the address. An nginx that was started just before is given time, and trusted."""
         started: bool = self.wish.started
         seconds = self.wish.verify_timeout if started else 0
-        return wait_until(self.listens, seconds) or started
-
-    def listens(self) -> bool:
-        """Whether nginx answers where it answers without TLS, and takes connections where it answers with it."""
-        wish = self.wish
-        return answers(wish.plain_url or wish.url) and (not wish.connect_to or https.listens(wish.connect_to))
+        return wait_until(self.endpoint.listens, seconds) or started
 
     def switch(self, content: str) -> None:
         """Write, test, reload, verify, drain; put the old configuration back when that goes wrong."""
@@ -160,7 +155,7 @@ class Switch:
                 f"correct the configuration:\n{refusal}"
             )
         old_workers = self.nginx.reload()
-        wrong = self.last_answer()
+        wrong = self.endpoint.verdict(self.wanted, self.wish.verify_timeout)
         if wrong and wrong.other_release:
             self.put_back(reload=True)
             raise SlipwayError(
@@ -189,26 +184,6 @@ class Switch:
             os.remove(self.wish.path)
         if reload:
             self.nginx.reload()
-
-    def last_answer(self) -> nginx.Fault | None:
-        """What is wrong with the answer that decides: the wanted release's, another's instead of it, or the last one.
-
-        It is not asked for again: for a moment after a reload the old workers accept connections beside the new ones.
-        """
-        wrong: nginx.Fault | None = None
-
-        def decided() -> bool:
-            nonlocal wrong
-            wrong = self.wrong_answer()
-            return wrong is None or wrong.other_release
-
-        wait_until(decided, self.wish.verify_timeout)
-        return wrong
-
-    def wrong_answer(self) -> nginx.Fault | None:
-        """What is wrong with the answer through nginx; None when the wanted release answers."""
-        wanted = nginx.Wanted(self.wish.upstream, self.wish.header, self.wish.value)
-        return fault(wanted, self.wish.url, self.wish.connect_to, self.wish.certificate)
 
     def others(self) -> list[Container]:
         """The containers of the application, the newest first; none where they are not to be looked after."""
@@ -242,17 +217,3 @@ class Switch:
         now = time.monotonic()
         self.timings[phase] = round(now - self._mark, 2)
         self._mark = now
-
-
-def write(path: str, content: str) -> None:
-    """Replace the file; nginx's own user in the container can read it, for it holds no secret."""
-    directory = os.path.dirname(path)
-    try:
-        if not os.path.isdir(directory):
-            os.makedirs(directory)
-            os.chmod(directory, 0o755)
-        replace_file(path, content, 0o644)
-    except OSError as error:
-        raise SlipwayError(
-            f"{path} can't be written: {plain(error)}; give this user the right to write there."
-        ) from error

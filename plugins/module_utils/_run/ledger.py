@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import itertools
 import json
 import os
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._host.files import replace_file
+from ansible_collections.slipway.deploy.plugins.module_utils._host.files import alone_in, replace_file
 from ansible_collections.slipway.deploy.plugins.module_utils._run import progress
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import Fence, next_number
 
@@ -136,7 +135,7 @@ class Ledger:
         What earlier runs left at work on this host is ended first; SlipwayError when that can't be done.
         """
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self._alone():
+        with alone_in(str(self.directory)):
             holder = self.refuse_other(run, dead)
             if holder is not None and holder.same_process(run):
                 return Taken(holder.fence)
@@ -170,7 +169,7 @@ class Ledger:
         """Give the lock back. Returns whether it still was ``run``'s; another's is left alone."""
         if not self.directory.exists():
             return False
-        with self._alone():
+        with alone_in(str(self.directory)):
             holder = self.holder()
             if holder is None or not holder.same_process(run):
                 return False
@@ -184,7 +183,7 @@ class Ledger:
         """
         if not self.directory.exists():
             return Taken(0)
-        with self._alone():
+        with alone_in(str(self.directory)):
             holder = self.holder()
             if holder is None:
                 return Taken(0)
@@ -199,16 +198,6 @@ class Ledger:
             taken = self._take_over(holder)
             self.lock.unlink()
             return taken
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep others from the lock file between reading and writing it; a process that dies lets go."""
-        descriptor = os.open(self.directory, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
 
     def append(self, record: dict[str, Any]) -> None:
         """Add a record and have it on the disk before returning."""

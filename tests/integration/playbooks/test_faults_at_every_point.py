@@ -63,7 +63,7 @@ POINTS = {
     "verify": Point("roles/verify/tasks/main.yml", "- name: Insist on what was found", "verify"),
     "start": Point("roles/backend/tasks/container.yml", "- name: Container | Wait until it is healthy", "release"),
     "health": Point("plugins/modules/container_health.py", "if health.healthy or module.check_mode:", "release"),
-    "switch": Point(SWITCH, "wrong = self.last_answer()\n", "switch", switched=True),
+    "switch": Point(SWITCH, "wrong = self.endpoint.verdict(", "switch", switched=True),
     "drain": Point(SWITCH, 'self.took("switch")', "switch", switched=True),
     "prune": Point(SWITCH, "if pruning.remove:", "switch", switched=True),
 }

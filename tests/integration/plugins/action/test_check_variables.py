@@ -114,6 +114,16 @@ def test_group_without_hosts(tmp_path: Path) -> None:
     )
 
 
+def test_a_connection_that_would_lead_to_another_host(tmp_path: Path) -> None:
+    made = "localhost ansible_connection=local\n[database]\nlocalhost\n[backend]\nlocalhost\nweb\n[frontend]\nfront\n"
+    own = "[all:vars]\nansible_host='{{ inventory_hostname }}.lan'\n"
+    site = {"app_domains": ["shop.example.com"], "app_certificate": "c", "app_certificate_key": "k"}
+    told = check(tmp_path, {**GOOD, **site}, made + own, list(site))["errors"]
+    assert len(told) == 2
+    assert told[0].startswith("ansible_host of localhost is made from inventory_hostname, for which Ansible takes")
+    assert told[1].startswith("ansible_host of front is front.lan, which is no IP address: set app_entry_addresses")
+
+
 def test_what_the_wiring_overrides_is_refused_with_its_place_and_the_operators_name(tmp_path: Path) -> None:
     variables = tmp_path / "group_vars" / "all.yml"
     variables.parent.mkdir()

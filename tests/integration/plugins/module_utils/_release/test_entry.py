@@ -122,3 +122,30 @@ def test_the_sites_of_others_stay(nginx: Proxy, web: Backends) -> None:
     assert nginx.site(web, state="absent")["changed"] is False
     other.unlink()
     assert nginx.site(web, state="absent")["others"] == 0
+
+
+def test_an_nginx_that_was_not_told_before_the_run_died_is_told_by_the_next(nginx: Proxy, web: Backends) -> None:
+    nginx.site(web)
+    unfinished = nginx.file.parent / "shop.unfinished"
+    assert not unfinished.exists()
+    unfinished.touch()
+    for check in (True, False):
+        assert nginx.site(web, check=check)["actions"] == ["Reloaded nginx."]
+    assert not unfinished.exists()
+    assert nginx.site(web)["changed"] is False
+    assert "correct the configuration" in nginx.site(web, "broken")["msg"]
+    assert not unfinished.exists()
+    unfinished.touch()
+    assert nginx.site(web, state="in", backend="web1")["changed"]
+    assert not unfinished.exists()
+
+
+def test_its_certificate_goes_with_it(nginx: Proxy, web: Backends) -> None:
+    nginx.site(web)
+    certificate = nginx.home / "shop.pem"
+    certificate.touch()
+    for check in (True, False):
+        gone = nginx.site(web, state="absent", certificate=str(certificate), check=check)
+        assert gone["actions"] == [f"Removed {nginx.file.parent}/sites/shop.conf.", f"Removed {certificate}."]
+    assert not certificate.exists()
+    assert nginx.site(web, state="absent", certificate=str(certificate))["changed"] is False
