@@ -13,7 +13,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.plugin_utils._reach import interleave
-from ansible_collections.slipway.deploy.plugins.plugin_utils._reach.ssh import is_local, ssh_command
+from ansible_collections.slipway.deploy.plugins.plugin_utils._reach.ssh import python_of, ssh_command
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 OUTPUTS = ("table", "json")
@@ -49,8 +49,7 @@ class ActionModule(ActionBase):
             hosts = []
             for name in variables["ansible_play_hosts"]:
                 host = variables["hostvars"][name]
-                python = sys.executable if is_local(host) else str(host.get("ansible_python_interpreter") or "python3")
-                command = ["python3" if python.startswith("auto") else python, "-Ic", interleave.RECEIVE]
+                command = [python_of(host), "-Ic", interleave.RECEIVE]
                 sources = arguments["sources"].get(name, [])
                 if sources:
                     hosts.append({"host": name, "argv": ssh_command(host, command), "sources": sources})

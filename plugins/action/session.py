@@ -18,13 +18,11 @@ from ansible.errors import AnsibleActionFail
 from ansible_collections.slipway.deploy.plugins.action.foreground import ActionModule as Foreground
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import CONNECTION_SPEC, Server
-from ansible_collections.slipway.deploy.plugins.plugin_utils._reach.ssh import is_local, ssh_command
+from ansible_collections.slipway.deploy.plugins.plugin_utils._reach.ssh import is_local, plain_ssh_command, python_of
 from ansible_collections.slipway.deploy.plugins.plugin_utils._reach.tunnel import pump
 from ansible_collections.slipway.deploy.plugins.plugin_utils._session.model import Session
 
 START = Path(__file__).parents[1] / "plugin_utils" / "_session" / "start.py"
-# Of the tunnel's connections each is its own, asks for nothing, and forwards nothing else.
-PLAIN = ("-T", "-oBatchMode=yes", "-oControlPath=none", "-oClearAllForwardings=yes", "-oLogLevel=ERROR")
 SPEC = {
     "program": {"type": "str", "required": True, "choices": ["psql", "studio"]},
     "label": {"type": "str", "required": True},
@@ -71,13 +69,9 @@ class ActionModule(Foreground):
         session = Session(given["label"], given["access"], server, options=given["options"])
         if self._connection.transport == "local" or is_local(variables):
             return session
-        python = str(variables.get("ansible_python_interpreter") or "")
-        python = python if python.startswith("/") else "python3"
         target = f"{server.socket_dir}/.s.PGSQL.{server.port}" if server.socket_dir else f"{server.host}:{server.port}"
-        ways = []
-        for kind in ("pump", "probe"):
-            program, *words = ssh_command(variables, pump(python, target, kind))
-            ways.append((program, *PLAIN, *words))
+        python = python_of(variables)
+        ways = [tuple(plain_ssh_command(variables, pump(python, target, kind))) for kind in ("pump", "probe")]
         host = str(variables.get("ansible_host") or variables["inventory_hostname"])
         return dataclasses.replace(
             session, host=host, tunnel=ways[0], probe=ways[1], ca=self.read(server.ca_cert, task_vars)

@@ -56,6 +56,13 @@ options:
     description: File on the host with the site's certificate, where it has one here.
     type: path
     default: ""
+  certificates:
+    description:
+      - Until when the site's certificates on other hosts are valid, by host, in seconds since 1970; a text where that
+        is not known, which says why.
+    type: dict
+    default: {}
+    version_added: 0.1.0
   database_certificate:
     description: File on the host with the certificate by which other hosts know the database, where they do.
     type: path
@@ -158,6 +165,7 @@ def main() -> None:
             "backup_directory": path,
             "container": {"type": "str"},
             "certificate": {"type": "path", "default": ""},
+            "certificates": {"type": "dict", "default": {}},
             "database_certificate": {"type": "path", "default": ""},
             "thresholds": {"type": "dict", "default": {}},
         },

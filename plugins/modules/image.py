@@ -112,6 +112,13 @@ image:
     id:
       description: The engine's id of the image; empty when it is not built yet.
       type: str
+    architecture:
+      description: For which CPUs it is, such as V(amd64); empty when it is not built yet.
+      type: str
+    layers:
+      description: The digests of its layers, from the bottom.
+      type: list
+      elements: str
     digest:
       description: SHA-256 of what the image is built from.
       type: str
@@ -139,7 +146,6 @@ from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
 from ansible_collections.slipway.deploy.plugins.module_utils._host.masking import masked, of_environment
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._release import image as images
-from ansible_collections.slipway.deploy.plugins.module_utils._release.prune import to_prune
 
 
 def ensure(module: AnsibleModule) -> dict[str, Any]:
@@ -156,7 +162,7 @@ def ensure(module: AnsibleModule) -> dict[str, Any]:
     )
     secrets = of_environment(build.build_args, guess=False)
     module.no_log_values |= secrets
-    image = {"ref": build.ref, "id": docker.found("image", build.ref, "{{.Id}}") or "", "digest": build.digest}
+    image = {"ref": build.ref, "digest": build.digest, **images.look(build.ref).as_dict()}
     if image["id"]:
         return {"changed": False, "image": image, "actions": []}
     if not params["archive"]:
@@ -174,22 +180,12 @@ def ensure(module: AnsibleModule) -> dict[str, Any]:
             f"below shows; correct it and run again.\n{end}",
             log=end,
         )
-    image["id"] = docker.found("image", build.ref, "{{.Id}}") or ""
     return {
         "changed": True,
-        "image": image,
-        "actions": [f"Built {build.ref}.", *prune(build, params["keep"])],
+        "image": {**image, **images.look(build.ref).as_dict()},
+        "actions": [f"Built {build.ref}.", *images.prune(build.name, build.ref, params["keep"])],
         "seconds": round(time.monotonic() - started, 2),
     }
-
-
-def prune(build: images.Build, keep: int) -> list[str]:
-    listing = docker.must(
-        "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"--filter=label={images.LABEL}={build.name}"
-    )
-    refs = [ref for ref in listing.split() if ref.startswith(f"{build.name}:")]
-    # The engine itself refuses to remove an image that a container uses: that one stays.
-    return [f"Removed {ref}." for ref in to_prune(refs, build.ref, keep) if not docker.run("image", "rm", ref)[0]]
 
 
 def main() -> None:

@@ -199,8 +199,13 @@ def backup_age(_examined: Examined | None, params: Mapping[str, Any]) -> list[Me
 
 
 def certificate(_examined: Examined | None, params: Mapping[str, Any]) -> list[Measure]:
-    """For how long the site's certificate is valid; nothing where it has none here."""
-    return _valid_for(params["certificate"])
+    """For how long the site's certificate is valid, here and on other hosts; nothing where it has none."""
+    now = time.time()
+    for host, ends in params["certificates"].items():
+        if isinstance(ends, str):
+            raise SlipwayError(f"the certificate on host {host} can't be read: {ends}")
+    others = [Measure(f"on host {host}", ends - now) for host, ends in params["certificates"].items()]
+    return [*_valid_for(params["certificate"]), *others]
 
 
 def database_certificate(_examined: Examined | None, params: Mapping[str, Any]) -> list[Measure]:

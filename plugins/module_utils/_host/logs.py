@@ -29,6 +29,8 @@ _POLL = 0.25  # seconds between two looks at a file
 _RENEWAL = 2.0  # seconds between two looks for containers
 _BLOCK = 65536
 _ZONES = {None: "", "UTC": "+0000", "GMT": "+0000", "Z": "+0000"}
+_SITE = re.compile(r'^\{.*?"site": "([^"]*)"')  # as nginx writes of a request that several applications may get
+_SHARED = 20  # of such a log so many times the lines are looked at
 _BEFORE = 100  # lines in which the time of one without a time is looked for
 
 
@@ -65,6 +67,12 @@ def last_lines(path: str, most: int) -> list[str]:
     return whole[-most:] if most else []
 
 
+def is_about_another(text: str, site: str) -> bool:
+    """Whether a line is about another site than this one; without a ``site`` none is."""
+    found = _SITE.match(text)
+    return bool(site and found and found[1] != site)
+
+
 def timed(lines: Sequence[str], written: float) -> list[tuple[str, float]]:
     """Lines with their times. One that says none has that of the line before it; where none says any, ``written``."""
     at = next((found for found in map(moment, lines) if found is not None), written)
@@ -95,7 +103,8 @@ class Streams:
     """The sources of a host, each read in a thread of its own.
 
     A source has a ``name`` and is a ``file``, ``files`` of a pattern that are named NAME-DIGEST-NUMBER.log themselves,
-    or the containers of a ``filter``, of which the label ``by`` is the name.
+    or the containers of a ``filter``, of which the label ``by`` is the name. With a ``site`` it is shared with
+    other applications, and the lines about their sites are left out.
     """
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
@@ -150,16 +159,17 @@ class Streams:
             sys.exit(f"The containers can't be listed: {done.stderr.strip()}")
         for line in done.stdout.splitlines():
             number, _blank, label = line.partition(" ")
-            yield number, self._container, (label or source["name"], number)
+            yield number, self._container, (label or source["name"], number, source.get("site", ""))
 
-    def _container(self, name: str, number: str) -> None:
+    def _container(self, name: str, number: str, site: str) -> None:
         form = '--format={"Env":{{json .Config.Env}},"Mounts":{{json .Mounts}}}'
         inspect = ["docker", "container", "inspect", form, number]
         given = subprocess.run(inspect, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL).stdout
         found = json.loads(given or "{}")
         entries = found.get("Env") or []
         self._environment([*entries, *of_files(entries, found.get("Mounts") or [])])
-        command = ["docker", "logs", "--timestamps", f"--tail={self.lines}", *(["--follow"] if self.follow else [])]
+        tail = self.lines * (_SHARED if site else 1)
+        command = ["docker", "logs", "--timestamps", f"--tail={tail}", *(["--follow"] if self.follow else [])]
         command += [f"--since={int(self.since)}"] if self.since else []
         child = subprocess.Popen(
             [*command, number], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -168,7 +178,8 @@ class Streams:
         assert child.stdout
         for line in child.stdout:
             stamp, _blank, text = line.decode(errors="replace").rstrip("\r\n").partition(" ")
-            self.line(name, text, moment(stamp) or time.time())
+            if not is_about_another(text, site):
+                self.line(name, text, moment(stamp) or time.time())
         child.wait()
 
     def _environment(self, entries: Iterable[str]) -> None:

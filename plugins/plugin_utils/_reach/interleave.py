@@ -30,7 +30,7 @@ PROGRAM = HERE.parents[2] / "module_utils" / "_host" / "logs.py"
 MASKING = HERE.parents[2] / "module_utils" / "_host" / "masking.py"
 # What runs on a host: the length of the program, and the program; its input stays open for as long as somebody reads.
 RECEIVE = "import sys; exec(compile(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())), 'logs', 'exec'))"
-COLOURS = {"backend": "36", "nginx": "32", "database": "35"}
+COLOURS = {"backend": "36", "nginx": "32", "entry": "34", "database": "35"}
 _LATE = 0.6  # seconds in which what comes late is still put in its place
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[@-Z\\-_])")
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.loader import connection_loader
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 
+# A connection of its own, which asks for nothing and forwards nothing else.
+_PLAIN = ("-T", "-oBatchMode=yes", "-oControlPath=none", "-oClearAllForwardings=yes", "-oLogLevel=ERROR")
 _SSH = ("ssh", "ansible.builtin.ssh", "smart")
 
 
@@ -63,6 +66,20 @@ def ssh_command(
         get("host"),
         *([shlex.join(_elevated(variables, argv))] if argv else []),
     ]
+
+
+def plain_ssh_command(variables: Mapping[str, Any], argv: Sequence[str]) -> list[str]:
+    """As ``ssh_command``, for a program that has neither a terminal nor anybody who answers questions."""
+    program, *words = ssh_command(variables, argv)
+    return [program, *words] if is_local(variables) else [program, *_PLAIN, *words]
+
+
+def python_of(variables: Mapping[str, Any]) -> str:
+    """The Python that a command runs on the host with these ``variables``."""
+    if is_local(variables):
+        return sys.executable
+    python = str(variables.get("ansible_python_interpreter") or "")
+    return python if python.startswith("/") else "python3"  # it may be auto
 
 
 def _elevated(variables: Mapping[str, Any], argv: Sequence[str]) -> list[str]:

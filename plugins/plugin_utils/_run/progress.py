@@ -13,7 +13,6 @@ import json
 import os
 import secrets
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,7 +24,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._run.ledger import 
 from ansible_collections.slipway.deploy.plugins.module_utils._run.process import is_dead, run_of
 from ansible_collections.slipway.deploy.plugins.module_utils._run.progress import EVERY, VARIABLE
 from ansible_collections.slipway.deploy.plugins.module_utils._text import duration, human
-from ansible_collections.slipway.deploy.plugins.plugin_utils._reach.ssh import is_local, ssh_command
+from ansible_collections.slipway.deploy.plugins.plugin_utils._reach.ssh import python_of, ssh_command
 from ansible_collections.slipway.deploy.plugins.plugin_utils._run.stopping import stopped_with, without_signals
 
 AFTER = 1.5  # seconds after which a module is worth being looked at
@@ -156,6 +155,4 @@ def _end(process: subprocess.Popen[bytes], ended: threading.Event) -> None:
 def _command(path: str, host: str, variables: Mapping[str, Any]) -> Sequence[str]:
     """What runs the reader on the host: as the module runs there, which may be as another user."""
     own = variables["hostvars"][host]
-    python = sys.executable if is_local(own) else str(own.get("ansible_python_interpreter") or "python3")
-    python = python if python.startswith("/") else "python3"
-    return ssh_command(own, [python, "-Ic", READER, path])
+    return ssh_command(own, [python_of(own), "-Ic", READER, path])

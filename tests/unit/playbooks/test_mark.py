@@ -16,6 +16,7 @@ PHASES = yaml.safe_load((PLAYBOOKS / "group_vars" / "all" / "phases.yml").read_t
 READERS = {
     "attestation_info",
     "backup_info",
+    "certificate_info",
     "command_runs_info",
     "connection_info",
     "deployment_info",

@@ -64,6 +64,7 @@ class Examined:
     site: Site
     state: Path
     stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    elsewhere: dict[str, float | str] = field(default_factory=dict)  # certificates of other hosts
     admin: dict[str, str] = field(default_factory=dict)  # the superuser's login by default
 
     def find(self, name: str, **numbers: object) -> Finding:
@@ -93,6 +94,7 @@ class Examined:
             "backup_directory": str(self.state / "backups"),
             "container": None,
             "certificate": str(self.state / "site.pem") if (self.state / "site.pem").exists() else "",
+            "certificates": self.elsewhere,
             "database_certificate": str(self.state / "server.pem") if (self.state / "server.pem").exists() else "",
         }
         server = Server.from_params({**owner, "connect_timeout": 10})
@@ -273,6 +275,14 @@ def a_certificate_that_ends(examined: Examined) -> None:
     (examined.state / "site.pem").write_text(made("shop.example.com", ends=2).certificate)
 
 
+def a_certificate_elsewhere_that_ends(examined: Examined) -> None:
+    examined.elsewhere = {"front": time.time() + 86400, "other": time.time() + 86400 * 60}
+
+
+def a_host_that_does_not_say(examined: Examined) -> None:
+    examined.elsewhere = {"front": "There is no certificate in /x.pem: deploy first."}
+
+
 def a_database_certificate_that_ends(examined: Examined) -> None:
     examined.state.mkdir()
     (examined.state / "server.pem").write_text(made("10.0.0.5", ends=20).certificate)
@@ -444,6 +454,14 @@ CASES = (
         deed=a_database_certificate_that_ends, state=CRITICAL,
     ),
     Case("certificate", r".*/site\.pem [\d.]+ h; get a new one, .*", deed=a_certificate_that_ends, state=CRITICAL),
+    Case(
+        "certificate", r"on host front [\d.]+ h; get a new one, .*", deed=a_certificate_elsewhere_that_ends,
+        state=CRITICAL, label="elsewhere",
+    ),
+    Case(
+        "certificate", r"not known: the certificate on host front can't be read: There is no .*: deploy first\.",
+        deed=a_host_that_does_not_say, state=UNKNOWN, label="unknown",
+    ),
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._host.logs import (
     Streams,
+    is_about_another,
     last_lines,
     moment,
     of_files,
@@ -57,6 +58,21 @@ def test_a_line_without_a_time_belongs_to_the_one_before() -> None:
     first, second = "2026-11-26 15:10:01 UTC a", "2026-11-26 15:10:02 UTC b"
     assert [at for _text, at in timed(["before", first, "more", second], 7)] == [1795705801] * 3 + [1795705802]
     assert timed(["a", "b"], 7) == [("a", 7), ("b", 7)]
+
+
+@pytest.mark.parametrize(
+    ("text", "site", "another"),
+    [
+        ('{"time": "2026-11-27T10:00:00+00:00", "site": "shop.example.com", "path": "/"}', "shop.example.com", False),
+        ('{"time": "2026-11-27T10:00:00+00:00", "site": "blog.example.com", "path": "/"}', "shop.example.com", True),
+        ('{"time": "2026-11-27T10:00:00+00:00", "site": "_", "path": "/"}', "shop.example.com", True),
+        ('{"time": "2026-11-27T10:00:00+00:00", "site": "blog.example.com", "path": "/"}', "", False),
+        ("2026/11/27 10:00:00 [notice] 1#1: signal process started", "shop.example.com", False),
+        ('asked for {"site": "blog.example.com"}', "shop.example.com", False),
+    ],
+)
+def test_what_a_log_says_of_other_sites(text: str, site: str, another: bool) -> None:
+    assert is_about_another(text, site) is another
 
 
 def test_files_of_a_pattern_are_named_by_themselves(tmp_path: Path) -> None:
