@@ -47,7 +47,7 @@ class CallbackModule(CallbackBase):
         """A task went well; what a module says of itself has its arguments, and that of a switch its timings."""
         self.plays[-1]["tasks"] += 1
         if timings := result._result.get("timings"):
-            self.plays[-1]["switch"] = {"began": self.began, "told": time.time(), **timings}
+            self.plays[-1].setdefault("switches", []).append({"began": self.began, "told": time.time(), **timings})
         self.plays[-1]["calls"] += "invocation" in result._result
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
