@@ -263,6 +263,7 @@ def keep(module: AnsibleModule) -> dict[str, Any]:
             run = replace(run, fence=taken.fence)
             if taken.former:
                 actions.append(f"Took over the lock of a dead run: {taken.former.describe()}.")
+                module.warn(actions[-1])
             actions += tidied(module)
     elif params["state"] == "broken":
         taken = ledger.break_lock(dead, params["force"], write=not module.check_mode)

@@ -27,9 +27,9 @@ options:
     type: path
     required: true
   release:
-    description: Name of the release that serves.
+    description: Name of the release that serves. By default the one that nginx's configuration there leads to.
     type: str
-    required: true
+    default: ""
   state:
     description: Whether nginx says so.
     type: str
@@ -52,11 +52,13 @@ actions:
   elements: str
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, advice
+from ansible_collections.slipway.deploy.plugins.module_utils._host.files import read
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._release.switch import MAINTENANCE
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import insist
@@ -69,7 +71,7 @@ DONE = {
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
-    file = Path(params["directory"]) / f"{MAINTENANCE}{params['release']}"
+    file = Path(params["directory"]) / f"{MAINTENANCE}{params['release'] or led_to(params['directory'])}"
     wanted = params["state"] == "present"
     if file.exists() == wanted:
         return {"changed": False, "actions": []}
@@ -87,10 +89,18 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     return {"changed": True, "actions": [DONE[params["state"]]]}
 
 
+def led_to(directory: str) -> str:
+    """The release that nginx's configuration in this directory leads to."""
+    found = re.search(rf"/{MAINTENANCE}([^\s/]+)\)", read(f"{directory}/nginx.conf"))
+    if not found:
+        raise SlipwayError(f"nginx on this host leads to no release yet, by {directory}/nginx.conf: deploy first.")
+    return found[1]
+
+
 def main() -> None:
     spec = {
         "directory": {"type": "path", "required": True},
-        "release": {"type": "str", "required": True},
+        "release": {"type": "str", "default": ""},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     }
     run(AnsibleModule(argument_spec=spec, supports_check_mode=True), work)

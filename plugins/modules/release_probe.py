@@ -333,7 +333,7 @@ class Course:
     def not_tried(self, reason: str) -> dict[str, Any]:
         found = {"tried": False, "reason": reason, "shown": f"not tried, since {reason}", "requests": []}
         if self.params["required"] and reason != NOTHING_SERVES:
-            raise SlipwayError(f"The releases can't be tried on the migrated copy: {reason}.", probe=found)
+            raise SlipwayError(f"The releases can't be tried on the migrated copy: {reason.rstrip('.')}.", probe=found)
         return {"changed": False, "actions": [], "probe": found}
 
 

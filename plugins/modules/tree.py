@@ -41,9 +41,17 @@ options:
     elements: path
     default: []
   keep:
-    description: How many older directories stay. Those used last stay longest.
+    description: How many older directories stay, beside those that are in use. Those used last stay longest.
     type: int
     default: 3
+  used_by:
+    description:
+      - Files of the host, or directories of files, such as configurations of a web server. A directory that one of them
+        names is in use, and stays.
+    type: list
+    elements: path
+    default: []
+    version_added: 0.1.0
   digest:
     description: Set by the action plugin.
     type: str
@@ -94,10 +102,12 @@ actions:
 import os
 import shutil
 import tarfile
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError, plain
+from ansible_collections.slipway.deploy.plugins.module_utils._host.files import read
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 from ansible_collections.slipway.deploy.plugins.module_utils._release.image import TAG_LENGTH
 from ansible_collections.slipway.deploy.plugins.module_utils._release.prune import to_prune
@@ -121,7 +131,9 @@ def ensure(module: AnsibleModule) -> dict[str, Any]:
 
     try:
         unpack(params["archive"], path)
-        for old in to_prune(by_last_use(params["dest"]), name, params["keep"]):
+        used = texts(params["used_by"])
+        spare = [other for other in by_last_use(params["dest"]) if other not in used]
+        for old in to_prune(spare, name, params["keep"]):
             shutil.rmtree(os.path.join(params["dest"], old))
             actions.append(f"Removed {os.path.join(params['dest'], old)}.")
     except OSError as error:
@@ -136,6 +148,13 @@ def by_last_use(dest: str) -> list[str]:
     with os.scandir(dest) as found:
         whole = [entry for entry in found if entry.is_dir() and not entry.name.startswith(".")]
     return [entry.name for entry in sorted(whole, key=lambda entry: entry.stat().st_mtime, reverse=True)]
+
+
+def texts(paths: list[str]) -> str:
+    """What is in these files, and in the files of these directories."""
+    files = [Path(path) for path in paths]
+    files += [file for path in files if path.is_dir() for file in path.iterdir()]
+    return "\n".join(read(str(file)) for file in files if file.is_file())
 
 
 def unpack(archive: str, path: str) -> None:
@@ -167,6 +186,7 @@ def main() -> None:
             "include": {"type": "list", "elements": "str", "default": []},
             "private": {"type": "list", "elements": "path", "default": []},
             "keep": {"type": "int", "default": 3},
+            "used_by": {"type": "list", "elements": "path", "default": []},
             "digest": {"type": "str"},
             "archive": {"type": "path"},
         },

@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
+import re
 import socket
 import ssl
 import subprocess
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +49,8 @@ def root() -> str:
     return subprocess.run([*outside, ask], capture_output=True, text=True, check=True, timeout=30).stdout
 
 
-@pytest.fixture
-def connection(root: str) -> Iterator[http.client.HTTPSConnection]:
+@contextlib.contextmanager
+def connected(root: str) -> Iterator[http.client.HTTPSConnection]:
     """To the site by its name, at the host's address; no other certificate is believed."""
     context = ssl.create_default_context(cadata=root)
     connection = http.client.HTTPSConnection(SITE, timeout=10)
@@ -71,10 +75,11 @@ def test_images_are_those_of_the_registry_by_digest(host: Host) -> None:
         assert used == host.check_output(f"docker image inspect --format '{{{{.Id}}}}' {wanted[image]}")
 
 
-def test_the_application_answers_over_https(connection: http.client.HTTPSConnection) -> None:
-    connection.request("GET", "/api/v1/teams")
-    answer = connection.getresponse()
-    teams: dict[str, Any] = json.loads(answer.read())
+def test_the_application_answers_over_https(root: str) -> None:
+    with connected(root) as connection:
+        connection.request("GET", "/api/v1/teams")
+        answer = connection.getresponse()
+        teams: dict[str, Any] = json.loads(answer.read())
     assert answer.status == 200
     assert teams["total"] > 0
     assert answer.headers["Strict-Transport-Security"] == "max-age=86400"
@@ -95,6 +100,13 @@ def test_the_host_renews_the_certificate_itself(host: Host) -> None:
     assert renewal.succeeded, host.run(f"journalctl --unit {LABEL}-certificate --lines 20").stdout
     said = host.check_output(f"journalctl --unit {LABEL}-certificate --output cat --lines 4")
     assert "No certificate is due." in said
+
+
+def deploy(*more: str) -> subprocess.CompletedProcess[str]:
+    inventory = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]) / "inventory" / "hosts.yml"
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg")}
+    command = ["ansible-playbook", str(PROJECT / "deploy.yml"), "-i", str(inventory), *more]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 
 def listens(port: int) -> bool:
@@ -129,11 +141,83 @@ def test_a_deploy_that_has_nothing_to_do_asks_little_of_the_host(host: Host) -> 
             host.run("journalctl --identifier sudo --output cat | grep -c 'USER=root.*COMMAND=.*BECOME-SUCCESS'").stdout
         )
 
-    inventory = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]) / "inventory" / "hosts.yml"
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg")}
-    command = ["ansible-playbook", str(PROJECT / "deploy.yml"), "-i", str(inventory)]
     before = asked()
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    done = deploy()
     assert not done.returncode, done.stdout + done.stderr
     assert "changed=0" in done.stdout
     assert 0 < asked() - before <= CALLS
+
+
+def another() -> str:
+    """The name of a release that was not deployed before."""
+    return f"r{time.time():.0f}"
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """What is wrong, with what was said or with the host, and what the run says to it."""
+
+    told: str
+    variables: dict[str, Any] = field(default_factory=dict)
+    done: str = "true"  # by root, on the host
+    undone: str = "true"
+
+
+WRONG = {
+    "another key": Wrong(
+        r"Permission denied \(publickey",
+        {"ansible_ssh_private_key_file": f"{BED}/another", "ansible_ssh_args": "-o ControlMaster=no"},
+    ),
+    "a key of the host that is not known": Wrong(
+        r"Host key verification failed",
+        {"ansible_ssh_common_args": "-o UserKnownHostsFile=/dev/null", "ansible_ssh_args": "-o ControlMaster=no"},
+    ),
+    "no sudo": Wrong(
+        r"becomes root there only with a password: run again with -K",
+        done="mv /etc/sudoers.d/deploy /root", undone="mv /root/deploy /etc/sudoers.d",
+    ),
+    "an image that does not exist": Wrong(
+        r"outside\.test/postgres@sha256:0{64}.* manifest unknown",
+        {"database_image": f"outside.test/postgres@sha256:{'0' * 64}"},
+    ),
+    "a port that is taken": Wrong(
+        r"Port 8042 ", {"app_port": 8042},
+        done="systemd-run --unit taken python3 -m http.server 8042; until ss -ltn | grep -q :8042; do sleep 0.1; done",
+        undone="systemctl stop taken",
+    ),
+    "no room for the backup": Wrong(
+        r"[Nn]o space left", {"app_release": another()},
+        done=f"mkdir -p {STATE}/backups; mount -t tmpfs -o size=16k tmpfs {STATE}/backups",
+        undone=f"umount {STATE}/backups",
+    ),
+    "an application that does not get ready": Wrong(
+        r"relation .* does not exist|password authentication failed|not healthy",
+        {"app_release": another(), "app_env": {"DATABASE_URL": "postgresql://nobody:none@127.0.0.1:1/none"}},
+    ),
+    "a domain that the ACME server refuses": Wrong(
+        r"nowhere\.example\.com", {"app_domains": [SITE, "nowhere.example.com"]},
+    ),
+    "a certificate that does not match": Wrong(
+        r"does not name shop\.example\.com",
+        {"app_acme": {}, "app_certificate": f"{BED}/outside.pem", "app_certificate_key": f"{BED}/outside.key"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_told_and_the_release_serves_on(root: str, name: str) -> None:
+    wrong, key = WRONG[name], BED / "another"
+    if not key.exists():
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    inside = ["docker", "exec", "slipway-molecule-one", "bash", "-euc"]
+    subprocess.run([*inside, wrong.done], check=True, timeout=60)
+    try:
+        done = deploy("-e", json.dumps(wrong.variables))
+    finally:
+        subprocess.run([*inside, wrong.undone], check=True, timeout=60)
+    assert done.returncode
+    said = " ".join((done.stdout + done.stderr).split())
+    assert re.search(wrong.told, said), said
+    with connected(root) as connection:
+        connection.request("GET", "/api/v1/teams")
+        assert connection.getresponse().status == 200

@@ -35,10 +35,20 @@ def host(name: str) -> Host:
     return found
 
 
-def deploy(*more: str) -> subprocess.CompletedProcess[str]:
+def play(playbook: str, *more: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg")}
-    command = ["ansible-playbook", str(PROJECT / "deploy.yml"), "-i", str(INVENTORY), *more]
+    command = ["ansible-playbook", str(PROJECT / playbook), "-i", str(INVENTORY), *more]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900, check=False)
+
+
+def deploy(*more: str) -> subprocess.CompletedProcess[str]:
+    return play("deploy.yml", *more)
+
+
+def sql(statement: str) -> list[str]:
+    """The rows that the superuser gets, each as psql prints it."""
+    psql = f'PGPASSWORD=$(cat $POSTGRES_PASSWORD_FILE) psql -U postgres -d autotest -Atc "{statement}"'
+    return host("db").check_output("docker exec %s-postgres sh -c %s", LABEL, psql).splitlines()
 
 
 class Site(http.client.HTTPSConnection):
@@ -106,9 +116,31 @@ def test_the_database_lets_the_backends_in_over_tls_and_nobody_else() -> None:
         asked.request("GET", "/api/v1/teams", headers={"Host": SITE})
         assert asked.getresponse().status == 200
         asked.close()
-    psql = f'PGPASSWORD=$(cat $POSTGRES_PASSWORD_FILE) psql -U postgres -d autotest -Atc "{sessions}"'
-    found = host("db").check_output("docker exec %s-postgres sh -c %s", LABEL, psql)
-    assert sorted(found.splitlines()) == sorted(f"{ADDRESSES[name]}|t" for name in ("web1", "web2"))
+    assert sorted(sql(sessions)) == sorted(f"{ADDRESSES[name]}|t" for name in ("web1", "web2"))
+
+
+def test_the_image_was_built_once() -> None:
+    ask = f"docker image ls --no-trunc --format '{{{{.ID}}}} {{{{.Tag}}}}' {LABEL}-backend"
+    assert host("web1").check_output(ask) == host("web2").check_output(ask) != ""
+    # The base image came from the registry for the build alone, and with the built one to the other host.
+    assert "/python" in host("web1").check_output("docker image ls --format '{{.Repository}}'")
+    assert "/python" not in host("web2").check_output("docker image ls --format '{{.Repository}}'")
+
+
+def test_a_scheduled_command_runs_on_one_of_the_hosts_each_time() -> None:
+    begun = int(time.time())
+    rows: list[str] = []
+    ask = f"SELECT extract(epoch FROM due)::int FROM slipway.command_runs WHERE started > to_timestamp({begun}) "
+    while len(rows) < 2 and time.time() < begun + 200:
+        time.sleep(2)
+        rows = sql(f"{ask} AND exit_status = 0 ORDER BY due")
+    assert int(rows[1]) - int(rows[0]) == 60
+    ask = f"docker events --since {begun} --until $(date +%s) --filter event=start --filter label=slipway.schedule="
+    ask += LABEL
+    assert sum(len(host(name).check_output(ask).splitlines()) for name in ("web1", "web2")) == 2
+    for name in ("web1", "web2"):
+        journal = host(name).check_output(f"journalctl --unit {LABEL}-command-tick --since @{begun} --output cat")
+        assert journal.count("Finished") == 2, journal
 
 
 def test_a_release_goes_through_both_without_a_failed_request() -> None:
@@ -121,6 +153,35 @@ def test_a_release_goes_through_both_without_a_failed_request() -> None:
     for name in ("web1", "web2"):
         assert f"slipway-entry leads requests no longer to {name}." in done.stdout
     assert " down" not in host("front").file(ENTRY).content_string
+
+
+def test_the_release_of_before_comes_back_through_both_without_a_failed_request() -> None:
+    with load(Site, path="/api/v1/teams") as found:
+        done = play("playbooks/rollback.yml")
+    assert not done.returncode, done.stdout + done.stderr
+    assert found.failures == []
+    assert len(found.answers) == 2
+    for name in ("web1", "web2"):
+        assert f"slipway-entry leads requests again to {name}." in done.stdout
+
+
+def test_a_password_is_changed_on_both_without_a_failed_request() -> None:
+    with load(Site, path="/api/v1/teams") as found:
+        done = play("playbooks/rotate.yml")
+    assert not done.returncode, done.stdout + done.stderr
+    assert found.failures == []
+    logins = "SELECT rolname, rolcanlogin FROM pg_roles WHERE rolname LIKE 'autotest_app%' ORDER BY 1"
+    assert sql(logins) == ["autotest_app|f", "autotest_app_b|t"]
+
+
+def test_until_when_the_certificate_of_the_host_in_front_is_valid_and_what_its_log_says() -> None:
+    done = play("playbooks/health.yml", "-e", "output=json")
+    [found] = [each for each in json.loads(done.stdout) if each["check"] == "certificate"]
+    assert (found["state"], found["objects"][0]["object"]) == ("ok", "on host front")
+    done = play("playbooks/logs.yml", "-e", "output=json", "-e", "lines=300")
+    lines = [each for each in json.loads(done.stdout) if each["source"] == "entry"]
+    assert {each["host"] for each in lines} == {"front"}
+    assert {json.loads(each["text"])["site"] for each in lines if each["text"].startswith("{")} == {SITE}
 
 
 def test_a_host_that_dies_stops_the_roll_and_the_rest_serve() -> None:

@@ -63,6 +63,32 @@ def test_what_only_looks(shared: Containers) -> None:
     assert shared.files() == before
 
 
+def page(shared: Containers) -> tuple[int, str]:
+    """What a browser gets: status and body."""
+    request = urllib.request.Request(shared.url, headers={"Accept": "text/html"})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_not_available_until_somebody_says_so(shared: Containers) -> None:
+    verb, before = "playbooks/maintenance.yml", page(shared)
+    refused = shared.play(verb)
+    assert refused.code != 0
+    assert "Say which: -e state=on" in refused.output
+    assert shared.play(verb, "--check", state="on").succeeded().recap["changed"] == 1
+    assert page(shared) == before
+    for changed in (1, 0):
+        assert shared.play(verb, state="on").succeeded().recap["changed"] == changed
+        assert (page(shared)[0], "is not available at the moment" in page(shared)[1]) == (503, True)
+    record = shared.records()[-1]
+    assert (record["verb"], record["facts"]["maintenance"][:3]) == ("maintenance", "on:")
+    assert shared.play(verb, state="off").succeeded().recap["changed"] == 1
+    assert page(shared) == before
+
+
 SLOW = "ALTER TABLE teams ADD COLUMN maintained int; SELECT pg_sleep(3);"
 
 

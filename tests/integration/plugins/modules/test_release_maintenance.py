@@ -31,3 +31,12 @@ def test_where_there_is_no_nginx(tmp_path: Path) -> None:
         f"nginx can't be told whether the application is available: {tmp_path}/none/maintenance-one: No"
     )
     assert run_module("release_maintenance", nowhere | {"state": "absent"})["changed"] is False
+
+
+def test_the_release_that_nginx_leads_to(tmp_path: Path) -> None:
+    options = {"directory": str(tmp_path)}
+    said = f"nginx on this host leads to no release yet, by {tmp_path}/nginx.conf: deploy first."
+    assert run_module("release_maintenance", options)["msg"] == said
+    (tmp_path / "nginx.conf").write_text("if (-f /etc/slipway/maintenance-1.4.2-rc+1) {\n  return 503;\n}\n")
+    assert run_module("release_maintenance", options)["changed"]
+    assert (tmp_path / "maintenance-1.4.2-rc+1").exists()

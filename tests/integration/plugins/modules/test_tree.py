@@ -71,3 +71,20 @@ def test_old_ones_go_and_what_was_used_last_stays(tree: Module) -> None:
     static = tree.home / "host" / "static"
     assert result["actions"][1:] == [f"Removed {static / names[1]}."]  # type: ignore[index]
     assert names[0] in {path.name for path in static.iterdir()}
+
+
+def test_what_a_configuration_names_stays_however_many_come_after_it(tree: Module) -> None:
+    """Deploys that fail after the files were sent, one after the other."""
+    config, former, static = tree.home / "nginx.conf", tree.home / "former", tree.home / "host" / "static"
+    former.mkdir()
+    names = []
+    for number, content in enumerate(("kept", "serves", "a", "b", "c")):
+        (tree.home / "page" / "index.html").write_text(content)
+        path = Path(call(tree, keep=1, used_by=[str(config), str(former)])["tree"]["path"])  # type: ignore[index]
+        os.utime(path, (number, number))
+        names.append(path.name)
+        if content == "kept":
+            (former / "one.conf").write_text(f"root /srv/static/{path.name};\n")
+        if content == "serves":
+            config.write_text(f"root /srv/static/{path.name};\n")
+    assert {path.name for path in static.iterdir()} == {*names[:2], *names[-2:]}
