@@ -9,8 +9,8 @@ import pytest
 from release import Switch, Trial, in_flight, overlap, plot, rates, silence, step, wrong
 from support.release import Asked, Load
 
-# From a to b, told at 12, then from b to c, told at 22.
-SWITCHES = [Switch("b", 10, 11, 12, 0.1, 9), Switch("c", 20, 21, 22, 0.1, 9)]
+# From a to b, told at 12, then from b to c, on two hosts, told at 22.
+SWITCHES = [Switch("b", 10, [11], 12, 0.1, 9), Switch("c", 20, [21, 21.5], 22, 0.1, 9)]
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -37,7 +37,10 @@ def test_a_failed_request_is_no_wrong_answer() -> None:
 
 
 def test_what_is_in_flight_at_a_switch_is_told_of_the_one_with_the_fewest() -> None:
-    assert in_flight([Asked(10, 12), Asked(10.9, 12.9), Asked(20, 22), Asked(21.1, 23.1)], SWITCHES) == 1
+    asked = [Asked(10, 12), Asked(10.9, 12.9), Asked(20, 22), Asked(20.1, 22.1), Asked(21.1, 23.1)]
+    assert in_flight(asked, SWITCHES) == 2
+    assert in_flight(asked[1:3], SWITCHES) == 1
+    assert in_flight([*asked, Asked(19, 21.2)], SWITCHES) == 2
 
 
 def test_how_long_both_releases_answered() -> None:
@@ -62,5 +65,5 @@ def test_the_plot_has_a_panel_for_each_trial_and_a_line_for_each_switch() -> Non
     load = Load([Asked(each / 10, each / 10, "a", "status 503" * (each > 150)) for each in range(300)])
     drawn = ElementTree.fromstring(plot([Trial("one", "a", load, Load(), SWITCHES), Trial("two", "a", load, Load())]))
     assert [text.text for text in drawn.findall(f"{SVG}text[@class='title']")] == ["one", "two"]
-    assert len(drawn.findall(f"{SVG}path[@class='switch']")) == 2
+    assert len(drawn.findall(f"{SVG}path[@class='switch']")) == 3
     assert len(drawn.findall(f"{SVG}polyline")) == 4
