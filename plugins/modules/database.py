@@ -232,6 +232,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     server = Server.from_params(params)
     roles = rights.Roles(params["owner"], params["application"], params["readonly"])
+    roles.insist_on_three()
     passwords = {role: params[f"{kind}_password"] for kind, role in asdict(roles).items()}
     login = params["application_login"] or roles.application
     passwords |= {roles.application: None, login: params["application_password"]}

@@ -67,6 +67,17 @@ class Roles:
         """The roles that own nothing, each with its kind."""
         return (("application", self.application), ("readonly", self.readonly))
 
+    def insist_on_three(self) -> None:
+        """Raise SlipwayError where two are one, which would have the rights and the password of both in turn."""
+        for kind, role in self.clients():
+            others = {"owner": self.owner, **dict(self.clients())}
+            other = next(name for name, held in others.items() if held == role)
+            if other != kind:
+                raise SlipwayError(
+                    f"Role {role!r} is to be both {other} and {kind}: nothing was changed; give the {kind} role "
+                    "another name."
+                )
+
 
 def stamp(cursor: Cursor) -> str:
     """The environment's name that the database carries, or '' when it carries none."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import check_stamp
+from ansible_collections.slipway.deploy.plugins.module_utils._access.rights import Roles, check_stamp
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 
 
@@ -19,4 +19,25 @@ def test_another_environments_database() -> None:
     assert str(caught.value) == (
         "Database 'autotest' belongs to environment 'prod' but this inventory is 'test': nothing was changed; use the "
         "right inventory, or the right server in this one."
+    )
+
+
+def test_three_roles() -> None:
+    Roles("shop_owner", "shop_app", "shop_readonly").insist_on_three()
+
+
+@pytest.mark.parametrize(
+    ("roles", "role", "both"),
+    [
+        (Roles("shop", "shop", "shop_readonly"), "shop", ("owner", "application", "application")),
+        (Roles("shop", "shop_app", "shop"), "shop", ("owner", "readonly", "readonly")),
+        (Roles("shop", "all", "all"), "all", ("application", "readonly", "readonly")),
+    ],
+)
+def test_one_role_for_two(roles: Roles, role: str, both: tuple[str, str, str]) -> None:
+    with pytest.raises(SlipwayError) as caught:
+        roles.insist_on_three()
+    assert str(caught.value) == (
+        f"Role {role!r} is to be both {both[0]} and {both[1]}: nothing was changed; give the {both[2]} role "
+        "another name."
     )
