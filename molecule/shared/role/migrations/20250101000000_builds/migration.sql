@@ -1,0 +1,1 @@
+CREATE TABLE builds (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, number integer NOT NULL);

@@ -1,0 +1,1 @@
+ALTER TABLE builds ADD COLUMN status text NOT NULL DEFAULT 'new';
