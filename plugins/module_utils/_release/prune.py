@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 
 
 def to_prune(names: Sequence[str], current: str, keep: int) -> list[str]:
@@ -18,10 +20,11 @@ RUNNING = frozenset({"running", "restarting", "paused"})
 
 @dataclass(frozen=True)
 class Container:
-    """One container as ``docker ps`` lists it."""
+    """One container as ``docker ps --no-trunc`` lists it."""
 
     name: str
     running: bool
+    id: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -40,9 +43,22 @@ class Pruning:
 
 
 def containers(listing: str) -> list[Container]:
-    """Parse ``docker ps --all --format '{{json .}}'``, newest first."""
+    """Parse ``docker ps --all --no-trunc --format '{{json .}}'``, newest first."""
     rows = (json.loads(line) for line in listing.splitlines())
-    return [Container(row["Names"], row["State"] in RUNNING) for row in rows]
+    return [Container(row["Names"], row["State"] in RUNNING, row.get("ID", "")) for row in rows]
+
+
+def insist_on_name(listed: Iterable[Container], upstream: str) -> None:
+    """Raise SlipwayError where ``upstream`` is the id of a container, or its beginning, and no name.
+
+    The containers that have another name than the one that serves are stopped.
+    """
+    names = {item.name: item.id for item in listed}
+    found = [name for name, number in names.items() if upstream and number.startswith(upstream)]
+    if found and upstream not in names:
+        raise SlipwayError(
+            f"{upstream} is the id of container {found[0]}, which nginx finds by its name: give that one."
+        )
 
 
 def prune(listed: Iterable[Container], serving: str, before: str, keep: int) -> Pruning:

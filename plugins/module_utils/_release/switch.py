@@ -24,6 +24,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._release.prune impo
     Container,
     Pruning,
     containers,
+    insist_on_name,
     prune,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._run.fence import insist
@@ -191,7 +192,9 @@ class Switch:
         if not label or not self.wish.upstream:
             return []
         listing = docker.must("ps", "--all", "--no-trunc", f"--filter=label={label}", "--format={{json .}}")
-        return containers(listing)
+        listed = containers(listing)
+        insist_on_name(listed, self.wish.upstream)
+        return listed
 
     def keep_former(self, others: Iterable[Container]) -> None:
         """Keep what led to the container that served, for a rollback to it."""

@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._release.prune import (
     Container,
     Pruning,
     containers,
+    insist_on_name,
     prune,
     to_prune,
 )
@@ -17,6 +19,16 @@ def test_containers_from_docker_ps() -> None:
     listing = '{"Names":"b","State":"running"}\n{"Names":"a","State":"exited"}\n{"Names":"c","State":"restarting"}\n'
     assert containers(listing) == [Container("b", RUNS), Container("a", False), Container("c", RUNS)]
     assert containers("") == []
+
+
+@pytest.mark.parametrize("upstream", ["shop-1", "cafe", "", "no-such"])
+def test_a_name_is_a_name(upstream: str) -> None:
+    insist_on_name([Container("shop-1", RUNS, "cafe01"), Container("cafe", RUNS, "0123")], upstream)
+
+
+def test_an_id_is_none() -> None:
+    with pytest.raises(SlipwayError, match="cafe is the id of container shop-1, "):
+        insist_on_name([Container("shop-1", RUNS, "cafe01")], "cafe")
 
 
 @pytest.mark.parametrize(
