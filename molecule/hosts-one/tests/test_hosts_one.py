@@ -178,20 +178,20 @@ WRONG = {
     ),
     "an image that does not exist": Wrong(
         r"outside\.test/postgres@sha256:0{64}.* manifest unknown",
-        {"database_image": f"outside.test/postgres@sha256:{'0' * 64}"},
+        {"database_image": f"outside.test/postgres@sha256:{'0' * 64}", "database_version": 15},
     ),
     "a port that is taken": Wrong(
-        r"Port 8042 ", {"app_port": 8042},
-        done="systemd-run --unit taken python3 -m http.server 8042; until ss -ltn | grep -q :8042; do sleep 0.1; done",
+        r"Port 8042 on 0\.0\.0\.0 is in use by another process", {"app_port": 8042},
+        done="systemd-run --unit taken python3 -m http.server 8042; until (</dev/tcp/127.0.0.1/8042); do sleep 0.1; done",
         undone="systemctl stop taken",
     ),
     "no room for the backup": Wrong(
-        r"[Nn]o space left", {"app_release": another()},
+        r"kB are free in .*/backups, but .* are wanted to dump and restore", {"app_release": another()},
         done=f"mkdir -p {STATE}/backups; mount -t tmpfs -o size=16k tmpfs {STATE}/backups",
         undone=f"umount {STATE}/backups",
     ),
-    "an application that does not get ready": Wrong(
-        r"relation .* does not exist|password authentication failed|not healthy",
+    "an application that crashes": Wrong(
+        r"did not get healthy: its process has ended .*; what served before still serves\. .* AUTOTEST_SECRET_KEY is not set",
         {"app_release": another(), "app_env": {"DATABASE_URL": "postgresql://nobody:none@127.0.0.1:1/none"}},
     ),
     "a domain that the ACME server refuses": Wrong(
