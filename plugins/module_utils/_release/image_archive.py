@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import subprocess
 import sys
 import tarfile
 import tempfile
 from collections.abc import Collection, Iterable, Sequence
 from typing import IO, Any
+
+NOBODY_READS = 141  # the exit status of a shell's command that SIGPIPE has ended
 
 
 def known(layers: Sequence[str], others: Iterable[Sequence[str]]) -> int:
@@ -76,4 +79,7 @@ def main(spec: dict[str, Any]) -> None:
         if done.returncode:
             sys.exit(done.stderr.decode(errors="replace").strip() or f"docker save: exit status {done.returncode}")
         saved.seek(0)
-        reduce(saved, sys.stdout.buffer, spec["skip"])
+        try:
+            reduce(saved, sys.stdout.buffer, spec["skip"])
+        except BrokenPipeError:  # the other end has ended, and says why
+            os._exit(NOBODY_READS)

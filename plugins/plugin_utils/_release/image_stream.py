@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
+from ansible_collections.slipway.deploy.plugins.module_utils._release.image_archive import NOBODY_READS
 
 PROGRAM = Path(__file__).parents[2] / "module_utils" / "_release" / "image_archive.py"
 LOAD = ("docker", "load")
@@ -59,7 +60,7 @@ def stream(source: Sequence[str], target: Sequence[str], image: str, skip: int, 
                 process.kill()
                 process.wait()
         for process, said in ((giving, said_there), (taking, said_here)):
-            if process.returncode:
+            if process.returncode not in (0, NOBODY_READS):
                 said.seek(0)
                 words = " ".join(said.read().decode(errors="replace").split()) or f"exit status {process.returncode}"
                 raise SlipwayError(words)

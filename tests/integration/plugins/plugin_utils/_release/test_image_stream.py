@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -24,7 +25,7 @@ SOURCE = [sys.executable, "-Ic", RECEIVE]
 
 @pytest.fixture
 def image(tmp_path: Path) -> Iterator[str]:
-    (tmp_path / "below").write_bytes(bytes(range(256)) * 4096)  # 1 MiB
+    (tmp_path / "below").write_bytes(os.urandom(2**20))  # more than a pipe holds
     packed = subprocess.run(["tar", "-C", str(tmp_path), "-c", "below"], capture_output=True, check=True).stdout
     subprocess.run(["docker", "import", "-", BASE], input=packed, capture_output=True, check=True)
     (tmp_path / "own").write_text("own")
@@ -60,9 +61,11 @@ def test_an_image_that_is_not_there() -> None:
         stream(SOURCE, LOAD, "slipway-test-none:1", 0, 60)
 
 
-def test_an_engine_that_does_not_answer(image: str) -> None:
-    with pytest.raises(SlipwayError, match=r"exit status 3|no way"):
-        stream(SOURCE, ["sh", "-c", "cat >/dev/null; echo no way; exit 3"], image, 0, 60)
+@pytest.mark.parametrize("reads", ["cat >/dev/null", "head -c 100000 >/dev/null"])
+def test_an_engine_that_does_not_load_it_says_why(image: str, reads: str) -> None:
+    with pytest.raises(SlipwayError) as caught:
+        stream(SOURCE, ["sh", "-c", f"{reads}; echo no space left; exit 3"], image, 0, 60)
+    assert str(caught.value) == "no space left"
 
 
 def test_it_does_not_wait_for_ever(image: str) -> None:
