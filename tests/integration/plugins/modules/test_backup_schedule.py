@@ -112,7 +112,9 @@ class Site:
         return int(status), shell(f"journalctl --unit {name} --output cat --since @{begun:.0f}")
 
     def backups(self) -> list[dict[str, Any]]:
-        texts = shell(f"cd '{STATE}/backups' && for f in *.json; do cat $f; echo =; done").split("\n=")
+        # One may be removed meanwhile, by a run that the timer has started.
+        look = "for f in *.json; do if cat $f 2>/dev/null; then echo =; fi; done"
+        texts = shell(f"cd '{STATE}/backups' && {look}").split("\n=")
         return [json.loads(text) for text in texts if text.strip()]
 
     def records(self) -> list[dict[str, Any]]:
