@@ -11,7 +11,7 @@ author: The Slipway contributors
 short_description: From when until when a certificate on a host is valid
 version_added: 0.1.0
 description:
-  - Reads a file with certificates in PEM format. Writes nothing.
+  - Reads a file with certificates in PEM format. Writes nothing. That there is none is an answer, and no failure.
 extends_documentation_fragment:
   - slipway.deploy.attributes
   - slipway.deploy.attributes.info_module
@@ -34,12 +34,16 @@ EXAMPLES = r"""
 RETURN = r"""
 begins:
   description: From when on it is valid, in seconds since 1970.
-  returned: success
+  returned: when there is a certificate
   type: float
 ends:
   description: Until when, likewise.
-  returned: success
+  returned: when there is a certificate
   type: float
+problem:
+  description: Why it is not known, in a sentence.
+  returned: when there is no certificate that can be read
+  type: str
 """
 
 from dataclasses import asdict
@@ -54,9 +58,12 @@ from ansible_collections.slipway.deploy.plugins.module_utils._module import run
 
 def look(module: AnsibleModule) -> dict[str, Any]:
     path = module.params["path"]
-    found = lifetime.of(read(path))
+    try:
+        found = lifetime.of(read(path))
+    except SlipwayError as error:
+        return {"changed": False, "problem": str(error)}
     if found is None:
-        raise SlipwayError(f"There is no certificate in {path}: deploy first.")
+        return {"changed": False, "problem": f"There is no certificate in {path}: deploy first."}
     return {"changed": False, **asdict(found)}
 
 

@@ -29,7 +29,7 @@ HERE = Path(__file__)
 PROGRAM = HERE.parents[2] / "module_utils" / "_host" / "logs.py"
 MASKING = HERE.parents[2] / "module_utils" / "_host" / "masking.py"
 # What runs on a host: the length of the program, and the program; its input stays open for as long as somebody reads.
-RECEIVE = "import sys; exec(compile(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())), 'logs', 'exec'))"
+RECEIVE = "import sys; exec(compile(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())), 'slipway', 'exec'))"
 COLOURS = {"backend": "36", "nginx": "32", "entry": "34", "database": "35"}
 _LATE = 0.6  # seconds in which what comes late is still put in its place
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[@-Z\\-_])")
@@ -46,11 +46,16 @@ def load_masking() -> Any:
     return module
 
 
+def sent(file: Path, spec: Mapping[str, Any]) -> bytes:
+    """What ``RECEIVE`` takes on a host: a program whose ``main`` gets the ``spec``, headed by its length."""
+    text = f"{file.read_text(encoding='utf-8')}\nmain(__import__('json').loads({json.dumps(spec)!r}))\n".encode()
+    return b"%d\n" % len(text) + text
+
+
 def program(spec: Mapping[str, Any], sources: Iterable[Mapping[str, str]]) -> bytes:
     """What is sent to a host, headed by its length."""
     told = {"follow": spec["follow"], "lines": spec["lines"], "since": spec["since"], "sources": list(sources)}
-    text = f"{PROGRAM.read_text(encoding='utf-8')}\nmain(__import__('json').loads({json.dumps(told)!r}))\n".encode()
-    return b"%d\n" % len(text) + text
+    return sent(PROGRAM, told)
 
 
 def shown(line: Mapping[str, Any], width: int, *, colour: bool, hosts: bool) -> str:

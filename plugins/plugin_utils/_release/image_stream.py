@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import tempfile
 import time
@@ -12,22 +11,16 @@ from pathlib import Path
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._release.image_archive import NOBODY_READS
+from ansible_collections.slipway.deploy.plugins.plugin_utils._reach.interleave import sent
 
 PROGRAM = Path(__file__).parents[2] / "module_utils" / "_release" / "image_archive.py"
 LOAD = ("docker", "load")
 
 
-def program(image: str, skip: int) -> bytes:
-    """What is sent to the host that has the image, headed by its length."""
-    spec = json.dumps({"image": image, "skip": skip})
-    text = f"{PROGRAM.read_text(encoding='utf-8')}\nmain(__import__('json').loads({spec!r}))\n".encode()
-    return b"%d\n" % len(text) + text
-
-
 def stream(source: Sequence[str], target: Sequence[str], image: str, skip: int, timeout: float) -> None:
     """Have the engine behind ``target`` load the image that the one behind ``source`` has, but for ``skip`` layers.
 
-    ``source`` is what the controller runs so that a Python there takes ``program``; ``target`` is ``LOAD`` there.
+    ``source`` is what the controller runs so that ``interleave.RECEIVE`` runs there; ``target`` is ``LOAD`` there.
     Raises SlipwayError with what either said when it fails, or when they take longer than ``timeout`` seconds.
     """
     with (
@@ -35,7 +28,7 @@ def stream(source: Sequence[str], target: Sequence[str], image: str, skip: int, 
         tempfile.TemporaryFile() as said_there,
         tempfile.TemporaryFile() as said_here,
     ):
-        given.write(program(image, skip))
+        given.write(sent(PROGRAM, {"image": image, "skip": skip}))
         given.seek(0)
         # In sessions of their own: Ctrl-C is for Ansible, and ssh has no terminal to ask at.
         giving = subprocess.Popen(

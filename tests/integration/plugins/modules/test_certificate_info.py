@@ -23,4 +23,5 @@ def test_a_file_without_one(tmp_path: Path) -> None:
     (tmp_path / "empty.pem").write_text("")
     for name in ("empty.pem", "none.pem"):
         found = run_module("certificate_info", {"path": str(tmp_path / name)})
-        assert found["msg"] == f"There is no certificate in {tmp_path / name}: deploy first."
+        assert "ends" not in found
+        assert found["problem"] == f"There is no certificate in {tmp_path / name}: deploy first."

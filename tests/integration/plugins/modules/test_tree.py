@@ -8,6 +8,7 @@ import os
 import stat
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.release import Module, ansible
@@ -26,7 +27,7 @@ def tree(tmp_path: Path) -> Module:
     return Module("tree", tmp_path)
 
 
-def call(tree: Module, *flags: str, **more: object) -> dict[str, object]:
+def call(tree: Module, *flags: str, **more: object) -> dict[str, Any]:
     return tree(*flags, src=str(tree.home / "page"), dest=str(tree.home / "host" / "static"), **more)
 
 
@@ -45,7 +46,7 @@ def test_check_apply_check_apply(tree: Module) -> None:
     assert not (tree.home / "host").exists()
     result = call(tree)
     assert result["changed"]
-    path = Path(result["tree"]["path"])  # type: ignore[index]
+    path = Path(result["tree"]["path"])
     assert path.name == looked_up(tree.home)
     assert {str(file.relative_to(path)) for file in path.rglob("*")} == {"index.html", "js", "js/run.js", "latest"}
     assert stat.S_IMODE((path / "index.html").stat().st_mode) == 0o644
@@ -61,7 +62,7 @@ def test_old_ones_go_and_what_was_used_last_stays(tree: Module) -> None:
     names = []
     for number, content in enumerate(("a", "b", "c")):
         (tree.home / "page" / "index.html").write_text(content)
-        path = Path(call(tree, keep=2)["tree"]["path"])  # type: ignore[index]
+        path = Path(call(tree, keep=2)["tree"]["path"])
         os.utime(path, (number, number))
         names.append(path.name)
     (tree.home / "page" / "index.html").write_text("a")  # a rollback: the oldest is used again
@@ -69,7 +70,7 @@ def test_old_ones_go_and_what_was_used_last_stays(tree: Module) -> None:
     (tree.home / "page" / "index.html").write_text("d")
     result = call(tree, keep=2)
     static = tree.home / "host" / "static"
-    assert result["actions"][1:] == [f"Removed {static / names[1]}."]  # type: ignore[index]
+    assert result["actions"][1:] == [f"Removed {static / names[1]}."]
     assert names[0] in {path.name for path in static.iterdir()}
 
 
@@ -80,7 +81,7 @@ def test_what_a_configuration_names_stays_however_many_come_after_it(tree: Modul
     names = []
     for number, content in enumerate(("kept", "serves", "a", "b", "c")):
         (tree.home / "page" / "index.html").write_text(content)
-        path = Path(call(tree, keep=1, used_by=[str(config), str(former)])["tree"]["path"])  # type: ignore[index]
+        path = Path(call(tree, keep=1, used_by=[str(config), str(former)])["tree"]["path"])
         os.utime(path, (number, number))
         names.append(path.name)
         if content == "kept":
