@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Ansible makes of a module for the hosts, kept from one run for the next."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ansible import constants as C
+from ansible.plugins.callback import CallbackBase
+from ansible.release import __version__ as ANSIBLE
+
+DOCUMENTATION = r"""
+name: payload_cache
+type: aggregate
+short_description: What Ansible makes of Slipway's modules for the hosts, kept from one run for the next
+version_added: 0.1.0
+author: The Slipway contributors
+description:
+  - Ansible packs a module with all that it imports before it first uses it, in each run anew, which takes 0.2 to 0.5
+    seconds of processor a module. This keeps what it packed of the modules of C(slipway.deploy), and of no others.
+  - It is kept below C(slipway/payloads) in E(ANSIBLE_HOME), in a directory named by the contents of the modules, of all
+    that they can import, and by the versions of Ansible and Python, so that what has changed is packed anew. The four
+    directories used last stay.
+  - A directory that belongs to somebody else, or that others may write to, is not used. Whatever goes wrong, the run is
+    as it would be without.
+requirements:
+  - named in C(callbacks_enabled) in the configuration
+"""
+
+MINE = "ansible_collections.slipway.deploy.plugins.modules."
+PLAIN = "-none"  # how the name of a payload ends that has no debugger and no coverage in it
+KEPT = 4  # directories
+
+
+class CallbackModule(CallbackBase):
+    """Lays out what was kept where Ansible looks for what it has packed, and keeps what this run packed besides."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "slipway.deploy.payload_cache"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def v2_playbook_on_start(self, playbook: Any) -> None:
+        # Ansible's own place for it (executor/module_common.py), of this process alone. Where another version has
+        # another one, nothing is found there, and nothing kept.
+        self.packed = Path(C.DEFAULT_LOCAL_TMP) / "ansiballz_cache"
+        self.kept: Path | None = None
+        try:
+            self.kept = directory(Path(C.ANSIBLE_HOME) / "slipway" / "payloads")
+            self.packed.mkdir(exist_ok=True)
+            for payload in self.kept.glob(f"{MINE}*"):
+                bring(payload, self.packed / payload.name)
+        except OSError as error:
+            self._display.vv(f"payload_cache: {error}")
+
+    def v2_playbook_on_stats(self, stats: Any) -> None:
+        if self.kept is None:
+            return
+        try:
+            for payload in self.packed.glob(f"{MINE}*{PLAIN}"):
+                keep(payload, self.kept / payload.name)
+        except OSError as error:
+            self._display.vv(f"payload_cache: {error}")
+
+
+def directory(parent: Path) -> Path:
+    """Where payloads of these modules are kept, and away with what was not used for longest.
+
+    Raises OSError where it can't be made, or where somebody else could have put something into it: Ansible unpickles
+    what it finds.
+    """
+    own = parent / contents(Path(__file__).parents[1])
+    own.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for each in (own, parent):
+        found = each.stat()
+        if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise PermissionError(f"{each} is not used, since others may write to it")
+    os.utime(own)
+    for former in sorted(parent.iterdir(), key=lambda path: path.stat().st_mtime_ns, reverse=True)[KEPT:]:
+        shutil.rmtree(former, ignore_errors=True)
+    return own
+
+
+def contents(plugins: Path) -> str:
+    """Digest of all that goes into a payload: modules, what they import, Ansible."""
+    digest = hashlib.sha256(f"{ANSIBLE} {C.__file__} {sys.version}".encode())
+    for path in sorted(path for room in ("modules", "module_utils") for path in (plugins / room).rglob("*.py")):
+        source = path.read_bytes()
+        digest.update(f"\0{path.relative_to(plugins)} {len(source)}\0".encode())
+        digest.update(source)
+    return digest.hexdigest()[:32]
+
+
+def bring(payload: Path, place: Path) -> None:
+    """A second name for a payload, or a copy where the two directories are of different file systems."""
+    try:
+        os.link(payload, place)
+    except FileExistsError:
+        return
+    except OSError:
+        shutil.copyfile(payload, place)
+
+
+def keep(payload: Path, place: Path) -> None:
+    """A copy of a payload, there wholly or not at all; another run may be keeping the same."""
+    if place.exists():
+        return
+    with tempfile.NamedTemporaryFile(dir=place.parent, prefix=".", delete=False) as half:
+        half.write(payload.read_bytes())
+    os.replace(half.name, place)

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Ansible packed in one run is what the next one uses, as long as nothing that went into it has changed."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+from pathlib import Path
+
+import pytest
+from ansible_collections.slipway.deploy.plugins.callback.payload_cache import KEPT, contents, directory
+from support.playbook import play
+
+pytestmark = pytest.mark.once
+USED = "ANSIBALLZ: using cached module: "
+PACKED = "ANSIBALLZ: Creating module"
+LOOK = """\
+- name: Look
+  hosts: localhost
+  gather_facts: false
+  tasks:
+    - name: At a certificate that is not there
+      slipway.deploy.certificate_info:
+        path: /nowhere.pem
+    - name: At a file that is not there
+      ansible.builtin.stat:
+        path: /nowhere.pem
+"""
+PLUGINS = Path(__file__).parents[4] / "plugins"
+NAME = "ansible_collections.slipway.deploy.plugins.modules.certificate_info-ZIP_DEFLATED-none"
+
+
+def look(home: Path) -> str:
+    """What Ansible says of its own doings in a run of somebody with this home, which ends well."""
+    said = play(home, playbook=LOOK, ANSIBLE_DEBUG="1")
+    assert "There is no certificate in /nowhere.pem" in said
+    return said
+
+
+def kept(tmp_path: Path) -> list[Path]:
+    return sorted((tmp_path / ".ansible").glob("slipway/payloads/*/*"))
+
+
+def test_a_module_is_packed_once_and_foreign_ones_in_each_run(tmp_path: Path) -> None:
+    first = look(tmp_path)
+    assert (first.count(PACKED), USED in first) == (2, False)
+    assert [(path.parent.name, path.name) for path in kept(tmp_path)] == [(contents(PLUGINS), NAME)]
+    assert kept(tmp_path)[0].stat().st_mode & 0o077 == 0
+
+    second = look(tmp_path)
+    assert second.count(PACKED) == 1
+    assert f"/{NAME}" in second.partition(USED)[2].splitlines()[0]
+    assert [path.name for path in kept(tmp_path)] == [NAME]
+
+
+def test_what_was_packed_of_other_contents_is_not_used(tmp_path: Path) -> None:
+    look(tmp_path)
+    here = kept(tmp_path)[0].parent
+    here.rename(here.with_name("0" * 32))
+    assert look(tmp_path).count(PACKED) == 2
+    assert sorted(path.parent.name for path in kept(tmp_path)) == sorted(("0" * 32, contents(PLUGINS)))
+
+
+def test_what_others_may_write_to_is_not_used(tmp_path: Path) -> None:
+    look(tmp_path)
+    written = tmp_path / "written"
+    kept(tmp_path)[0].write_bytes(pickle.dumps(Written(str(written))))
+    kept(tmp_path)[0].parent.parent.chmod(0o777)
+    assert look(tmp_path).count(PACKED) == 2
+    assert not written.exists()
+
+
+class Written:
+    """Makes a file where it is unpickled."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return open, (self.path, "w")
+
+
+@pytest.mark.parametrize("room", ["modules/backup.py", "module_utils/_text.py"])
+def test_any_file_that_may_be_imported_counts(tmp_path: Path, room: str) -> None:
+    shutil.copytree(PLUGINS, tmp_path / "plugins")
+    assert contents(tmp_path / "plugins") == contents(PLUGINS)
+    with (tmp_path / "plugins" / room).open("a") as source:
+        source.write("\n")
+    assert contents(tmp_path / "plugins") != contents(PLUGINS)
+
+
+def test_a_home_that_is_no_directory_is_done_without(tmp_path: Path) -> None:
+    (tmp_path / ".ansible").mkdir()
+    (tmp_path / ".ansible/slipway").write_text("")
+    assert look(tmp_path).count(PACKED) == 2
+
+
+def test_those_used_last_stay(tmp_path: Path) -> None:
+    for age in range(KEPT + 2):
+        former = tmp_path / str(age)
+        former.mkdir()
+        os.utime(former, (1000 + age, 1000 + age))
+    own = directory(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [own.name, *(str(age + 2) for age in range(1, KEPT))]
+    )
