@@ -63,7 +63,7 @@ coverage: $(VENV)/test.stamp ## Measure which branches of the core unit and inte
 	@tests/run coverage
 
 .PHONY: soak
-soak: $(VENV)/test.stamp ## Inject 1,000 faults into migrations, 100 into backups and restores, stop and kill 100 runs each way, compare 100 histories, hold a table, deploy to a bare host over SSH, use each role alone (hours)
+soak: $(VENV)/test.stamp ## Inject 1,000 faults into migrations, 100 into backups and restores, stop and kill 100 runs each way, compare 100 histories, hold a table, run the tests on the other PostgreSQL, deploy to a bare host over SSH, use each role alone (hours)
 	@cd tests/integration/plugins && for version in 16 18; do \
 		SLIPWAY_FAULTS=1000 SLIPWAY_STOPS=100 SLIPWAY_ORPHANS=100 SLIPWAY_RESTORES=100 SLIPWAY_BACKUPS=100 SLIPWAY_HISTORIES=100 SLIPWAY_HELD=20 pytest -q --pg-version $$version \
 			module_utils/_migration/test_migrate_faults.py module_utils/_postgres/test_interruption.py \
@@ -71,7 +71,7 @@ soak: $(VENV)/test.stamp ## Inject 1,000 faults into migrations, 100 into backup
 			module_utils/_migration/test_apply.py::test_readers_wait_no_longer_than_the_lock_timeout \
 			modules/test_restore_faults.py modules/test_backup_faults.py module_utils/_run/test_fence.py || exit 1; done
 	@SLIPWAY_KILLED=100 pytest -q tests/integration/roles/test_deployment.py -k any_moment
-	@SLIPWAY_ROLLBACKS=10 SLIPWAY_ROLLBACKS_KILLED=15 tests/run hosts roles soak
+	@SLIPWAY_ROLLBACKS=10 SLIPWAY_ROLLBACKS_KILLED=15 tests/run hosts roles integration-18 soak
 
 .PHONY: lock
 lock: ## Pin the requirements anew from the .in files; ARGS=--upgrade takes the newest versions

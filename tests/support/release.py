@@ -42,6 +42,7 @@ def ansible_started(home: Path, program: str, *arguments: str) -> subprocess.Pop
         env={
             "PATH": os.environ["PATH"],
             "HOME": str(home),
+            "ANSIBLE_HOME": str(ROOT / ".cache" / "ansible"),  # for what one run has packed, and the next can use
             "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
             "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default",
             "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
