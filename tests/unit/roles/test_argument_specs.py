@@ -32,6 +32,15 @@ class TestRole:
         defaults = load(role, "defaults/main.yml")
         assert [name for name, option in options(role).items() if name not in defaults and "default" in option] == []
 
+    def test_what_is_required_has_no_default(self, role: Path) -> None:
+        """So that leaving it out is refused; a value that is wrong for everybody is no default."""
+        specs = load(role, "meta/argument_specs.yml")["argument_specs"].values()
+        required: dict[str, set[bool]] = {}
+        for entry in specs:
+            for name, option in entry.get("options", {}).items():
+                required.setdefault(name, set()).add(option.get("required", False))
+        assert [name for name in load(role, "defaults/main.yml") if required[name] == {True}] == []
+
     def test_the_defaults_are_the_same(self, role: Path) -> None:
         defaults = load(role, "defaults/main.yml")
         differing = {
