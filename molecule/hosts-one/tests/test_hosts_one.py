@@ -176,6 +176,12 @@ WRONG = {
         r"becomes root there only with a password: run again with -K",
         done="mv /etc/sudoers.d/deploy /root", undone="mv /root/deploy /etc/sudoers.d",
     ),
+    "a system that is not supported": Wrong(
+        r"lacks what Ansible's Docker modules need of Python, and is no Debian or Ubuntu \(Rocky Linux 9\.6",
+        done="mv /usr/bin/apt-get /etc/os-release /usr/lib/python3/dist-packages/requests /root;"
+        " echo 'PRETTY_NAME=\"Rocky Linux 9.6\"' >/etc/os-release",
+        undone="mv /root/apt-get /usr/bin; mv /root/os-release /etc; mv /root/requests /usr/lib/python3/dist-packages",
+    ),
     "an image that does not exist": Wrong(
         r"outside\.test/postgres@sha256:0{64}.* manifest unknown",
         {"database_image": f"outside.test/postgres@sha256:{'0' * 64}", "database_version": 15},

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A fault at each point of a deploy to several hosts: as an error, then as the controller's sudden end, then a run.
+
+All the while the host in front is asked, and each question is answered by the release that is supposed to.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from support.faults import POINTS, copied, faulty
+from support.hosts import BED, LABEL, PROJECT, Site, host, sql
+from support.orphans import wait_until
+from support.release import load
+
+HELD = Path("/tmp/slipway-held")  # on the host where a run is made to wait
+HOSTS = ("db", "web1", "web2", "front")
+ENTRY = f"/var/lib/slipway/entry/config/sites/{LABEL}.conf"
+STATE = "/var/lib/slipway/autotest/hosts-three"
+NUMBERS = itertools.count(1)
+PATIENCE = 600  # seconds
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copied(tmp_path_factory.mktemp("collection"))
+
+
+@pytest.fixture(scope="module")
+def migrations(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The application's migrations, to which each test adds one."""
+    directory = tmp_path_factory.mktemp("application") / "migrations"
+    shutil.copytree(PROJECT / "migrations", directory)
+    return directory
+
+
+def started(collection: Path, *told: str) -> subprocess.Popen[str]:
+    """A deploy by this collection."""
+    inventory = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]) / "inventory" / "hosts.yml"
+    return subprocess.Popen(
+        ["ansible-playbook", str(collection / "deploy.yml"), "-i", str(inventory), *told],
+        env={
+            **os.environ,
+            "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
+            "ANSIBLE_COLLECTIONS_PATH": str(collection / "collections"),
+        },
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def held() -> bool:
+    """Whether a run waits on any of the hosts."""
+    return any(inside(name, "test", "-e", str(HELD)) for name in HOSTS)
+
+
+def inside(name: str, *command: str) -> bool:
+    """Whether a command ends well on a host, there as root and not by SSH, which a test may hold up."""
+    done = subprocess.run(["docker", "exec", f"slipway-molecule-{name}", *command], capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def release() -> None:
+    """Let all that waits go on."""
+    for name in HOSTS:
+        inside(name, "rm", "-f", str(HELD))
+
+
+def records() -> list[dict[str, object]]:
+    return [json.loads(line) for line in host("db").file(f"{STATE}/deployments.jsonl").content_string.splitlines()]
+
+
+def left() -> tuple[list[str], list[str]]:
+    """What no run may leave: scratch databases, and files in the state directory but for whole backups."""
+    files = host("db").check_output(f"ls {STATE} {STATE}/backups").split()
+    databases = sql("SELECT datname FROM pg_database ORDER BY 1")
+    return databases, sorted(file for file in files if not file.endswith((".dump", ".json")))
+
+
+def serves() -> str:
+    """The release that answers."""
+    site = Site()
+    site.request("GET", "/api/v1/teams")
+    answer = site.getresponse()
+    answer.read()
+    site.close()
+    assert answer.status == 200
+    return answer.headers["X-Release"]
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_a_fault(copy: Path, migrations: Path, name: str) -> None:
+    point, old, before, places = POINTS[name], serves(), len(records()), left()
+    new = f"fault{next(NUMBERS)}{BED.stat().st_ino}"
+    migration = f"2026010100{next(NUMBERS):04}_add_a_column"
+    (migrations / migration).mkdir()
+    statement = f"ALTER TABLE teams ADD COLUMN since_{migration[:14]} text NOT NULL DEFAULT 'none';\n"
+    (migrations / migration / "migration.sql").write_text(statement)
+    told = ("-e", json.dumps({"app_release": new, "app_migrations": str(migrations)}))
+    if name == "seed":
+        sql(
+            "TRUNCATE builds, github_tokens, releases, scheduled_tests, team_members, team_settings, teams, test_runs, users"
+        )
+    mine = {old, new} if point.switched else {old}
+
+    with load(Site, path="/api/v1/teams", threads=2, period=0.5) as found:
+        with faulty(copy, name, None):
+            run = started(copy, *told)
+            said, _ = run.communicate(timeout=PATIENCE)
+        assert run.returncode > 0, said
+        assert re.search(rf"^ *Injected fault at {name}\.$", said, re.MULTILINE), said
+        failed = [(each["status"], each["failed_phase"]) for each in records()[before:]]
+        assert failed == ([("failed", point.phase)] if point.phase else [("interrupted", "")] * (name == "lock")), said
+        assert set(found.answers) <= mine
+
+        with faulty(copy, name, HELD):
+            run = started(copy, *told)
+            wait_until(lambda: held() or run.poll() is not None)
+            run.kill()
+            assert run.wait() == -signal.SIGKILL, run.communicate()[0]
+        assert set(found.answers) <= mine
+        if not point.phase:
+            release()
+
+        again = started(PROJECT, *told)
+        said, _ = again.communicate(timeout=PATIENCE)
+        release()
+        run.communicate(timeout=PATIENCE)
+    assert again.returncode == 0, said
+    assert found.failures == []
+    assert set(found.answers) <= {old, new}
+    assert serves() == new
+    assert records()[-1]["status"] == "succeeded"
+    if point.phase:
+        assert records()[-2]["status"] == "interrupted"
+
+    once = "SELECT count(*), count(finished_at), count(rolled_back_at) FROM _prisma_migrations"
+    assert sql(f"{once} WHERE migration_name = '{migration}'") == ["1|1|0"]
+    assert sql("SELECT count(*) > 0 FROM teams") == ["t"]
+    assert left() == places
+    assert " down" not in host("front").file(ENTRY).content_string
