@@ -103,8 +103,8 @@ def test_a_scheduled_command_runs_on_one_of_the_hosts_each_time() -> None:
         time.sleep(2)
         rows = sql(f"{ask} AND exit_status = 0 ORDER BY due")
     assert int(rows[1]) - int(rows[0]) == 60
-    ask = f"docker events --since {begun} --until $(date +%s) --filter event=start --filter label=slipway.schedule="
-    ask += LABEL
+    ask = f"docker events --since {begun} --until $(($(date +%s) + 1)) --filter event=start "
+    ask += f"--filter label=slipway.schedule={LABEL}"
     assert sum(len(host(name).check_output(ask).splitlines()) for name in ("web1", "web2")) == 2
     for name in ("web1", "web2"):
         unit = f"{LABEL}-command-tick"
