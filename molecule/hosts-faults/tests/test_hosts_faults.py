@@ -13,11 +13,12 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
-from support.faults import POINTS, copied, faulty
-from support.hosts import BED, LABEL, PROJECT, Site, host, sql
+from support.faults import POINTS, Point, copied, faulty
+from support.hosts import LABEL, PROJECT, Site, host, sql
 from support.orphans import wait_until
 from support.release import load
 
@@ -25,7 +26,10 @@ HELD = Path("/tmp/slipway-held")  # on the host where a run is made to wait
 HOSTS = ("db", "web1", "web2", "front")
 ENTRY = f"/var/lib/slipway/entry/config/sites/{LABEL}.conf"
 STATE = "/var/lib/slipway/autotest/hosts-three"
+TABLES = "builds, github_tokens, releases, scheduled_tests, team_members, team_settings, teams, test_runs, users"
 NUMBERS = itertools.count(1)
+# The releases are not tried where the database is on another host; that is found out when the trial begins.
+HERE = {**POINTS, "probe": Point("plugins/modules/release_probe.py", "began = time.time()", "migrate")}
 PATIENCE = 600  # seconds
 
 
@@ -95,30 +99,30 @@ def serves() -> str:
     return answer.headers["X-Release"]
 
 
-@pytest.mark.parametrize("name", POINTS)
+@pytest.mark.parametrize("name", HERE)
 def test_a_fault(copy: Path, migrations: Path, name: str) -> None:
-    point, old, before, places = POINTS[name], serves(), len(records()), left()
-    new = f"fault{next(NUMBERS)}{BED.stat().st_ino}"
+    point, old, before, places = HERE[name], serves(), len(records()), left()
+    new = f"r{time.time():.0f}"
     migration = f"2026010100{next(NUMBERS):04}_add_a_column"
     (migrations / migration).mkdir()
     statement = f"ALTER TABLE teams ADD COLUMN since_{migration[:14]} text NOT NULL DEFAULT 'none';\n"
     (migrations / migration / "migration.sql").write_text(statement)
     told = ("-e", json.dumps({"app_release": new, "app_migrations": str(migrations)}))
     if name == "seed":
-        sql("TRUNCATE teams, users CASCADE")
+        sql(f"TRUNCATE {TABLES}")
     mine = {old, new} if point.switched else {old}
 
     with load(Site, path="/api/v1/teams", threads=2, period=0.5) as found:
-        with faulty(copy, name, None):
+        with faulty(copy, name, None, point):
             run = started(copy, *told)
             said, _ = run.communicate(timeout=PATIENCE)
         assert run.returncode > 0, said
         assert re.search(rf"^ *Injected fault at {name}\.$", said, re.MULTILINE), said
-        failed = [(each["status"], each["failed_phase"]) for each in records()[before:]]
-        assert failed == ([("failed", point.phase)] if point.phase else [("interrupted", "")] * (name == "lock")), said
+        failed = [each["failed_phase"] for each in records()[before:] if each["status"] == "failed"]
+        assert failed == ([point.phase] if point.phase else []), said
         assert set(found.answers) <= mine
 
-        with faulty(copy, name, HELD):
+        with faulty(copy, name, HELD, point):
             run = started(copy, *told)
             wait_until(lambda: held() or run.poll() is not None)
             run.kill()
