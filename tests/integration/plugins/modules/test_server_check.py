@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 import uuid
@@ -48,6 +49,14 @@ def inside(name: str, path: str) -> bool:
     return docker("exec", name, "sh", "-c", f"test -e /var/lib/postgresql/data/{path} && echo yes") == "yes"
 
 
+def halt(name: str) -> None:
+    """Have initdb and what it has started stand still, so that it does not end while it is looked at."""
+    for line in docker("top", name, "-eo", "pid,comm").splitlines()[1:]:
+        pid, command = line.split(maxsplit=1)
+        if command in ("initdb", "postgres"):
+            os.kill(int(pid), signal.SIGSTOP)
+
+
 def until(condition: Any) -> None:
     deadline = time.monotonic() + 120
     while not condition():
@@ -57,6 +66,7 @@ def until(condition: Any) -> None:
 def test_a_first_start_that_was_cut_short(name: str, tmp_path: Path) -> None:
     serve(name)
     until(lambda: inside(name, "base/1"))
+    halt(name)
     assert check(name, tmp_path)["changed"] is False  # its initdb is at work
     docker("kill", name)
 
