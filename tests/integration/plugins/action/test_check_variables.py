@@ -60,6 +60,7 @@ WIRED: dict[str, object] = {
     "owner_password": "{{ vault_owner_password }}",
     **dict.fromkeys(["verify_owner", "verify_application", "verify_readonly", "verify_path"], "x"),
     "verify_application_login": {"login_user": "x"},
+    "verify_access": {},
 }
 
 
