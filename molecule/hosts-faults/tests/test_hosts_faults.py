@@ -6,7 +6,6 @@ All the while the host in front is asked, and each question is answered by the r
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import re
@@ -27,7 +26,6 @@ HOSTS = ("db", "web1", "web2", "front")
 ENTRY = f"/var/lib/slipway/entry/config/sites/{LABEL}.conf"
 STATE = "/var/lib/slipway/autotest/hosts-three"
 TABLES = "builds, github_tokens, releases, scheduled_tests, team_members, team_settings, teams, test_runs, users"
-NUMBERS = itertools.count(1)
 # The releases are not tried where the database is on another host; that is found out when the trial begins.
 HERE = {**POINTS, "probe": Point("plugins/modules/release_probe.py", "began = time.time()", "migrate")}
 PATIENCE = 600  # seconds
@@ -39,11 +37,24 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def migrations(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The application's migrations, to which each test adds one."""
-    directory = tmp_path_factory.mktemp("application") / "migrations"
-    shutil.copytree(PROJECT / "migrations", directory)
+def application(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is deployed, of which each test makes something else."""
+    directory = tmp_path_factory.mktemp("application")
+    for name in ("app", "migrations"):
+        shutil.copytree(PROJECT / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
     return directory
+
+
+def next_release(application: Path) -> tuple[dict[str, str], str]:
+    """Another release, as a deploy is told of it, and the migration that it brings."""
+    migration = f"{time.strftime('%Y%m%d%H%M%S')}_add_a_column"
+    file = application / "migrations" / migration / "migration.sql"
+    file.parent.mkdir()
+    file.write_text(f"ALTER TABLE teams ADD COLUMN since_{migration[:14]} text NOT NULL DEFAULT 'none';\n")
+    source = application / "app/backend/src/autotest/main.py"
+    source.write_text(f"{source.read_text()}\n# of {migration}\n")
+    told = {"app_source": str(application / "app"), "app_migrations": str(application / "migrations")}
+    return {**told, "app_release": f"r{time.time():.0f}"}, migration
 
 
 def started(collection: Path, *told: str) -> subprocess.Popen[str]:
@@ -71,7 +82,7 @@ def inside(name: str, *command: str) -> bool:
     return done.returncode == 0
 
 
-def release() -> None:
+def let_go() -> None:
     """Let all that waits go on."""
     for name in HOSTS:
         inside(name, "rm", "-f", str(HELD))
@@ -100,14 +111,10 @@ def serves() -> str:
 
 
 @pytest.mark.parametrize("name", HERE)
-def test_a_fault(copy: Path, migrations: Path, name: str) -> None:
+def test_a_fault(copy: Path, application: Path, name: str) -> None:
     point, old, before, places = HERE[name], serves(), len(records()), left()
-    new = f"r{time.time():.0f}"
-    migration = f"2026010100{next(NUMBERS):04}_add_a_column"
-    (migrations / migration).mkdir()
-    statement = f"ALTER TABLE teams ADD COLUMN since_{migration[:14]} text NOT NULL DEFAULT 'none';\n"
-    (migrations / migration / "migration.sql").write_text(statement)
-    told = ("-e", json.dumps({"app_release": new, "app_migrations": str(migrations)}))
+    release, migration = next_release(application)
+    new, told = release["app_release"], ("-e", json.dumps(release))
     if name == "seed":
         sql(f"TRUNCATE {TABLES}")
     mine = {old, new} if point.switched else {old}
@@ -129,11 +136,11 @@ def test_a_fault(copy: Path, migrations: Path, name: str) -> None:
             assert run.wait() == -signal.SIGKILL, run.communicate()[0]
         assert set(found.answers) <= mine
         if not point.phase:
-            release()
+            let_go()
 
         again = started(PROJECT, *told)
         said, _ = again.communicate(timeout=PATIENCE)
-        release()
+        let_go()
         run.communicate(timeout=PATIENCE)
     assert again.returncode == 0, said
     assert found.failures == []
