@@ -142,7 +142,8 @@ def test_a_fault(copy: Path, application: Path, name: str) -> None:
             wait_until(lambda: held() or run.poll() is not None)
             run.kill()
             assert run.wait() == -signal.SIGKILL, run.communicate()[0]
-        assert set(found.answers) <= mine
+        # What the first run had started there may let a host through, and the next one wait.
+        assert set(found.answers) <= ({old, new} if point.phase == "release" else mine)
         if not point.phase:
             let_go()
 
