@@ -53,7 +53,7 @@ class CallbackModule(CallbackBase):
         self.packed = Path(C.DEFAULT_LOCAL_TMP) / "ansiballz_cache"
         self.kept: Path | None = None
         try:
-            self.kept = directory(Path(C.ANSIBLE_HOME) / "slipway" / "payloads")
+            self.kept = directory(Path(C.ANSIBLE_HOME))
             self.packed.mkdir(exist_ok=True)
             for payload in self.kept.glob(f"{MINE}*"):
                 bring(payload, self.packed / payload.name)
@@ -70,15 +70,17 @@ class CallbackModule(CallbackBase):
             self._display.vv(f"payload_cache: {error}")
 
 
-def directory(parent: Path) -> Path:
-    """Where payloads of these modules are kept, and away with what was not used for longest.
+def directory(home: Path) -> Path:
+    """Where payloads of these modules are kept below Ansible's home, and away with what was not used for longest.
 
     Raises OSError where it can't be made, or where somebody else could have put something into it: Ansible unpickles
     what it finds.
     """
+    home.mkdir(parents=True, exist_ok=True)
+    parent = home / "slipway" / "payloads"
     own = parent / contents(Path(__file__).parents[1])
-    own.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for each in (own, parent):
+    for each in (parent.parent, parent, own):  # each by itself, since mkdir's mode is not that of the parents it makes
+        each.mkdir(mode=0o700, exist_ok=True)
         found = each.stat()
         if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise PermissionError(f"{each} is not used, since others may write to it")
@@ -100,10 +102,10 @@ def contents(plugins: Path) -> str:
 
 def bring(payload: Path, place: Path) -> None:
     """A second name for a payload, or a copy where the two directories are of different file systems."""
+    if place.exists():  # of the playbook before, where a command names several
+        return
     try:
         os.link(payload, place)
-    except FileExistsError:
-        return
     except OSError:
         shutil.copyfile(payload, place)
 

@@ -95,12 +95,8 @@ def rewritten(file: Path, text: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def faulty(copy: Path, name: str, held: Path | None, point: Point | None = None) -> Iterator[None]:
-    """Have the copy fail or wait at a point, by default the one of this name.
-
-    Where that is the seed, it seeds later than with the first deploy.
-    """
-    point = point or POINTS[name]
+def faulty(copy: Path, name: str, point: Point, held: Path | None) -> Iterator[None]:
+    """Have the copy fail or wait at a point; where that is the seed, have it seed later than with the first deploy."""
     file, wiring = copy / point.file, copy / "playbooks/group_vars/all/wiring.yml"
     with contextlib.ExitStack() as stack:
         text = in_place(point, file.read_text(), f"Injected fault at {name}.", held)

@@ -1,46 +1,32 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The four hosts of a Molecule scenario: over SSH, by SQL in the database's container, and over HTTPS from outside."""
+"""The hosts of the scenarios hosts-*: playbooks on them; of those that are four also their database and their site."""
 
 from __future__ import annotations
 
-import http.client
 import os
-import socket
-import ssl
+from functools import partial
 from pathlib import Path
 
-import testinfra
-from testinfra.host import Host
+from support.bed import PROJECT, Site, host
 
-BED = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "bed"
-PROJECT = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"])
-SITE = "shop.example.com"
 LABEL = "autotest-hosts-three"
-ADDRESSES = {name: (BED / f"address-{name}").read_text().strip() for name in ("db", "web1", "web2", "front")}
+STATE = "/var/lib/slipway/autotest/hosts-three"
+ENTRY = f"/var/lib/slipway/entry/config/sites/{LABEL}.conf"
+FRONT = partial(Site, "front")
 
 
-def host(name: str) -> Host:
-    options = f"-o UserKnownHostsFile={BED}/known_hosts -o StrictHostKeyChecking=yes"
-    found: Host = testinfra.get_host(
-        f"ssh://deploy@{ADDRESSES[name]}?sudo=true", ssh_identity_file=str(BED / "deploy"), ssh_extra_args=options
-    )
-    return found
+def command(playbook: Path, *told: str) -> list[str]:
+    """How a playbook is run on them."""
+    inventory = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]) / "inventory" / "hosts.yml"
+    return ["ansible-playbook", str(playbook), "-i", str(inventory), *told]
+
+
+def surroundings(**more: str) -> dict[str, str]:
+    """In which environment."""
+    return {**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), **more}
 
 
 def sql(statement: str) -> list[str]:
     """The rows that the superuser gets, each as psql prints it."""
     psql = f'PGPASSWORD=$(cat $POSTGRES_PASSWORD_FILE) psql -U postgres -d autotest -Atc "{statement}"'
     return host("db").check_output("docker exec %s-postgres sh -c %s", LABEL, psql).splitlines()
-
-
-class Site(http.client.HTTPSConnection):
-    """To the site by its name, at the host in front; with a ``root`` no other certificate is believed."""
-
-    def __init__(self, root: str = "") -> None:
-        context = ssl.create_default_context(cadata=root) if root else ssl._create_unverified_context()
-        super().__init__(SITE, timeout=15, context=context)
-        self.tls = context
-
-    def connect(self) -> None:
-        raw = socket.create_connection((ADDRESSES["front"], 443), timeout=15)
-        self.sock = self.tls.wrap_socket(raw, server_hostname=SITE)

@@ -7,7 +7,6 @@ All the while the host in front is asked, and each question is answered by the r
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -16,15 +15,14 @@ import time
 from pathlib import Path
 
 import pytest
+from support.bed import PROJECT, host
 from support.faults import POINTS, Point, copied, faulty
-from support.hosts import LABEL, PROJECT, Site, host, sql
+from support.hosts import ENTRY, FRONT, STATE, command, sql, surroundings
 from support.orphans import wait_until
 from support.release import load
 
 HELD = Path("/tmp/slipway-held")  # on the host where a run is made to wait
 HOSTS = ("db", "web1", "web2", "front")
-ENTRY = f"/var/lib/slipway/entry/config/sites/{LABEL}.conf"
-STATE = "/var/lib/slipway/autotest/hosts-three"
 TABLES = "builds, github_tokens, releases, scheduled_tests, team_members, team_settings, teams, test_runs, users"
 # The releases are not tried where the database is on another host; that is found out when the trial begins.
 HERE = {**POINTS, "probe": Point("plugins/modules/release_probe.py", "began = time.time()", "migrate")}
@@ -63,16 +61,11 @@ def next_release(application: Path) -> dict[str, str]:
     return {**told, "app_release": name}
 
 
-def started(collection: Path, *told: str) -> subprocess.Popen[str]:
-    """A deploy by this collection."""
-    inventory = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]) / "inventory" / "hosts.yml"
+def deploy(collection: Path, *told: str) -> subprocess.Popen[str]:
+    """Begin a deploy by this collection."""
     return subprocess.Popen(
-        ["ansible-playbook", str(collection / "deploy.yml"), "-i", str(inventory), *told],
-        env={
-            **os.environ,
-            "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
-            "ANSIBLE_COLLECTIONS_PATH": str(collection / "collections"),
-        },
+        command(collection / "deploy.yml", *told),
+        env=surroundings(ANSIBLE_COLLECTIONS_PATH=str(collection / "collections")),
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 
@@ -107,7 +100,7 @@ def left() -> tuple[list[str], list[str]]:
 
 def serves() -> str:
     """The release that answers."""
-    site = Site()
+    site = FRONT()
     site.request("GET", "/api/v1/teams")
     answer = site.getresponse()
     answer.read()
@@ -125,9 +118,9 @@ def test_a_fault(copy: Path, application: Path, name: str) -> None:
         sql(f"TRUNCATE {TABLES}")
     mine = {old, new} if point.switched else {old}
 
-    with load(Site, path="/api/v1/teams", threads=2, period=0.5) as found:
-        with faulty(copy, name, None, point):
-            run = started(copy, *told)
+    with load(FRONT, path="/api/v1/teams", threads=2, period=0.5) as found:
+        with faulty(copy, name, point, None):
+            run = deploy(copy, *told)
             said, _ = run.communicate(timeout=PATIENCE)
         assert run.returncode > 0, said
         assert re.search(rf"^ *Injected fault at {name}\.$", said, re.MULTILINE), said
@@ -137,8 +130,8 @@ def test_a_fault(copy: Path, application: Path, name: str) -> None:
 
         if name == "migrate":  # the first one is applied by now
             migrations.append(next_migration(application))
-        with faulty(copy, name, HELD, point):
-            run = started(copy, *told)
+        with faulty(copy, name, point, HELD):
+            run = deploy(copy, *told)
             wait_until(lambda: held() or run.poll() is not None)
             run.kill()
             assert run.wait() == -signal.SIGKILL, run.communicate()[0]
@@ -147,7 +140,7 @@ def test_a_fault(copy: Path, application: Path, name: str) -> None:
         if not point.phase:
             let_go()
 
-        again = started(PROJECT, *told)
+        again = deploy(PROJECT, *told)
         said, _ = again.communicate(timeout=PATIENCE)
         let_go()
         run.communicate(timeout=PATIENCE)

@@ -6,57 +6,31 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import re
 import socket
-import ssl
 import subprocess
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
-import testinfra
+from support.bed import BED, PROJECT, SITE, Site, address, host, root
+from support.hosts import command, surroundings
 from testinfra.host import Host
 
-BED = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "bed"
-PROJECT = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"])
-SITE = "shop.example.com"
 LABEL = "autotest-hosts-one"
 STATE = "/var/lib/slipway/autotest/hosts-one"
 CALLS = 25  # remote module tasks of a deploy that has nothing to do
 
-ADDRESS = (BED / "address-one").read_text().strip()
-SSH = f"-o UserKnownHostsFile={BED}/known_hosts -o StrictHostKeyChecking=yes"
+
+@pytest.fixture(scope="module", name="host")
+def one() -> Host:
+    return host("one")
 
 
-@pytest.fixture(scope="module")
-def host() -> Host:
-    found: Host = testinfra.get_host(
-        f"ssh://deploy@{ADDRESS}?sudo=true", ssh_identity_file=str(BED / "deploy"), ssh_extra_args=SSH
-    )
-    return found
-
-
-@pytest.fixture(scope="module")
-def root() -> str:
-    """The certificate of pebble's authority, new with each start."""
-    outside = ["docker", "exec", "slipway-molecule-outside", "python3", "-c"]
-    ask = "import ssl, urllib.request as r; c = ssl._create_unverified_context(); "
-    ask += "print(r.urlopen('https://localhost:15000/roots/0', context=c).read().decode())"
-    return subprocess.run([*outside, ask], capture_output=True, text=True, check=True, timeout=30).stdout
-
-
-@contextlib.contextmanager
-def connected(root: str) -> Iterator[http.client.HTTPSConnection]:
-    """To the site by its name, at the host's address; no other certificate is believed."""
-    context = ssl.create_default_context(cadata=root)
-    connection = http.client.HTTPSConnection(SITE, timeout=10)
-    connection.sock = context.wrap_socket(socket.create_connection((ADDRESS, 443), timeout=10), server_hostname=SITE)
-    yield connection
-    connection.close()
+@pytest.fixture(scope="module", name="root")
+def pebbles() -> str:
+    return root()
 
 
 def test_the_engine_is_the_distributions_and_starts_at_boot(host: Host) -> None:
@@ -76,7 +50,7 @@ def test_images_are_those_of_the_registry_by_digest(host: Host) -> None:
 
 
 def test_the_application_answers_over_https(root: str) -> None:
-    with connected(root) as connection:
+    with contextlib.closing(Site("one", root)) as connection:
         connection.request("GET", "/api/v1/teams")
         answer = connection.getresponse()
         teams: dict[str, Any] = json.loads(answer.read())
@@ -86,7 +60,7 @@ def test_the_application_answers_over_https(root: str) -> None:
 
 
 def test_http_is_redirected() -> None:
-    connection = http.client.HTTPConnection(ADDRESS, 80, timeout=10)
+    connection = http.client.HTTPConnection(address("one"), 80, timeout=10)
     connection.request("GET", "/builds", headers={"Host": SITE})
     answer = connection.getresponse()
     assert (answer.status, answer.headers["Location"]) == (308, f"https://{SITE}/builds")
@@ -103,16 +77,14 @@ def test_the_host_renews_the_certificate_itself(host: Host) -> None:
 
 
 def deploy(*more: str) -> subprocess.CompletedProcess[str]:
-    inventory = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]) / "inventory" / "hosts.yml"
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg")}
-    command = ["ansible-playbook", str(PROJECT / "deploy.yml"), "-i", str(inventory), *more]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    asked = command(PROJECT / "deploy.yml", *more)
+    return subprocess.run(asked, env=surroundings(), capture_output=True, text=True, timeout=300, check=False)
 
 
 def listens(port: int) -> bool:
     with socket.socket() as client:
         client.settimeout(10)
-        return client.connect_ex((ADDRESS, port)) == 0
+        return client.connect_ex((address("one"), port)) == 0
 
 
 def test_what_the_outside_reaches_is_ssh_and_nginx() -> None:
@@ -224,6 +196,6 @@ def test_what_is_wrong_is_told_and_the_release_serves_on(root: str, name: str) -
     assert done.returncode
     said = " ".join((done.stdout + done.stderr).split())
     assert re.search(wrong.told, said), said
-    with connected(root) as connection:
+    with contextlib.closing(Site("one", root)) as connection:
         connection.request("GET", "/api/v1/teams")
         assert connection.getresponse().status == 200

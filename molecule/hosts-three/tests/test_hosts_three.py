@@ -5,25 +5,21 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import socket
 import subprocess
 import threading
 import time
-from pathlib import Path
 
 import pytest
-from support.hosts import ADDRESSES, LABEL, PROJECT, SITE, Site, host, sql
+from support.bed import PROJECT, SITE, address, host, root
+from support.hosts import ENTRY, FRONT, LABEL, STATE, command, sql, surroundings
 from support.release import load
-
-INVENTORY = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]) / "inventory" / "hosts.yml"
-ENTRY = f"/var/lib/slipway/entry/config/sites/{LABEL}.conf"
 
 
 def play(playbook: str, *more: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg")}
-    command = ["ansible-playbook", str(PROJECT / playbook), "-i", str(INVENTORY), *more]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900, check=False)
+    return subprocess.run(
+        command(PROJECT / playbook, *more), env=surroundings(), capture_output=True, text=True, timeout=900, check=False
+    )
 
 
 def deploy(*more: str) -> subprocess.CompletedProcess[str]:
@@ -38,7 +34,7 @@ def another() -> str:
 def listens(name: str, port: int) -> bool:
     with socket.socket() as client:
         client.settimeout(10)
-        return client.connect_ex((ADDRESSES[name], port)) == 0
+        return client.connect_ex((address(name), port)) == 0
 
 
 def test_each_host_runs_its_part() -> None:
@@ -56,11 +52,7 @@ def test_what_a_host_listens_on(name: str, ports: list[int]) -> None:
 
 
 def test_the_site_answers_with_pebbles_certificate_and_the_real_client() -> None:
-    ask = "import ssl, urllib.request as r; c = ssl._create_unverified_context(); "
-    ask += "print(r.urlopen('https://localhost:15000/roots/0', context=c).read().decode())"
-    command = ["docker", "exec", "slipway-molecule-outside", "python3", "-c", ask]
-    root = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
-    site = Site(root)
+    site = FRONT(root())
     site.request("GET", "/api/v1/teams", headers={"X-Forwarded-For": "203.0.113.7"})
     answer = site.getresponse()
     assert (answer.status, answer.headers["Strict-Transport-Security"]) == (200, "max-age=86400")
@@ -68,7 +60,7 @@ def test_the_site_answers_with_pebbles_certificate_and_the_real_client() -> None
     site.close()
     logs = "".join(host(name).run(f"docker logs --since 1m {LABEL}-frontend").stdout for name in ("web1", "web2"))
     asked = [json.loads(line) for line in logs.splitlines() if line.startswith("{") and '"/api/v1/teams"' in line]
-    own = subprocess.run(["ip", "route", "get", ADDRESSES["front"]], capture_output=True, text=True, check=True).stdout
+    own = subprocess.run(["ip", "route", "get", address("front")], capture_output=True, text=True, check=True).stdout
     assert asked[-1]["client"] == own.split(" src ")[1].split()[0]
 
 
@@ -78,11 +70,11 @@ def test_the_database_lets_the_backends_in_over_tls_and_nobody_else() -> None:
         "WHERE usename IN ('autotest_app', 'autotest_app_b')"
     )
     for name in ("web1", "web2"):  # the application connects when it is asked
-        asked = http.client.HTTPConnection(ADDRESSES[name], 8080, timeout=15)
+        asked = http.client.HTTPConnection(address(name), 8080, timeout=15)
         asked.request("GET", "/api/v1/teams", headers={"Host": SITE})
         assert asked.getresponse().status == 200
         asked.close()
-    assert sorted(sql(sessions)) == sorted(f"{ADDRESSES[name]}|t" for name in ("web1", "web2"))
+    assert sorted(sql(sessions)) == sorted(f"{address(name)}|t" for name in ("web1", "web2"))
 
 
 def test_the_image_was_built_once() -> None:
@@ -115,7 +107,7 @@ def test_a_scheduled_command_runs_on_one_of_the_hosts_each_time() -> None:
 
 def test_a_release_goes_through_both_without_a_failed_request() -> None:
     release = another()
-    with load(Site, path="/api/v1/teams") as found:
+    with load(FRONT, path="/api/v1/teams") as found:
         done = deploy("-e", f"app_release={release}")
     assert not done.returncode, done.stdout + done.stderr
     assert found.failures == []
@@ -126,7 +118,7 @@ def test_a_release_goes_through_both_without_a_failed_request() -> None:
 
 
 def test_the_release_of_before_comes_back_through_both_without_a_failed_request() -> None:
-    with load(Site, path="/api/v1/teams") as found:
+    with load(FRONT, path="/api/v1/teams") as found:
         done = play("playbooks/rollback.yml")
     assert not done.returncode, done.stdout + done.stderr
     assert found.failures == []
@@ -138,7 +130,7 @@ def test_the_release_of_before_comes_back_through_both_without_a_failed_request(
 def test_a_password_is_changed_on_both_without_a_failed_request() -> None:
     logins = "SELECT rolname FROM pg_roles WHERE rolcanlogin AND rolname IN ('autotest_app', 'autotest_app_b')"
     before = sql(logins)
-    with load(Site, path="/api/v1/teams") as found:
+    with load(FRONT, path="/api/v1/teams") as found:
         done = play("playbooks/rotate.yml")
     assert not done.returncode, done.stdout + done.stderr
     assert found.failures == []
@@ -172,13 +164,13 @@ def test_a_host_that_dies_stops_the_roll_and_the_rest_serve() -> None:
     watching = threading.Thread(target=lose)
     watching.start()
     try:
-        with load(Site, path="/api/v1/teams") as found:
+        with load(FRONT, path="/api/v1/teams") as found:
             done = deploy("-e", f"app_release={release}")
         assert lost.is_set(), done.stdout
         assert done.returncode
         assert found.failures == []
         assert found.answers[release] > 0
-        newest = host("db").check_output("tail -n 1 /var/lib/slipway/autotest/hosts-three/deployments.jsonl")
+        newest = host("db").check_output(f"tail -n 1 {STATE}/deployments.jsonl")
         assert (json.loads(newest)["status"], "web2" in json.loads(newest)["error"]) == ("failed", True)
     finally:
         lost.set()

@@ -7,24 +7,25 @@ import pytest
 from support.bed import host
 from support.role import refused, use
 
+HOST = host("one")
 CLOSED = {"127.0.0.1:1": {"username": "shop", "password": "a-test's-own"}}  # a registry that does not answer
 
 
 def seen() -> tuple[str, str, str]:
     """What a run that is refused leaves as it was."""
-    networks = host().check_output("docker network ls --no-trunc --format '{{.Name}} {{.ID}}'")
-    packages = host().check_output("dpkg-query --show docker.io python3-requests python3-psycopg2")
-    return networks, packages, host().check_output("systemctl show --property=MainPID docker")
+    networks = HOST.check_output("docker network ls --no-trunc --format '{{.Name}} {{.ID}}'")
+    packages = HOST.check_output("dpkg-query --show docker.io python3-requests python3-psycopg2")
+    return networks, packages, HOST.check_output("systemctl show --property=MainPID docker")
 
 
 def test_the_engine_is_the_distributions_and_starts_at_boot() -> None:
-    assert host().package("docker.io").is_installed
-    assert host().service("docker").is_running
-    assert host().service("docker").is_enabled
+    assert HOST.package("docker.io").is_installed
+    assert HOST.service("docker").is_running
+    assert HOST.service("docker").is_enabled
 
 
 def test_the_network_is_a_bridge_of_its_own() -> None:
-    assert host().check_output("docker network inspect --format '{{.Driver}}' shop") == "bridge"
+    assert HOST.check_output("docker network inspect --format '{{.Driver}}' shop") == "bridge"
 
 
 @pytest.mark.parametrize(
@@ -41,12 +42,12 @@ def test_bad_input_is_refused_and_nothing_is_written(variables: dict[str, object
 
 
 def test_an_engine_that_is_stopped_is_left_alone() -> None:
-    assert host().run("systemctl stop docker docker.socket").succeeded
+    assert HOST.run("systemctl stop docker docker.socket").succeeded
     try:
         assert "The Docker engine of one refused the request" in refused()
-        assert not host().service("docker").is_running
+        assert not HOST.service("docker").is_running
     finally:
-        assert host().run("systemctl start docker docker.socket").succeeded
+        assert HOST.run("systemctl start docker docker.socket").succeeded
 
 
 def test_absent_removes_the_network_alone() -> None:

@@ -7,30 +7,31 @@ import pytest
 from support.bed import host
 from support.role import refused
 
+HOST = host("one")
 SERVICE = "shop-postgres-exporter"
 
 
 def sql(query: str) -> str:
-    return host().check_output("PGPASSWORD=%s psql --username postgres --dbname shop -Atc %s", "the-superuser's", query)
+    return HOST.check_output("PGPASSWORD=%s psql --username postgres --dbname shop -Atc %s", "the-superuser's", query)
 
 
 def seen() -> tuple[str, ...]:
     """What a run that is refused leaves as it was."""
     roles = sql("SELECT rolname, rolpassword FROM pg_authid ORDER BY 1")
-    files = host().check_output("find /var/lib/slipway /etc/systemd/system -type f -printf '%p %T@ %s\n' | sort")
-    return roles, files, host().check_output("systemctl show --property=MainPID %s", SERVICE)
+    files = HOST.check_output("find /var/lib/slipway /etc/systemd/system -type f -printf '%p %T@ %s\n' | sort")
+    return roles, files, HOST.check_output("systemctl show --property=MainPID %s", SERVICE)
 
 
 def metrics() -> str:
     ask = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:9187/metrics').read().decode())"
-    return host().check_output("python3 -c %s", ask)
+    return HOST.check_output("python3 -c %s", ask)
 
 
 def test_it_serves_the_databases_statistics_on_loopback() -> None:
     assert "pg_up 1" in metrics()
-    assert host().service(SERVICE).is_running
-    assert host().service(SERVICE).is_enabled
-    tables = host().check_output("cat /proc/net/tcp /proc/net/tcp6").splitlines()
+    assert HOST.service(SERVICE).is_running
+    assert HOST.service(SERVICE).is_enabled
+    tables = HOST.check_output("cat /proc/net/tcp /proc/net/tcp6").splitlines()
     addresses = {fields[1] for fields in map(str.split, tables) if fields[3] == "0A"}  # of those that listen
     assert {address for address in addresses if address.endswith(f":{9187:X}")} == {f"0100007F:{9187:X}"}
 
@@ -41,8 +42,8 @@ def test_its_role_only_monitors() -> None:
 
 
 def test_its_password_is_for_root_alone() -> None:
-    assert host().file("/var/lib/slipway/shop/monitoring").mode == 0o700
-    assert "the-monitor" not in host().check_output("ps -eo args")
+    assert HOST.file("/var/lib/slipway/shop/monitoring").mode == 0o700
+    assert "the-monitor" not in HOST.check_output("ps -eo args")
 
 
 @pytest.mark.parametrize(

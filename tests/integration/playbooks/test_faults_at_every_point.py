@@ -110,7 +110,7 @@ def test_a_fault(shared: Containers, copy: Path, tmp_path: Path, name: str, how:
         shared.sql(f"TRUNCATE {', '.join(shared.rows())}")
 
     with asked(shared.port) as answers:
-        with faulty(copy, name, held if how == "kill" else None):
+        with faulty(copy, name, point, held if how == "kill" else None):
             run = start(shared, copy)
             if how == "kill":
                 wait_until(lambda: held.exists() or run.poll() is not None)

@@ -97,11 +97,21 @@ def test_a_home_that_is_no_directory_is_done_without(tmp_path: Path) -> None:
 
 
 def test_those_used_last_stay(tmp_path: Path) -> None:
+    payloads = tmp_path / "slipway/payloads"
+    payloads.parent.mkdir(mode=0o700)
+    payloads.mkdir(mode=0o700)
     for age in range(KEPT + 2):
-        former = tmp_path / str(age)
+        former = payloads / str(age)
         former.mkdir()
         os.utime(former, (1000 + age, 1000 + age))
     own = directory(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
-        [own.name, *(str(age + 2) for age in range(1, KEPT))]
-    )
+    assert {path.name for path in payloads.iterdir()} == {own.name, *(str(age + 2) for age in range(1, KEPT))}
+
+
+def test_it_is_for_its_owner_alone_whatever_the_umask(tmp_path: Path) -> None:
+    former = os.umask(0o002)
+    try:
+        own = directory(tmp_path / "home")
+    finally:
+        os.umask(former)
+    assert [each.stat().st_mode & 0o777 for each in (own, own.parent, own.parent.parent)] == [0o700] * 3
