@@ -170,11 +170,10 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         actions.append(f"Got a certificate for {', '.join(params['domains'])}, since {why}.")
     if (actions or why or late or gone) and not module.check_mode:
         insist()
+        # The order first: one that is refused leaves no timer that goes on asking for it, be it new or there already.
         if wanted:
-            wants.write()
-        # The order first: one that is refused leaves no timer that goes on asking.
-        if wanted and why:
-            actions += site.get()
+            with wants.written():
+                actions += site.get() if why else []
         if late:
             here.put(when)
         for timer in gone:

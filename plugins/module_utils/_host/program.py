@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,21 @@ class Files:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path, content in self.changed().items():
             replace_file(str(path), content, 0o600)
+
+    @contextlib.contextmanager
+    def written(self) -> Iterator[None]:
+        """Write what has changed; where the block fails, what was there before is there again."""
+        former = {path: path.read_bytes() if path.exists() else None for path in self.changed()}
+        self.write()
+        try:
+            yield
+        except BaseException:
+            for path, content in former.items():
+                if content is None:
+                    path.unlink()
+                else:
+                    replace_file(str(path), content, 0o600)
+            raise
 
 
 def settings(values: Mapping[str, Any]) -> bytes:

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 from ansible_collections.slipway.deploy.plugins.module_utils._backup import scheduled
-from ansible_collections.slipway.deploy.plugins.module_utils._host.program import packed
+from ansible_collections.slipway.deploy.plugins.module_utils._host.program import Files, packed
 
 
 def test_it_runs_without_the_checkout(tmp_path: Path) -> None:
@@ -25,3 +26,18 @@ def test_it_runs_without_the_checkout(tmp_path: Path) -> None:
     assert "KeyError" in done.stderr  # of an option: it came as far as the backup
     assert f"{program}/ansible_collections/slipway/deploy" in done.stderr
     assert "module_utils/_module" not in done.stderr
+
+
+def test_what_was_there_is_there_again_where_a_block_fails(tmp_path: Path) -> None:
+    there, new = tmp_path / "there", tmp_path / "new"
+    there.write_text("before")
+    files = Files(tmp_path, {there: b"after", new: b"new"})
+    seen = []
+    with contextlib.suppress(KeyError), files.written():
+        seen = [there.read_text(), new.read_text()]
+        raise KeyError
+    assert seen == ["after", "new"]
+    assert (there.read_text(), new.exists()) == ("before", False)
+    with files.written():
+        pass
+    assert (there.read_text(), new.read_text()) == ("after", "new")
