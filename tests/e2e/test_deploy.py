@@ -82,7 +82,7 @@ def test_the_first_deploy_leaves_a_running_application(deployed: Deployed) -> No
     assert f"in {deployed.state}/secrets.json\n" in output
     told = [line for line in output.splitlines() if " so far: " not in line]  # which a slow machine has more of
     assert len(told) <= 25, output
-    assert re.findall(r"^\(\d/8\) ([A-Z]+) +\S.* \d+\.\d s$", output, re.MULTILINE) == PHASES, output
+    assert re.findall(r"^\(\d/8\) ([A-Z]+) +\S.* \d+\.\d s$", "\n".join(told), re.MULTILINE) == PHASES, output
     assert "<title>autotest</title>" in deployed.get("/")
     assert deployed.json("/readyz")["migration"] == EIGHT[-1]
     teams = deployed.json("/api/v1/teams")

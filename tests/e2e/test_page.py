@@ -38,6 +38,7 @@ def test_the_page_shows_what_the_database_holds(deployed: Deployed, page: Page) 
     expect(newest.locator("b")).to_have_text(branch)
     expect(newest.locator("code")).to_have_text(commit[:7])
     lines = page.locator("#trend svg path.rate")  # a day without a rate is a gap, and one between two gaps a dot
+    lines.first.wait_for(state="attached")  # it comes with an answer of its own
     drawn = lines.evaluate_all("lines => lines.map(line => line.getAttribute('d').split('L').length)")
     assert max(drawn) > 5  # days
     assert page.locator("#trend svg circle.dot").count() >= drawn.count(1)
