@@ -20,6 +20,8 @@ description:
   - Both run as they do elsewhere, with their own environment, but with no way out. As a process a release has a network
     and mounts of its own, in which nothing is written to its directory; as a container an internal network, with its
     volumes for reading only. Where it looks for its database a relay leads to the copy, whatever database it asks for.
+  - The copy may be on another host (O(copy_at)). Then it is made ready there, with O(state=prepared) before and
+    O(state=settled) after the release that serves has been asked.
   - Nothing fails where a release can't be tried, such as one that is not ready without another service; RV(probe) says
     why.
   - Ends what an earlier run, that was killed, has left.
@@ -38,9 +40,12 @@ attributes:
     details: Nothing is left of what it does.
 options:
   state:
-    description: Whether to begin, or to go on to the end. V(absent) ends what was started.
+    description:
+      - Whether to begin, or to go on to the end. V(absent) ends what was started.
+      - On the host of a copy that is reached at O(copy_at) from elsewhere, V(prepared) lets O(role) in, and V(settled)
+        ends its transactions.
     type: str
-    choices: [started, finished, absent]
+    choices: [prepared, started, settled, finished, absent]
     required: true
   directory:
     description: State directory of the application on the host.
@@ -72,6 +77,34 @@ options:
     description: Port at which it looks for it.
     type: int
     default: 5432
+  sought_ssl_mode:
+    description:
+      - What it asks for there, as libpq's C(sslmode). With any but V(disable) the relay has a certificate for
+        O(sought_host), of an authority of its own; C(openssl) on the host makes it.
+      - A release in a container whose O(sought_host) is an IP address is tried where the module is root on the host.
+    type: str
+    choices: [disable, allow, prefer, require, verify-ca, verify-full]
+    default: disable
+  sought_ca:
+    description: File in which it finds the authority that it trusts there; it finds the relay's.
+    type: path
+    default: ""
+  copy_at:
+    description:
+      - Where O(login_db) is reached from here, when it is on another host. The release's own login is used, and
+        O(login_host) and the others are not.
+    type: dict
+    suboptions:
+      login_host: {description: Its host., type: str, default: ""}
+      login_port: {description: Its port., type: int, default: 5432}
+      login_unix_socket: {description: The directory of its socket., type: path, default: ""}
+      login_db: {description: The copy., type: str, required: true}
+      ssl_mode:
+        description: As libpq's C(sslmode).
+        type: str
+        default: prefer
+        choices: [disable, allow, prefer, require, verify-ca, verify-full]
+      ca_cert: {description: The authority of its certificate., type: path}
   role:
     description: Role that the application connects as. It may connect to the copy then.
     type: str
@@ -215,7 +248,7 @@ actions:
 """
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
@@ -224,6 +257,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._module import run,
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
     CONNECTION_SPEC,
+    LOCATION_SPEC,
     Server,
     autocommit,
     sql_errors,
@@ -236,6 +270,9 @@ from ansible_collections.slipway.deploy.plugins.module_utils._release.both_relea
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._release.probe import Request, from_log, summary, verdict
 from ansible_collections.slipway.deploy.plugins.module_utils._release.trial import Place, Trials
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
 
 LOG_LINES = 20_000
 NOTHING_SERVES = "no release serves"
@@ -253,15 +290,21 @@ class Course:
         self.server = Server.from_params(params)
         self.outside = self.server.on(params["maintenance_db"])
         self.writable = derived_name(self.server.database, AGAIN)
-        place = Place(params["login_unix_socket"] or "", params["login_host"] or "localhost", params["login_port"])
+        at = self.server.at(params["copy_at"] or {})
+        place = Place(at.socket_dir, at.host or "localhost", at.port, at.ssl_mode, at.ca_cert or "")
         self.trials = Trials.of(params["directory"], params["label"], place)
-        self.sought = Place(params["sought_socket"] or "", params["sought_host"], params["sought_port"])
+        asks = {"ssl_mode": params["sought_ssl_mode"].replace("disable", ""), "authority": params["sought_ca"] or ""}
+        self.sought = Place(params["sought_socket"] or "", params["sought_host"], params["sought_port"], **asks)
 
     def asking(self, paths: list[str]) -> Asking:
         ready = Request("GET", self.params["ready_path"])
         given = [Request.parse(said) for said in self.requests]
         others = [Request("GET", path) for path in paths]
         return Asking(self.trials, [ready, *given, *others], self.params["patience"])
+
+    def to_write_in(self, asking: Asking) -> str:
+        """The copy of the copy that requests need which write; '' where none does."""
+        return "" if all(request.reads for request in asking.requests) else self.writable
 
     def from_log(self) -> list[str]:
         """Paths of the last hour, where there is nginx."""
@@ -270,6 +313,30 @@ class Course:
         status, log = docker.run("logs", "--since=1h", f"--tail={LOG_LINES}", self.params["frontend"])
         found = from_log(log.splitlines(), self.asking([]).requests, self.params["most"])
         return [] if status else [request.path for request in found]
+
+    def prepare(self, cursor: Cursor, writable: str) -> None:
+        if writable:
+            databases.drop(cursor, writable)
+            databases.copy(cursor, self.server.database, writable)
+        for database in filter(None, (self.server.database, writable)):
+            databases.admit(cursor, database, self.params["role"])
+
+    def settle(self, cursor: Cursor) -> None:
+        databases.end_transactions(cursor, self.server.database, self.params["role"])
+        databases.drop(cursor, self.writable)
+
+    def prepared(self) -> dict[str, Any]:
+        try:
+            with sql_errors("Preparing the copy"), autocommit(self.outside) as cursor:
+                self.prepare(cursor, self.to_write_in(self.asking([])))
+        except SlipwayError as error:
+            return self.not_tried(str(error))
+        return {"changed": False, "actions": []}
+
+    def settled(self) -> dict[str, Any]:
+        with sql_errors("Ending what a release has left open on the copy"), autocommit(self.outside) as cursor:
+            self.settle(cursor)
+        return {"changed": False, "actions": []}
 
     def started(self) -> dict[str, Any]:
         began = time.time()
@@ -280,19 +347,18 @@ class Course:
             serving = serving_release(self.params)
             if serving is None:
                 return self.not_tried(NOTHING_SERVES)
-            writable = "" if all(request.reads for request in asking.requests) else self.writable
+            writable = self.to_write_in(asking)
             self.trials.notes = {"began": began, "paths": paths, "serving": serving.name}
+            before = (serving, self.server.database, writable, self.sought)
+            if self.params["copy_at"]:
+                asking.before(*before)
+                return {"changed": False, "actions": []}
             with sql_errors("Preparing the copy"), autocommit(self.outside) as cursor:
-                if writable:
-                    databases.drop(cursor, writable)
-                    databases.copy(cursor, self.server.database, writable)
-                for database in filter(None, (self.server.database, writable)):
-                    databases.admit(cursor, database, self.params["role"])
                 try:
-                    asking.before(serving, self.server.database, writable, self.sought)
-                    databases.end_transactions(cursor, self.server.database, self.params["role"])
+                    self.prepare(cursor, writable)
+                    asking.before(*before)
                 finally:
-                    databases.drop(cursor, self.writable)
+                    self.settle(cursor)
         except SlipwayError as error:
             self.clean()
             return self.not_tried(str(error))
@@ -347,14 +413,20 @@ def work(module: AnsibleModule) -> dict[str, Any]:
 
 def main() -> None:
     texts = ("label", "frontend", "sought_host", "role", "serving_release", "release", "image")
-    paths = ("config", "sought_socket", "trees", "cwd")
+    paths = ("config", "sought_socket", "sought_ca", "trees", "cwd")
     options: dict[str, dict[str, Any]] = {
         **CONNECTION_SPEC,
         **{name: {"type": "str", "default": ""} for name in texts},
         **{name: {"type": "path", "default": ""} for name in paths},
-        "state": {"type": "str", "choices": ["started", "finished", "absent"], "required": True},
+        "state": {
+            "type": "str",
+            "required": True,
+            "choices": ["prepared", "started", "settled", "finished", "absent"],
+        },
         "directory": {"type": "path", "required": True},
         "sought_port": {"type": "int", "default": 5432},
+        "sought_ssl_mode": {**CONNECTION_SPEC["ssl_mode"], "default": "disable"},
+        "copy_at": LOCATION_SPEC,
         "requests": {"type": "list", "elements": "raw", "default": [], "no_log": True},
         "most": {"type": "int", "default": 20},
         "ready_path": {"type": "str", "default": "/healthz"},

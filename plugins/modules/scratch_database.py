@@ -10,7 +10,8 @@ author: The Slipway contributors
 short_description: Copy a database that nobody is in, or drop such a copy
 description:
   - Copies O(login_db) file by file, which is possible only while nobody is in it, as in one that is new.
-  - Drops a database that M(slipway.deploy.backup) or M(slipway.deploy.restore) made, with the sessions that are in it.
+  - Drops a database that M(slipway.deploy.backup) or M(slipway.deploy.restore) made, with the sessions that are in it,
+    and the copy of it that M(slipway.deploy.release_probe) may have left.
   - Removes the throw-away server that such a copy is on, with all that it holds.
   - A database that does not carry Slipway's mark is never touched; the module fails.
 extends_documentation_fragment:
@@ -84,7 +85,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connectio
     autocommit,
     sql_errors,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.names import SCRATCH, derived_name
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.names import AGAIN, SCRATCH, derived_name
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
@@ -100,6 +101,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     doing = f"Copying database {server.database!r}" if wanted else f"Dropping database {name!r}"
     with sql_errors(doing), autocommit(server.on(params["maintenance_db"]) if wanted else server) as cursor:
         changed = (databases.exists if module.check_mode else databases.drop)(cursor, name)
+        if changed and not module.check_mode:
+            databases.drop(cursor, derived_name(name, AGAIN))
         if wanted and not module.check_mode:
             databases.copy(cursor, server.database, name)
     done = ("copy", "Copied") if wanted else ("drop", "Dropped")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import ipaddress
 import secrets
 import tempfile
 import time
@@ -49,9 +50,18 @@ class Certificate:
         return hashlib.sha256(self.server.encode()).hexdigest()
 
 
+def is_address(host: str) -> bool:
+    """Whether a host is named by its IP address."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def subject(address: str) -> str:
-    """The names that a client compares with the IP address it connects to; libpq before 15 takes it for a name."""
-    return f"IP:{address},DNS:{address}"
+    """The names that a client compares with what it connects to; libpq before 15 takes an IP address for a name."""
+    return f"IP:{address},DNS:{address}" if is_address(address) else f"DNS:{address}"
 
 
 @dataclass(frozen=True)

@@ -41,19 +41,23 @@ ROUNDS_WITHIN = 3.0  # seconds; at least two rounds, to see what differs by itse
 
 @dataclass(frozen=True)
 class Release:
-    """A release, as a process with the layers of its directory, or as a container."""
+    """A release, as a process with the layers of its directory, or as a container.
+
+    ``holder`` is the image of the container that holds the network which a container that is tried may need.
+    """
 
     name: str
     port: int
     process: Spec | None = None
     container: Container | None = None
     layers: Sequence[str] = ()
+    holder: str = ""
 
     def start(self, trials: Trials, trial: str, database: str, sought: Place) -> None:
         if self.process:
             trials.process(trial, self.process, self.port, database, sought, self.layers)
         elif self.container:
-            trials.in_container(trial, self.container, self.port, database, sought)
+            trials.in_container(trial, self.container, self.port, database, sought, self.holder)
 
 
 def serving_release(params: Mapping[str, Any]) -> Release | None:
@@ -63,7 +67,11 @@ def serving_release(params: Mapping[str, Any]) -> Release | None:
     """
     if params["label"]:
         container = container_of(params["label"], params["config"])
-        return Release(container.release, params["port"], container=container) if container else None
+        if not container:
+            return None
+        return Release(
+            container.release, params["port"], container=container, holder=holder_of(params) or container.image
+        )
     found = process_of(os.path.join(params["directory"], "backend"))
     if not found:
         return None
@@ -88,7 +96,12 @@ def new_release(params: Mapping[str, Any], environment: Mapping[str, str], servi
     like = serving.container
     if like and like.image == image and environment.items() <= like.environment.items():
         return None
-    return Release(params["release"], params["port"], container=container)
+    return Release(params["release"], params["port"], container=container, holder=serving.holder)
+
+
+def holder_of(params: Mapping[str, Any]) -> str:
+    """The image of the nginx that is there, which has a command ``sleep``, as a release's may not; '' for none."""
+    return (docker.found("container", params["frontend"], "{{.Image}}") if params["frontend"] else "") or ""
 
 
 @dataclass(frozen=True)

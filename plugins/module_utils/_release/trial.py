@@ -3,7 +3,9 @@
 
 A release that is tried reaches nothing but that copy: as a process it has a network and mounts of its own
 (``trial_gate.py``), as a container an internal network. Where it looks for its database a relay (``copy_relay.py``)
-waits, which leads to the copy whatever it asks for. So it runs as it does elsewhere, with its own environment.
+waits, which leads to the copy whatever it asks for. So it runs as it does elsewhere, with its own environment. A
+container that looks for it at an IP address has a network with that address in it, which is made before it starts.
+Where the release may insist on TLS the relay has a certificate, and what signed it is put in the authority's place.
 
 What was started is in a file, for another module of the same run to go on with, and for whoever comes after a run that
 was killed to end.
@@ -24,12 +26,14 @@ import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
 from ansible_collections.slipway.deploy.plugins.module_utils._host.files import read, replace_file, wait_until
 from ansible_collections.slipway.deploy.plugins.module_utils._host.masking import masked, of_environment
+from ansible_collections.slipway.deploy.plugins.module_utils._postgres.server_certificate import Keeper, is_address
 from ansible_collections.slipway.deploy.plugins.module_utils._release import copy_relay, service, trial_gate
 from ansible_collections.slipway.deploy.plugins.module_utils._release.command import by_name, environment_file
 from ansible_collections.slipway.deploy.plugins.module_utils._release.one_off import Container
@@ -41,15 +45,23 @@ LABEL = "slipway.trial"
 SOCKET = ".s.PGSQL.{port}"  # as PostgreSQL names it in its directory
 ANSWERS_WITHIN = 10  # seconds
 STOPS_WITHIN = 5  # seconds, since it has nothing to finish
+HELD_FOR = 3600  # seconds
+AUTHORITY = "authority.pem"
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a database is: in the directory of a Unix socket, or at a host; ``port`` goes with each."""
+    """Where a database is: in the directory of a Unix socket, or at a host; ``port`` goes with each.
+
+    ``ssl_mode`` and ``authority`` are libpq's sslmode and sslrootcert: of the copy, for this host; of the place where a
+    release looks, for that release, and empty where it never asks for TLS.
+    """
 
     socket: str = ""
     host: str = ""
     port: int = 5432
+    ssl_mode: str = ""
+    authority: str = ""
 
     @property
     def listening(self) -> str | tuple[str, int]:
@@ -58,13 +70,17 @@ class Place:
 
 @dataclass(frozen=True)
 class Trial:
-    """One release that is tried. ``http`` is where it answers: the path of a socket, or host and port."""
+    """One release that is tried. ``http`` is where it answers: the path of a socket, or host and port.
+
+    ``app`` is the process, or what leads into the network of the container ``holder``, which ``container`` shares.
+    """
 
     name: str
     database: str
     relay: Process | None = None
     app: Process | None = None
     container: str = ""
+    holder: str = ""
     network: str = ""
     http: Any = None
 
@@ -129,40 +145,51 @@ class Trials:
 
     def process(self, name: str, spec: Spec, port: int, database: str, sought: Place, layers: Sequence[str]) -> None:
         """Start a process that looks for its database at ``sought``, with these layers as the directory it runs in."""
-        if not sought.socket and sought.host not in ("localhost", "127.0.0.1", ""):
-            raise SlipwayError(f"its database is reached at {sought.host}, and it has no network while it is tried")
         self._begin(name, database, spec.env)
-        run, scratch, http_socket = (self.path(name, each) for each in ("run", "scratch", "http"))
-        os.mkdir(run)
+        listener, scratch, http_socket = (
+            self._listener(name, sought),
+            self.path(name, "scratch"),
+            self.path(name, "http"),
+        )
         os.mkdir(scratch)
-        listener = Place(run, port=sought.port)
-        self._relay(name, listener.listening)
+        address = sought.host if is_address(sought.host) else trial_gate.LOOPBACK
+        mounts = [[listener.socket, sought.socket]] if sought.socket else []
+        if address != sought.host and sought.host not in ("", "localhost"):
+            names = self.path(name, "hosts")
+            replace_file(names, f"{trial_gate.LOOPBACK} localhost {sought.host}\n", 0o644)
+            mounts.append([names, "/etc/hosts"])
+        if sought.authority:
+            mounts.append([self.path(name, AUTHORITY), sought.authority])
         told = {
-            "argv": list(spec.argv), "directory": spec.cwd, "http": http_socket, "port": port,
-            "ports": [] if sought.socket else [[sought.port, listener.listening]],
-            "mounts": [[run, sought.socket]] if sought.socket else [],
+            "argv": list(spec.argv), "directory": spec.cwd, "http": http_socket, "port": port, "mounts": mounts,
+            "ports": [] if sought.socket else [[address, sought.port, listener.listening]],
             "trees": [{"layers": [*layers, spec.cwd], "place": spec.cwd, "scratch": scratch}],
         }  # fmt: skip
         argv = [sys.executable, "-I", self._program(trial_gate), json.dumps(told)]
         apart = Spec(argv, {**spec.env, **mark()}, spec.cwd)
         service.start(apart, port, self.path(name, "log"), lambda app: self._know(name, app=app, http=http_socket))
 
-    def in_container(self, name: str, like: Container, port: int, database: str, sought: Place) -> None:
-        """Start a container like another one, in a network that leads nowhere but to the relay."""
-        if not sought.host or sought.host.replace(".", "").isdigit():
-            where = sought.host or sought.socket
-            raise SlipwayError(f"its database is reached at {where}, which no name leads to the copy for")
+    def in_container(self, name: str, like: Container, port: int, database: str, sought: Place, holds: str) -> None:
+        """Start a container like another one, in a network that leads nowhere but to the relay.
+
+        A container of the image ``holds``, which has a command ``sleep``, holds the network that has an address in it.
+        """
+        if not sought.host:
+            raise SlipwayError(f"its database is reached at {sought.socket}, which no container has")
         self._begin(name, database, like.environment)
         container = f"{self.label}-trial-{name}"
-        self._know(name, container=container, network=container)
-        docker.must("network", "create", "--internal", f"--label={LABEL}={self.label}", container)
-        gateway = docker.must("network", "inspect", "--format={{(index .IPAM.Config 0).Gateway}}", container).strip()
-        self._relay(name, (gateway, sought.port))
+        self._know(name, container=container)
+        if is_address(sought.host):
+            network = self._network_with_address(name, sought, port, holds)
+        else:
+            network = self._network_with_name(name, sought)
         named = by_name(like.environment)
+        options = harmless(like.options)
+        if sought.authority:
+            options = instead(options, self.path(name, AUTHORITY), sought.authority)
         command = [
             *("run", "--detach", "--init", "--no-healthcheck", f"--name={container}", f"--label={LABEL}={self.label}"),
-            *(f"--network={container}", f"--add-host={sought.host}:{gateway}", *harmless(like.options)),
-            *("--log-driver=json-file", "--log-opt=max-size=1m", "--env-file=/dev/stdin"),
+            *(*network, *options, "--log-driver=json-file", "--log-opt=max-size=1m", "--env-file=/dev/stdin"),
             *(f"--env={each}" for each in sorted(named)),
             like.image,
         ]
@@ -172,9 +199,38 @@ class Trials:
             status, output = docker.run(*command, stdin=variables, environment=named)
         if status:
             raise SlipwayError(f"its container can't be started: {' '.join(output.split())}")
-        template = f'--format={{{{(index .NetworkSettings.Networks "{container}").IPAddress}}}}'
-        address = docker.must("container", "inspect", template, container).strip()
-        self._know(name, http=(address, port))
+        if not self.trials[name].http:
+            template = f'--format={{{{(index .NetworkSettings.Networks "{container}").IPAddress}}}}'
+            address = docker.must("container", "inspect", template, container).strip()
+            self._know(name, http=(address, port))
+
+    def _network_with_name(self, name: str, sought: Place) -> list[str]:
+        """An internal network, in which the relay is where that name leads; the options of its container."""
+        network = self.trials[name].container
+        self._know(name, network=network)
+        docker.must("network", "create", "--internal", f"--label={LABEL}={self.label}", network)
+        gateway = docker.must("network", "inspect", "--format={{(index .IPAM.Config 0).Gateway}}", network).strip()
+        self._relay(name, (gateway, sought.port), sought)
+        return [f"--network={network}", f"--add-host={sought.host}:{gateway}"]
+
+    def _network_with_address(self, name: str, sought: Place, port: int, holds: str) -> list[str]:
+        """A network of nothing but that address, which leads to the relay; the options of its container."""
+        holder = f"{self.trials[name].container}-network"
+        self._know(name, holder=holder)
+        listener, http_socket = self._listener(name, sought), self.path(name, "http")
+        docker.must(
+            "run", "--detach", "--init", f"--name={holder}", f"--label={LABEL}={self.label}", "--network=none",
+            "--read-only", "--cap-drop=ALL", "--no-healthcheck", "--entrypoint=sleep", holds, str(HELD_FOR),
+        )  # fmt: skip
+        told = {
+            "network_of": int(docker.must("container", "inspect", "--format={{.State.Pid}}", holder)),
+            "http": http_socket, "port": port, "ports": [[sought.host, sought.port, listener.listening]],
+        }  # fmt: skip
+        argv = [sys.executable, "-I", self._program(trial_gate), json.dumps(told)]
+        log = self.path(name, "log")
+        service.start(Spec(argv, mark(), "/"), port, log, lambda app: self._know(name, app=app, http=http_socket))
+        self._insist_on(self.trials[name].app, http_socket, log)
+        return [f"--network=container:{holder}"]
 
     def _begin(self, name: str, database: str, environment: Mapping[str, str]) -> None:
         if not self.trials:
@@ -188,16 +244,37 @@ class Trials:
         self.trials[name] = replace(self.trials[name], **known)
         self.save()
 
-    def _relay(self, name: str, listen: str | tuple[str, int]) -> None:
+    def _listener(self, name: str, sought: Place) -> Place:
+        """A socket of the relay's, in a directory of its own."""
+        run = self.path(name, "run")
+        os.mkdir(run)
+        listener = Place(run, port=sought.port)
+        self._relay(name, listener.listening, sought)
+        return listener
+
+    def _relay(self, name: str, listen: str | tuple[str, int], sought: Place) -> None:
         told = {
             "listen": listen, "server": self.copy.listening, "database": self.trials[name].database,
-            "errors": self.path(name, "errors"),
+            "errors": self.path(name, "errors"), "ssl_mode": self.copy.ssl_mode, "authority": self.copy.authority,
+            "certificate": self._certificate(name, sought.host) if sought.ssl_mode else "",
         }  # fmt: skip
         argv = [sys.executable, "-I", self._program(copy_relay), json.dumps(told)]
         log = self.path(name, "relay.log")
-        relay = service.start(Spec(argv, mark(), "/"), 0, log, lambda found: self._know(name, relay=found))
-        if not wait_until(lambda: not service.alive(relay) or listens(listen), 10) or not service.alive(relay):
+        service.start(Spec(argv, mark(), "/"), 0, log, lambda found: self._know(name, relay=found))
+        self._insist_on(self.trials[name].relay, listen, log)
+
+    def _insist_on(self, leading: Process | None, listen: str | tuple[str, int], log: str) -> None:
+        """SlipwayError, a clause, where nothing leads from there."""
+        if not wait_until(lambda: not service.alive(leading) or listens(listen), 10) or not service.alive(leading):
             raise SlipwayError(f"nothing can listen where it looks for its database: {service.log_end(log, 0, 1)}")
+
+    def _certificate(self, name: str, host: str) -> str:
+        """The file with the relay's certificate for that host, and its key; what signed it is in a file beside."""
+        directory = Path(self.path(name, "tls"))
+        keeper = Keeper(directory, host)
+        keeper.renew(["authority", "server"])
+        replace_file(self.path(name, AUTHORITY), keeper.certificate().authority, 0o644)
+        return str(directory / "server.pem")
 
     def _program(self, module: Any) -> str:
         path = os.path.join(self.directory, f"{module.__name__.rpartition('.')[2]}.py")
@@ -268,7 +345,7 @@ class Trials:
     def stop(self, name: str) -> None:
         trial = self.trials[name]
         if trial.container:
-            docker.run("rm", "--force", "--volumes", trial.container)
+            docker.run("rm", "--force", "--volumes", *filter(None, (trial.container, trial.holder)))
         if trial.app and service.alive(trial.app):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(trial.app.pid, signal.SIGCONT)
@@ -318,6 +395,12 @@ def listens(address: str | tuple[str, int]) -> bool:
 def harmless(options: Iterable[str]) -> list[str]:
     """A container's options without its network, and with its files for reading only."""
     return [_for_reading(option) for option in options if not option.startswith("--network=")]
+
+
+def instead(options: Iterable[str], file: str, place: str) -> list[str]:
+    """A container's options with a file in a place, whatever was to be there."""
+    others = [option for option in options if option.split(":")[1:2] != [place]]
+    return [*others, f"--volume={file}:{place}:ro"]
 
 
 def _for_reading(option: str) -> str:

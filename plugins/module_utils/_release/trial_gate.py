@@ -2,11 +2,14 @@
 """Becomes a command that has a network of its own, which leads nowhere, and finds other directories in some places.
 
 Run as ``python trial_gate.py SPEC``, an object with ``argv`` and its ``directory``; ``http``, the path of a Unix socket
-that leads to the command's ``port``; ``ports``, further ports of its loopback, each with the Unix socket that it leads
-to; ``mounts``, pairs of a directory and the place where it is found; and ``trees``, each with the ``layers`` that are
-seen in a ``place``, the first on top, and a directory ``scratch``: what is written in that place goes there, and with
-the command. It needs Linux, and nothing but Python's standard library. An ordinary user needs namespaces of users; who
-may not have them is told so, and nothing runs.
+that leads to the command's ``port``; ``ports``, each an address that the network has to itself, a port there, and the
+Unix socket that it leads to; ``mounts``, pairs of a directory or file and the place where it is found; and ``trees``,
+each with the ``layers`` that are seen in a ``place``, the first on top, and a directory ``scratch``: what is written in
+that place goes there, and with the command. It needs Linux, and nothing but Python's standard library. An ordinary user
+needs namespaces of users; who may not have them is told so, and nothing runs.
+
+With ``network_of``, a process, in place of a command, it leads into the network that this process has, as long as it is
+not told to end. That takes root.
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ from typing import Any
 NEW_MOUNTS, NEW_USER, NEW_NETWORK = 0x00020000, 0x10000000, 0x40000000  # clone(2)
 BIND, RECURSIVE, PRIVATE = 4096, 16384, 1 << 18  # mount(2)
 DIE_WITH_PARENT = 1  # prctl(2)
-SET_FLAGS, UP, RUNNING = 0x8914, 0x1, 0x40  # netdevice(7)
+SET_FLAGS, SET_ADDRESS, SET_MASK, UP, RUNNING = 0x8914, 0x8916, 0x891C, 0x1, 0x40  # netdevice(7)
+LOOPBACK = "127.0.0.1"
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -53,9 +57,27 @@ def leave() -> bool:
     return True
 
 
+def enter_network(process: int) -> None:
+    with open(f"/proc/{process}/ns/net", "rb") as network:
+        insist(libc.setns(network.fileno(), NEW_NETWORK), "setns")
+
+
 def bring_up_loopback() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, SET_FLAGS, struct.pack("16sH14s", b"lo", UP | RUNNING, b""))
+
+
+def add_to_loopback(address: str) -> None:
+    """Have an address here that is another host's elsewhere: netdevice(7), and ipv6(7) for ``in6_ifreq``."""
+    if ":" in address:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as any_socket:
+            packed = socket.inet_pton(socket.AF_INET6, address)
+            fcntl.ioctl(any_socket, SET_ADDRESS, struct.pack("16sIi", packed, 128, socket.if_nametoindex("lo")))
+    else:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+            for request, found in ((SET_ADDRESS, address), (SET_MASK, "255.255.255.255")):
+                packed = struct.pack("16sHH4s8x", b"lo:0", socket.AF_INET, 0, socket.inet_aton(found))
+                fcntl.ioctl(any_socket, request, packed)
 
 
 def arrange(spec: dict[str, Any], as_user: bool) -> None:
@@ -89,7 +111,7 @@ async def lead(sockets: list[tuple[socket.socket, Any]]) -> None:
                 opened = (
                     asyncio.open_unix_connection(target)
                     if isinstance(target, str)
-                    else asyncio.open_connection("127.0.0.1", target)
+                    else asyncio.open_connection(LOOPBACK, target)
                 )
                 answers, inner = await opened
                 await asyncio.gather(pump(reader, inner), pump(answers, writer))
@@ -110,16 +132,29 @@ def listeners(spec: dict[str, Any]) -> list[tuple[socket.socket, Any]]:
     http = socket.socket(socket.AF_UNIX)
     http.bind(spec["http"])
     sockets: list[tuple[socket.socket, Any]] = [(http, spec["port"])]
-    for port, target in spec["ports"]:
-        listening = socket.socket()
-        listening.bind(("127.0.0.1", port))
+    for address, port, target in spec["ports"]:
+        if address != LOOPBACK:
+            add_to_loopback(address)
+        listening = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        listening.bind((address, port))
         sockets.append((listening, target))
     for listening, _target in sockets:
         listening.listen(128)
     return sockets
 
 
+def lead_into(process: int, spec: dict[str, Any]) -> None:
+    try:
+        enter_network(process)
+        sockets = listeners(spec)
+    except OSError as error:
+        sys.exit(f"This user can't enter the network of a container ({error.strerror or error}).")
+    asyncio.run(lead(sockets))
+
+
 def main(spec: dict[str, Any]) -> None:
+    if "network_of" in spec:
+        lead_into(spec["network_of"], spec)
     try:
         as_user = leave()
         bring_up_loopback()

@@ -208,6 +208,52 @@ def test_nothing_leads_out_of_it(kept: Shop) -> None:
         )
 
 
+@pytest.fixture
+def elsewhere(shop: Shop, request: pytest.FixtureRequest) -> Iterator[dict[str, object]]:
+    """The release that serves looks for its database at another host, by TLS; the options that say so."""
+    shop.fresh_copy()
+    host = request.param
+    authority = shop.home / "authority.pem"
+    authority.write_text("that of the database, which the trial has no key of")
+    place = f"[{host}]" if ":" in host else host
+    url = f"{shop.url.partition('localhost')[0]}{place}:6543/x?sslmode=verify-full&sslrootcert={authority}"
+    with serving(shop.home, {"PATH": os.environ["PATH"], "DATABASE_URL": url}):
+        yield {"sought_socket": "", "sought_host": host, "sought_port": 6543, "sought_ssl_mode": "verify-full",
+               "sought_ca": str(authority)}  # fmt: skip
+    assert authority.read_text().startswith("that of the database")
+    assert shop.left() == []
+
+
+@pytest.mark.parametrize("elsewhere", ["10.77.0.5", "fd00::77:5", "db.shop.invalid", "localhost"], indirect=True)
+def test_a_database_that_is_looked_for_at_another_host(shop: Shop, elsewhere: dict[str, object]) -> None:
+    before = shop.live_rows()
+    assert "probe" not in shop.call("started", **elsewhere)
+    shop.change("ALTER TABLE orders RENAME cents TO amount")
+    found = shop.call("finished", **elsewhere)
+    assert 'since the database said: column "cents"' in found["msg"]
+    assert shop.live_rows() == before
+
+
+@pytest.mark.parametrize("elsewhere", ["10.77.0.5"], indirect=True)
+def test_a_copy_on_another_host_is_made_ready_there(shop: Shop, elsewhere: dict[str, object]) -> None:
+    """Where it is tried only the release's own login is used."""
+    at = {"login_unix_socket": str(shop.postgres.socket_dir), "login_db": shop.copy}
+    tried = {**elsewhere, "copy_at": at, "login_unix_socket": "", "login_password": "", "login_user": "nobody"}
+    assert "probe" not in shop.call("prepared", copy_at=at)
+    assert "probe" not in shop.call("started", **tried)
+    assert len([name for name in shop.left() if name == f"{shop.copy}_again"]) == 1
+    assert "probe" not in shop.call("settled", copy_at=at)
+    shop.change("DROP VIEW open_orders")
+    assert 'the database said: relation "open_orders" does not exist' in shop.call("finished", **tried)["msg"]
+
+
+def test_a_copy_that_can_not_be_made_ready_is_told(shop: Shop) -> None:
+    shop.fresh_copy()
+    with shop.postgres.connect(shop.copy):  # which nobody may be in while it is copied
+        found = shop.call("prepared")
+    assert "is being accessed by other users" in found["probe"]["reason"]
+
+
 def test_what_was_waived_is_in_the_record(shop: Shop) -> None:
     shop.fresh_copy()
     shop.call("started")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -121,3 +122,41 @@ def test_what_a_killed_run_left_is_ended(shop: Shop, serving: str) -> None:
     shop.call("started")
     assert len(shop.left()) == 2
     assert shop.call("absent")["changed"]
+
+
+@pytest.fixture
+def authority(shop: Shop) -> Iterator[Path]:
+    """That of the database, which a container has mounted; and nginx, whose image holds a network."""
+    directory = shop.home / "authority"
+    directory.mkdir()
+    (directory / "ca.pem").write_text("that of the database")
+    docker("run", "--detach", f"--name={NAME}-nginx", images()["SLIPWAY_NGINX_IMAGE"])
+    yield directory / "ca.pem"
+    docker("rm", "--force", "--volumes", f"{NAME}-nginx")
+    assert (directory / "ca.pem").read_text() == "that of the database"
+    shutil.rmtree(directory)
+
+
+@pytest.mark.parametrize("host", ["10.77.0.5", "db.shop.invalid"])
+def test_a_database_on_another_host_by_tls(shop: Shop, authority: Path, host: str) -> None:
+    """It insists on TLS to that address, of which nothing on this host knows."""
+    environment = {"DATABASE_HOST": host, "AUTHORITY": "/etc/shop/ca.pem"}
+    told = {"sought_host": host, "sought_ssl_mode": "verify-full", "sought_ca": "/etc/shop/ca.pem",
+            "frontend": f"{NAME}-nginx", "env": {**ENVIRONMENT, **environment, "WORDS": "of the new one"},
+            "volumes": [f"{authority.parent}:/etc/shop:ro"]}  # fmt: skip
+    docker(
+        "run", "--detach", f"--name={NAME}-one", f"--label=slipway.backend={NAME}", "--label=slipway.release=one",
+        f"--network={NAME}", "--memory=64m", "--read-only", f"--volume={authority.parent}:/etc/shop:ro",
+        *(f"--env={name}={value}" for name, value in {**ENVIRONMENT, **environment}.items()), shop.image,
+    )  # fmt: skip
+    try:
+        assert "probe" not in shop.call("started", **told)
+        shop.postgres.execute("ALTER TABLE orders RENAME reference TO number", "shop_scratch")
+        answer = shop.call("finished", **told)
+        shop.postgres.execute("ALTER TABLE orders RENAME number TO reference", "shop_scratch")
+    finally:
+        docker("rm", "--force", f"{NAME}-one")
+    assert 'since the database said: column "reference" does not' in answer["msg"]
+    assert [answer["probe"]["requests"][1][which] for which in ("before", "serving", "new")] == [200, 500, 500]
+    assert shop.left() == []
+    assert host not in subprocess.run(["ip", "address"], capture_output=True, text=True, check=False).stdout

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The smallest application with a database, for an image without a driver: it speaks the protocol to who trusts it.
 
-``/readyz`` asks for a 1 and ``/orders`` for the references of table orders. AWAY is an address that it needs to start.
+``/readyz`` asks for a 1 and ``/orders`` for the references of table orders. AWAY is an address that it needs to start,
+AUTHORITY the file of who signed the server's certificate, on which it insists then.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+import ssl
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 QUERIES = {"/readyz": "SELECT 1", "/orders": "SELECT reference FROM orders"}
@@ -26,8 +28,19 @@ def read(client: socket.socket) -> bytes:
     return kinds
 
 
+def reached() -> socket.socket:
+    host = os.environ["DATABASE_HOST"]
+    client = socket.create_connection((host, 5432), timeout=5)
+    if "AUTHORITY" in os.environ:
+        client.sendall(bytes([0, 0, 0, 8, 4, 210, 22, 47]))  # SSLRequest
+        if client.recv(1) != b"S":
+            raise OSError("the server has no TLS")
+        client = ssl.create_default_context(cafile=os.environ["AUTHORITY"]).wrap_socket(client, server_hostname=host)
+    return client
+
+
 def query(text: str) -> bytes:
-    with socket.create_connection((os.environ["DATABASE_HOST"], 5432), timeout=5) as client:
+    with reached() as client:
         pairs = f"user\0{os.environ['DATABASE_USER']}\0database\0{os.environ['DATABASE_NAME']}\0\0".encode()
         client.sendall((len(pairs) + 8).to_bytes(4, "big") + (196608).to_bytes(4, "big") + pairs)
         read(client)

@@ -54,7 +54,7 @@ def seen(home: Path, prefix: list[str], port: int) -> dict[str, Any]:
     spec = {
         "argv": [python, "-c", SEES, str(port), str(home / "place"), str(PORT)],
         "directory": str(home / "tree"), "http": str(home / "http"), "port": PORT,
-        "ports": [[5432, str(home / "database")]], "mounts": [[str(home / "run"), str(home / "place")]],
+        "ports": [["127.0.0.1", 5432, str(home / "database")]], "mounts": [[str(home / "run"), str(home / "place")]],
         "trees": [{"layers": [str(home / "old"), str(home / "tree")], "place": str(home / "tree"),
                    "scratch": str(home / "scratch")}],
     }  # fmt: skip

@@ -4,7 +4,12 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.module_utils._release.copy_relay import Errors, led_to
+from ansible_collections.slipway.deploy.plugins.module_utils._release.copy_relay import (
+    Errors,
+    Scram,
+    by_md5,
+    led_to,
+)
 
 PROTOCOL = (196608).to_bytes(4, "big")
 
@@ -42,3 +47,21 @@ def test_an_error_is_seen_in_whatever_pieces_it_comes(size: int) -> None:
     for start in range(0, len(stream), size):
         found += errors.feed(stream[start : start + size])
     assert found == [FOUND, FOUND]
+
+
+def test_scram_is_what_its_standard_says() -> None:
+    """The example of RFC 7677, section 3, which has a user's name: PostgreSQL takes that of the startup message."""
+    scram = Scram(b"pencil", "rOprNGfwEbeRWgbNEkqO")
+    scram._bare = b"n=user,r=rOprNGfwEbeRWgbNEkqO"
+    assert scram.final(b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096") == (
+        b"c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
+    )
+    scram.insist(b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=")
+    for said in (b"v=7rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=", b"v=", b"e=invalid-proof"):
+        with pytest.raises(ValueError, match="does not know the password"):
+            scram.insist(said)
+
+
+def test_md5_is_what_the_manual_says() -> None:
+    """Manual, "Message Flow": md5 of the salt after the md5 of password and user."""
+    assert by_md5(b"secret", b"app", b"\1\2\3\4") == b"md5911f527656472583a006e7727877b33e"

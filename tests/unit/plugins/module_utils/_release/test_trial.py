@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
 from ansible_collections.slipway.deploy.plugins.module_utils._release.one_off import Container
-from ansible_collections.slipway.deploy.plugins.module_utils._release.process import Spec
 from ansible_collections.slipway.deploy.plugins.module_utils._release.trial import (
     Place,
     Trial,
     Trials,
     confined,
     harmless,
+    instead,
 )
 
 
@@ -24,6 +24,13 @@ def test_files_are_for_reading_only_and_there_is_no_network() -> None:
     ]  # fmt: skip
     assert harmless(options) == [
         "--memory=1", "--volume=/a:/b:ro", "--volume=files:/c:z,ro", "--volume=/d:/e:ro", "--read-only",
+    ]  # fmt: skip
+
+
+def test_a_file_is_in_the_place_of_another_whatever_was_there() -> None:
+    options = ["--memory=1", "--volume=/a:/etc/ca.pem:ro", "--volume=/b:/etc:ro", "--volume=/c:/etc/ca.pem.old"]
+    assert instead(options, "/new", "/etc/ca.pem") == [
+        "--memory=1", "--volume=/b:/etc:ro", "--volume=/c:/etc/ca.pem.old", "--volume=/new:/etc/ca.pem:ro",
     ]  # fmt: skip
 
 
@@ -48,12 +55,9 @@ def test_where_a_database_is(place: Place, listening: object) -> None:
 
 def test_what_no_way_leads_to_is_told_before_anything_is_started(tmp_path: Path) -> None:
     trials = Trials(str(tmp_path / "none"), "shop", Place("/run/x"))
-    with pytest.raises(SlipwayError, match=r"its database is reached at db[.]example[.]com, and it has no network"):
-        trials.process("serving", Spec(["true"], {}, "/"), 1, "copy", Place(host="db.example.com"), [])
     like = Container("", "image", "one", {})
-    for sought, where in ((Place(host="10.0.0.1"), "10.0.0.1"), (Place("/run/postgresql"), "/run/postgresql")):
-        with pytest.raises(SlipwayError, match=f"its database is reached at {where}, which no name"):
-            trials.in_container("serving", like, 8000, "copy", sought)
+    with pytest.raises(SlipwayError, match="its database is reached at /run/postgresql, which no container has"):
+        trials.in_container("serving", like, 8000, "copy", Place("/run/postgresql"), "nginx")
     assert list(tmp_path.iterdir()) == []
 
 
