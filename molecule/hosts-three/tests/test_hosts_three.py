@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import socket
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from support.bed import PROJECT, SITE, address, host, root
@@ -125,6 +127,29 @@ def test_the_release_of_before_comes_back_through_both_without_a_failed_request(
     assert len(found.answers) == 2
     for name in ("web1", "web2"):
         assert f"slipway-entry leads requests again to {name}." in done.stdout
+
+
+def test_a_migration_that_breaks_the_release_that_serves_stops_before_the_database_is_touched(tmp_path: Path) -> None:
+    """It is tried on a backend, which insists on TLS to the database's address, and the copy is on the database's host."""
+    migrations, file = tmp_path / "migrations", "29990101000000_rename/migration.sql"
+    shutil.copytree(PROJECT / "migrations", migrations)
+    (migrations / file).parent.mkdir()
+    (migrations / file).write_text("ALTER TABLE teams RENAME slug TO handle;\n")
+    with load(FRONT, path="/api/v1/teams") as found:
+        done = deploy("-e", f"app_release={another()}", "-e", f"app_migrations={migrations}")
+    assert found.failures == []
+    assert len(found.answers) == 1
+    assert done.returncode
+    assert "which serves, breaks on the schema that the pending migrations make: GET /api/v1/teams" in done.stdout
+    assert "since the database said: column teams.slug does not exist (42703). This was on a copy" in done.stdout
+    newest = json.loads(host("db").check_output(f"tail -n 1 {STATE}/deployments.jsonl"))
+    assert newest["probe"]["tried"]
+    assert newest["probe"]["seconds"] < 15
+    assert sql("SELECT count(slug) = count(*) FROM teams") == ["t"]
+    assert sql("SELECT count(*) FROM _prisma_migrations WHERE migration_name LIKE '2999%'") == ["0"]
+    assert sql("SELECT datname FROM pg_database WHERE datname LIKE 'autotest_%'") == []
+    for name in ("web1", "web2"):
+        assert host(name).check_output("docker ps --all --quiet --filter label=slipway.trial") == ""
 
 
 def test_a_password_is_changed_on_both_without_a_failed_request() -> None:
