@@ -130,7 +130,7 @@ def test_the_release_of_before_comes_back_through_both_without_a_failed_request(
 
 
 def test_a_migration_that_breaks_the_release_that_serves_stops_before_the_database_is_touched(tmp_path: Path) -> None:
-    """It is tried on a backend, which insists on TLS to the database's address, and the copy is on the database's host."""
+    """It is tried on a backend, where it insists on TLS to the database's address; the copy is on the database's host."""
     migrations, file = tmp_path / "migrations", "29990101000000_rename/migration.sql"
     shutil.copytree(PROJECT / "migrations", migrations)
     (migrations / file).parent.mkdir()
