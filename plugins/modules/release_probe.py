@@ -232,7 +232,7 @@ probe:
     serving: {description: The release that serves., type: str}
     new: {description: The new release; empty where it is the same or there is none., type: str}
     broken: {description: 'How the release that serves breaks, where that was waived.', type: str}
-    seconds: {description: How long it took., type: float}
+    seconds: {description: 'How long it took, without what was done to the copy meanwhile.', type: float}
     requests:
       description: >-
         The requests without queries, headers and bodies. The status C(before), of the release that serves (C(serving))
@@ -339,7 +339,7 @@ class Course:
         return {"changed": False, "actions": []}
 
     def started(self) -> dict[str, Any]:
-        began = time.time()
+        began = time.monotonic()
         paths = self.from_log()
         asking = self.asking(paths)  # a request that is none is told as such
         self.clean()
@@ -348,24 +348,26 @@ class Course:
             if serving is None:
                 return self.not_tried(NOTHING_SERVES)
             writable = self.to_write_in(asking)
-            self.trials.notes = {"began": began, "paths": paths, "serving": serving.name}
+            self.trials.notes = {"paths": paths, "serving": serving.name}
             before = (serving, self.server.database, writable, self.sought)
             if self.params["copy_at"]:
                 asking.before(*before)
-                return {"changed": False, "actions": []}
-            with sql_errors("Preparing the copy"), autocommit(self.outside) as cursor:
-                try:
-                    self.prepare(cursor, writable)
-                    asking.before(*before)
-                finally:
-                    self.settle(cursor)
+            else:
+                with sql_errors("Preparing the copy"), autocommit(self.outside) as cursor:
+                    try:
+                        self.prepare(cursor, writable)
+                        asking.before(*before)
+                    finally:
+                        self.settle(cursor)
+            self.trials.notes["seconds"] = time.monotonic() - began
+            self.trials.save()
         except SlipwayError as error:
             self.clean()
             return self.not_tried(str(error))
         return {"changed": False, "actions": []}
 
     def finished(self) -> dict[str, Any]:
-        notes = self.trials.notes
+        began, notes = time.monotonic(), self.trials.notes
         if "before" not in notes:
             return self.not_tried(NOTHING_SERVES)
         if self.params["incomplete"]:
@@ -382,7 +384,7 @@ class Course:
         stop, waivable = verdict(probes, notes["serving"], new.name if new else "", self.params["waiver"])
         found = {
             "tried": True, "reason": "", "serving": notes["serving"], "new": new.name if new else "",
-            "broken": waivable if self.params["waived"] else "", "seconds": round(time.time() - notes["began"], 1),
+            "broken": waivable if self.params["waived"] else "", "seconds": round(notes["seconds"] + time.monotonic() - began, 1),
             "requests": [probe.result() for probe in probes], "shown": summary(probes, new is not None),
         }  # fmt: skip
         stops = [text for text in (stop, "" if self.params["waived"] else waivable) if text]

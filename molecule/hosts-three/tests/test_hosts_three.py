@@ -130,7 +130,7 @@ def test_the_release_of_before_comes_back_through_both_without_a_failed_request(
 
 
 def test_a_migration_that_breaks_the_release_that_serves_stops_before_the_database_is_touched(tmp_path: Path) -> None:
-    """It is tried on a backend, where it insists on TLS to the database's address; the copy is on the database's host."""
+    """It is tried on a backend, where it insists on TLS to the database's address; the copy is on another host."""
     migrations, file = tmp_path / "migrations", "29990101000000_rename/migration.sql"
     shutil.copytree(PROJECT / "migrations", migrations)
     (migrations / file).parent.mkdir()
@@ -144,7 +144,6 @@ def test_a_migration_that_breaks_the_release_that_serves_stops_before_the_databa
     assert "since the database said: column teams.slug does not exist (42703). This was on a copy" in done.stdout
     newest = json.loads(host("db").check_output(f"tail -n 1 {STATE}/deployments.jsonl"))
     assert newest["probe"]["tried"]
-    assert newest["probe"]["seconds"] < 15
     assert sql("SELECT count(slug) = count(*) FROM teams") == ["t"]
     assert sql("SELECT count(*) FROM _prisma_migrations WHERE migration_name LIKE '2999%'") == ["0"]
     assert sql("SELECT datname FROM pg_database WHERE datname LIKE 'autotest_%'") == []
