@@ -382,9 +382,10 @@ class Course:
         finally:
             self.clean()
         stop, waivable = verdict(probes, notes["serving"], new.name if new else "", self.params["waiver"])
+        seconds = round(notes["seconds"] + time.monotonic() - began, 1)
         found = {
             "tried": True, "reason": "", "serving": notes["serving"], "new": new.name if new else "",
-            "broken": waivable if self.params["waived"] else "", "seconds": round(notes["seconds"] + time.monotonic() - began, 1),
+            "broken": waivable if self.params["waived"] else "", "seconds": seconds,
             "requests": [probe.result() for probe in probes], "shown": summary(probes, new is not None),
         }  # fmt: skip
         stops = [text for text in (stop, "" if self.params["waived"] else waivable) if text]
