@@ -248,33 +248,27 @@ actions:
 """
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.deploy.plugins.module_utils._errors import SlipwayError
-from ansible_collections.slipway.deploy.plugins.module_utils._host import docker
 from ansible_collections.slipway.deploy.plugins.module_utils._module import run, take_environment
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres import databases
 from ansible_collections.slipway.deploy.plugins.module_utils._postgres.connection import (
     CONNECTION_SPEC,
     LOCATION_SPEC,
     Server,
-    autocommit,
-    sql_errors,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._postgres.names import AGAIN, derived_name
 from ansible_collections.slipway.deploy.plugins.module_utils._release.both_releases import (
     Asking,
+    asked_lately,
     new_release,
     serving_release,
 )
-from ansible_collections.slipway.deploy.plugins.module_utils._release.probe import Request, from_log, summary, verdict
-from ansible_collections.slipway.deploy.plugins.module_utils._release.trial import Place, Trials
+from ansible_collections.slipway.deploy.plugins.module_utils._release.probe import Request, summary, verdict
+from ansible_collections.slipway.deploy.plugins.module_utils._release.trial import Trials
+from ansible_collections.slipway.deploy.plugins.module_utils._release.tried_copy import TriedCopy, place_of, sought
 
-if TYPE_CHECKING:
-    from psycopg2.extensions import cursor as Cursor
-
-LOG_LINES = 20_000
+STATES = ("prepared", "started", "settled", "finished", "absent")
 NOTHING_SERVES = "no release serves"
 INCOMPLETE = "not all that the migrations change could be kept on the copy"
 
@@ -287,14 +281,11 @@ class Course:
         self.environment, _secrets = take_environment(module)
         self.requests, params["requests"] = params["requests"], []  # their headers and bodies may be secret
         module.no_log_values |= {params["login_password"]} - {""}
-        self.server = Server.from_params(params)
-        self.outside = self.server.on(params["maintenance_db"])
-        self.writable = derived_name(self.server.database, AGAIN)
-        at = self.server.at(params["copy_at"] or {})
-        place = Place(at.socket_dir, at.host or "localhost", at.port, at.ssl_mode, at.ca_cert or "")
-        self.trials = Trials.of(params["directory"], params["label"], place)
-        asks = {"ssl_mode": params["sought_ssl_mode"].replace("disable", ""), "authority": params["sought_ca"] or ""}
-        self.sought = Place(params["sought_socket"] or "", params["sought_host"], params["sought_port"], **asks)
+        server = Server.from_params(params)
+        self.copy = TriedCopy(server, params["maintenance_db"], params["role"])
+        self.trials = Trials.of(params["directory"], params["label"], place_of(server.at(params["copy_at"] or {})))
+        self.sought = sought(params)
+        self.writes = not all(Request.parse(said).reads for said in self.requests)  # one that is none is told as such
 
     def asking(self, paths: list[str]) -> Asking:
         ready = Request("GET", self.params["ready_path"])
@@ -302,63 +293,40 @@ class Course:
         others = [Request("GET", path) for path in paths]
         return Asking(self.trials, [ready, *given, *others], self.params["patience"])
 
-    def to_write_in(self, asking: Asking) -> str:
-        """The copy of the copy that requests need which write; '' where none does."""
-        return "" if all(request.reads for request in asking.requests) else self.writable
-
     def from_log(self) -> list[str]:
         """Paths of the last hour, where there is nginx."""
         if not self.params["frontend"]:
             return []
-        status, log = docker.run("logs", "--since=1h", f"--tail={LOG_LINES}", self.params["frontend"])
-        found = from_log(log.splitlines(), self.asking([]).requests, self.params["most"])
-        return [] if status else [request.path for request in found]
-
-    def prepare(self, cursor: Cursor, writable: str) -> None:
-        if writable:
-            databases.drop(cursor, writable)
-            databases.copy(cursor, self.server.database, writable)
-        for database in filter(None, (self.server.database, writable)):
-            databases.admit(cursor, database, self.params["role"])
-
-    def settle(self, cursor: Cursor) -> None:
-        databases.end_transactions(cursor, self.server.database, self.params["role"])
-        databases.drop(cursor, self.writable)
+        return asked_lately(self.params["frontend"], self.asking([]).requests, self.params["most"])
 
     def prepared(self) -> dict[str, Any]:
         try:
-            with sql_errors("Preparing the copy"), autocommit(self.outside) as cursor:
-                self.prepare(cursor, self.to_write_in(self.asking([])))
+            self.copy.prepare(writes=self.writes)
         except SlipwayError as error:
             return self.not_tried(str(error))
         return {"changed": False, "actions": []}
 
     def settled(self) -> dict[str, Any]:
-        with sql_errors("Ending what a release has left open on the copy"), autocommit(self.outside) as cursor:
-            self.settle(cursor)
+        self.copy.settle()
         return {"changed": False, "actions": []}
 
     def started(self) -> dict[str, Any]:
-        began = time.monotonic()
+        began, here = time.monotonic(), not self.params["copy_at"]
         paths = self.from_log()
-        asking = self.asking(paths)  # a request that is none is told as such
         self.clean()
         try:
             serving = serving_release(self.params)
             if serving is None:
                 return self.not_tried(NOTHING_SERVES)
-            writable = self.to_write_in(asking)
             self.trials.notes = {"paths": paths, "serving": serving.name}
-            before = (serving, self.server.database, writable, self.sought)
-            if self.params["copy_at"]:
-                asking.before(*before)
-            else:
-                with sql_errors("Preparing the copy"), autocommit(self.outside) as cursor:
-                    try:
-                        self.prepare(cursor, writable)
-                        asking.before(*before)
-                    finally:
-                        self.settle(cursor)
+            try:
+                if here:
+                    self.copy.prepare(writes=self.writes)
+                writable = self.copy.writable if self.writes else ""
+                self.asking(paths).before(serving, self.copy.name, writable, self.sought)
+            finally:
+                if here:
+                    self.copy.settle()
             self.trials.notes["seconds"] = time.monotonic() - began
             self.trials.save()
         except SlipwayError as error:
@@ -376,7 +344,7 @@ class Course:
         try:
             serving = serving_release(self.params)
             new = new_release(self.params, self.environment, serving) if serving else None
-            probes = self.asking(notes["paths"]).after(new, self.server.database, self.sought)
+            probes = self.asking(notes["paths"]).after(new, self.copy.name, self.sought)
         except SlipwayError as error:
             return self.not_tried(str(error))
         finally:
@@ -417,28 +385,21 @@ def work(module: AnsibleModule) -> dict[str, Any]:
 def main() -> None:
     texts = ("label", "frontend", "sought_host", "role", "serving_release", "release", "image")
     paths = ("config", "sought_socket", "sought_ca", "trees", "cwd")
+    numbers = {"sought_port": 5432, "most": 20, "patience": 15, "port": 8000, "pids": 512}
     options: dict[str, dict[str, Any]] = {
         **CONNECTION_SPEC,
         **{name: {"type": "str", "default": ""} for name in texts},
         **{name: {"type": "path", "default": ""} for name in paths},
-        "state": {
-            "type": "str",
-            "required": True,
-            "choices": ["prepared", "started", "settled", "finished", "absent"],
-        },
+        **{name: {"type": "int", "default": number} for name, number in numbers.items()},
+        "state": {"type": "str", "required": True, "choices": list(STATES)},
         "directory": {"type": "path", "required": True},
-        "sought_port": {"type": "int", "default": 5432},
         "sought_ssl_mode": {**CONNECTION_SPEC["ssl_mode"], "default": "disable"},
         "copy_at": LOCATION_SPEC,
         "requests": {"type": "list", "elements": "raw", "default": [], "no_log": True},
-        "most": {"type": "int", "default": 20},
         "ready_path": {"type": "str", "default": "/healthz"},
-        "patience": {"type": "int", "default": 15},
-        "port": {"type": "int", "default": 8000},
         "volumes": {"type": "list", "elements": "str", "default": []},
         "memory": {"type": "str", "default": "512M"},
         "cpus": {"type": "float", "default": 1},
-        "pids": {"type": "int", "default": 512},
         "argv": {"type": "list", "elements": "str", "default": []},
         "env": {"type": "dict", "default": {}, "no_log": True},
         "maintenance_db": {"type": "str", "default": "postgres"},

@@ -24,6 +24,7 @@ from ansible_collections.slipway.deploy.plugins.module_utils._release.probe impo
     Answer,
     Probe,
     Request,
+    from_log,
     rank,
 )
 from ansible_collections.slipway.deploy.plugins.module_utils._release.process import Spec
@@ -35,6 +36,7 @@ PORT = 8000  # of a process that is tried, in a network of its own
 SERVING, WRITING, NEW = "serving", "writing", "new"
 # Drivers prepare a statement when they have run it some times: psycopg and JDBC after five.
 ROUNDS = 7
+LOG_LINES = 20_000
 WRITES = 2  # what may be there once only is refused the second time
 ROUNDS_WITHIN = 3.0  # seconds; at least two rounds, to see what differs by itself
 
@@ -102,6 +104,12 @@ def new_release(params: Mapping[str, Any], environment: Mapping[str, str], servi
 def holder_of(params: Mapping[str, Any]) -> str:
     """The image of the nginx that is there, which has a command ``sleep``, as a release's may not; '' for none."""
     return (docker.found("container", params["frontend"], "{{.Image}}") if params["frontend"] else "") or ""
+
+
+def asked_lately(frontend: str, known: Sequence[Request], most: int) -> list[str]:
+    """Paths that the log of nginx shows of the last hour; see ``from_log``."""
+    status, log = docker.run("logs", "--since=1h", f"--tail={LOG_LINES}", frontend)
+    return [] if status else [request.path for request in from_log(log.splitlines(), known, most)]
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 TLS, GSS, CANCEL = 80877103, 80877104, 80877102  # what the first message may ask for instead of a session
 HERE, NOT_HERE = b"S", b"N"
 LARGEST_START = 10_000  # bytes, as in the server
-LARGEST_LOGIN = 1 << 16  # bytes of a message before a session has begun, as libpq has it
+LARGEST_LOGIN = 1 << 16  # bytes of a message before a session, as libpq has it
 ERROR = ord("E")
 ANSWERS_WITHIN = 10  # seconds
 LOGGED_IN, CLEARTEXT, MD5, SASL, SASL_GOES_ON, SASL_ENDS = 0, 3, 5, 10, 11, 12  # what a server asks for
@@ -99,7 +99,7 @@ async def first_message(read: Read) -> bytes:
 
 
 async def begin(client: socket.socket, tls: ssl.SSLContext | None) -> tuple[Streams, bytes]:
-    """The first message about a session or its cancelling, after encryption has been refused or begun."""
+    """The first message about a session or its cancelling, after encryption was refused or agreed on."""
     loop = asyncio.get_running_loop()
 
     async def read(size: int) -> bytes:
@@ -341,7 +341,7 @@ def listener(listen: Any) -> socket.socket:
 async def main(spec: dict[str, Any]) -> None:
     loop = asyncio.get_running_loop()
     tls = serving_context(spec.get("certificate", ""))
-    visits = set()  # the loop itself holds none of its tasks
+    visits: set[asyncio.Future[None]] = set()  # the loop itself holds none of its tasks
     with listener(spec["listen"]) as listening:
         listening.setblocking(False)
         while True:

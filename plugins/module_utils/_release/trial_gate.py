@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import errno
 import fcntl
 import json
 import os
@@ -23,6 +24,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 from typing import Any
 
 NEW_MOUNTS, NEW_USER, NEW_NETWORK = 0x00020000, 0x10000000, 0x40000000  # clone(2)
@@ -30,6 +32,7 @@ BIND, RECURSIVE, PRIVATE = 4096, 16384, 1 << 18  # mount(2)
 DIE_WITH_PARENT = 1  # prctl(2)
 SET_FLAGS, SET_ADDRESS, SET_MASK, UP, RUNNING = 0x8914, 0x8916, 0x891C, 0x1, 0x40  # netdevice(7)
 LOOPBACK = "127.0.0.1"
+TENTATIVE = 5  # seconds, at most
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -128,6 +131,21 @@ async def lead(sockets: list[tuple[socket.socket, Any]]) -> None:
     await asyncio.Event().wait()
 
 
+def bound(address: str, port: int) -> socket.socket:
+    """A socket there, once the system has the address: of IPv6 it is only tentative at first (RFC 4862)."""
+    made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+    deadline = time.monotonic() + TENTATIVE
+    while True:
+        try:
+            made.bind((address, port))
+        except OSError as error:
+            if error.errno != errno.EADDRNOTAVAIL or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return made
+
+
 def listeners(spec: dict[str, Any]) -> list[tuple[socket.socket, Any]]:
     http = socket.socket(socket.AF_UNIX)
     http.bind(spec["http"])
@@ -135,9 +153,7 @@ def listeners(spec: dict[str, Any]) -> list[tuple[socket.socket, Any]]:
     for address, port, target in spec["ports"]:
         if address != LOOPBACK:
             add_to_loopback(address)
-        listening = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
-        listening.bind((address, port))
-        sockets.append((listening, target))
+        sockets.append((bound(address, port), target))
     for listening, _target in sockets:
         listening.listen(128)
     return sockets
