@@ -128,6 +128,9 @@ def test_a_fault(copy: Path, application: Path, name: str) -> None:
 
         if name == "migrate":  # the first one is applied by now
             migrations.append(next_migration(application))
+        if name == "image":  # the first one is built by now
+            release = next_release(application)
+            new, told = release["app_release"], ("-e", json.dumps(release))
         with faulty(copy, name, point, HELD):
             run = deploy(copy, *told)
             wait_until(lambda: held() or run.poll() is not None)
@@ -152,7 +155,7 @@ def test_a_fault(copy: Path, application: Path, name: str) -> None:
 
     once = "SELECT count(*), count(finished_at), count(rolled_back_at) FROM _prisma_migrations"
     for migration in migrations:
-        assert sql(f"{once} WPOINTS migration_name = '{migration}'") == ["1|1|0"]
+        assert sql(f"{once} WHERE migration_name = '{migration}'") == ["1|1|0"]
     assert sql("SELECT count(*) > 0 FROM teams") == ["t"]
     assert left() == places
     assert " down" not in host("front").file(ENTRY).content_string
