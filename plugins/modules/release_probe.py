@@ -79,7 +79,7 @@ options:
     default: 5432
   sought_ssl_mode:
     description:
-      - What it asks for there, as libpq's C(sslmode). With any but V(disable) the relay has a certificate for
+      - What it asks for there, as libpq's C(sslmode). Where it insists on TLS the relay has a certificate for
         O(sought_host), of an authority of its own; C(openssl) on the host makes it.
       - A release in a container whose O(sought_host) is an IP address is tried where the module is root on the host.
     type: str

@@ -54,7 +54,7 @@ class Place:
     """Where a database is: in the directory of a Unix socket, or at a host; ``port`` goes with each.
 
     ``ssl_mode`` and ``authority`` are libpq's sslmode and sslrootcert: of the copy, for this host; of the place where a
-    release looks, for that release, and empty where it never asks for TLS.
+    release looks, for that release, and empty where it does without TLS.
     """
 
     socket: str = ""

@@ -151,7 +151,7 @@ def listeners(spec: dict[str, Any]) -> list[tuple[socket.socket, Any]]:
     http.bind(spec["http"])
     sockets: list[tuple[socket.socket, Any]] = [(http, spec["port"])]
     for address, port, target in spec["ports"]:
-        if address != LOOPBACK:
+        if address not in (LOOPBACK, "::1"):
             add_to_loopback(address)
         sockets.append((bound(address, port), target))
     for listening, _target in sockets:

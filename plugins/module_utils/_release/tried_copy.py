@@ -24,12 +24,11 @@ def place_of(server: Server) -> Place:
 
 
 def sought(params: Mapping[str, Any]) -> Place:
-    """Where a release looks for its database, by the options ``sought_*`` of the module."""
-    mode = params["sought_ssl_mode"]
-    return Place(
-        params["sought_socket"] or "", params["sought_host"], params["sought_port"], "" if mode == "disable" else mode,
-        params["sought_ca"] or "",
-    )  # fmt: skip
+    """Where a release looks for its database, by the options ``sought_*`` of the module; how by TLS, if it needs that."""
+    at = (params["sought_socket"] or "", params["sought_host"], params["sought_port"])
+    if params["sought_ssl_mode"] not in ("require", "verify-ca", "verify-full"):
+        return Place(*at)
+    return Place(*at, params["sought_ssl_mode"], params["sought_ca"] or "")
 
 
 @dataclass(frozen=True)

@@ -224,7 +224,7 @@ def elsewhere(shop: Shop, request: pytest.FixtureRequest) -> Iterator[dict[str, 
     assert shop.left() == []
 
 
-@pytest.mark.parametrize("elsewhere", ["10.77.0.5", "fd00::77:5", "db.shop.invalid", "localhost"], indirect=True)
+@pytest.mark.parametrize("elsewhere", ["10.77.0.5", "fd00::77:5", "::1", "db.shop.invalid", "localhost"], indirect=True)
 def test_a_database_that_is_looked_for_at_another_host(shop: Shop, elsewhere: dict[str, object]) -> None:
     before = shop.live_rows()
     assert "probe" not in shop.call("started", **elsewhere)

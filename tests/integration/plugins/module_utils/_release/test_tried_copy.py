@@ -60,7 +60,14 @@ def test_what_is_open_is_ended_and_what_is_idle_is_not(postgres: Postgres, copy:
 SEEKS = {"sought_socket": "", "sought_host": "db", "sought_port": 6543, "sought_ca": "/ca.pem"}
 
 
-def test_where_it_is_looked_for() -> None:
-    assert sought({**SEEKS, "sought_ssl_mode": "require"}) == Place("", "db", 6543, "require", "/ca.pem")
-    assert sought({**SEEKS, "sought_ssl_mode": "disable"}).ssl_mode == ""
+@pytest.mark.parametrize(
+    ("mode", "needed"),
+    [("require", ("require", "/ca.pem")), ("verify-full", ("verify-full", "/ca.pem")), ("prefer", ()), ("disable", ())],
+)
+def test_where_it_is_looked_for(mode: str, needed: tuple[str, ...]) -> None:
+    assert sought({**SEEKS, "sought_ssl_mode": mode}) == Place("", "db", 6543, *needed)
+
+
+def test_where_the_relay_finds_it() -> None:
     assert place_of(Server("x", "y")) == Place("", "localhost", 5432, "prefer", "")
+    assert place_of(Server("x", "y", host="db", ssl_mode="verify-ca", ca_cert="/a")).authority == "/a"
