@@ -24,7 +24,7 @@ def place_of(server: Server) -> Place:
 
 
 def sought(params: Mapping[str, Any]) -> Place:
-    """Where a release looks for its database, by the options ``sought_*`` of the module; how by TLS, if it needs that."""
+    """Where a release looks for its database, by the options ``sought_*`` of the module; by TLS if it needs that."""
     at = (params["sought_socket"] or "", params["sought_host"], params["sought_port"])
     if params["sought_ssl_mode"] not in ("require", "verify-ca", "verify-full"):
         return Place(*at)
