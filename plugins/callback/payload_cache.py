@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import stat
 import sys
 import tempfile
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from ansible import constants as C
 from ansible.plugins.callback import CallbackBase
 from ansible.release import __version__ as ANSIBLE
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.own_directory import own_directory
 
 DOCUMENTATION = r"""
 name: payload_cache
@@ -36,7 +36,6 @@ requirements:
 
 MINE = "ansible_collections.slipway.deploy.plugins.modules."
 PLAIN = "-none"  # how the name of a payload ends that has no debugger and no coverage in it
-KEPT = 4  # directories
 
 
 class CallbackModule(CallbackBase):
@@ -53,7 +52,7 @@ class CallbackModule(CallbackBase):
         self.packed = Path(C.DEFAULT_LOCAL_TMP) / "ansiballz_cache"
         self.kept: Path | None = None
         try:
-            self.kept = directory(Path(C.ANSIBLE_HOME))
+            self.kept = own_directory(Path(C.ANSIBLE_HOME), "payloads", contents(Path(__file__).parents[1]))
             self.packed.mkdir(exist_ok=True)
             for payload in self.kept.glob(f"{MINE}*"):
                 bring(payload, self.packed / payload.name)
@@ -68,26 +67,6 @@ class CallbackModule(CallbackBase):
                 keep(payload, self.kept / payload.name)
         except OSError as error:
             self._display.vv(f"payload_cache: {error}")
-
-
-def directory(home: Path) -> Path:
-    """Where payloads of these modules are kept below Ansible's home, and away with what was not used for longest.
-
-    Raises OSError where it can't be made, or where somebody else could have put something into it: Ansible unpickles
-    what it finds.
-    """
-    home.mkdir(parents=True, exist_ok=True)
-    parent = home / "slipway" / "payloads"
-    own = parent / contents(Path(__file__).parents[1])
-    for each in (parent.parent, parent, own):  # each by itself, since mkdir's mode is not that of the parents it makes
-        each.mkdir(mode=0o700, exist_ok=True)
-        found = each.stat()
-        if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise PermissionError(f"{each} is not used, since others may write to it")
-    os.utime(own)
-    for former in sorted(parent.iterdir(), key=lambda path: path.stat().st_mtime_ns, reverse=True)[KEPT:]:
-        shutil.rmtree(former, ignore_errors=True)
-    return own
 
 
 def contents(plugins: Path) -> str:

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import shutil
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.callback.payload_cache import KEPT, contents, directory
+from ansible_collections.slipway.deploy.plugins.callback.payload_cache import contents
 from support.playbook import play
 
 pytestmark = pytest.mark.once
@@ -94,24 +93,3 @@ def test_a_home_that_is_no_directory_is_done_without(tmp_path: Path) -> None:
     (tmp_path / ".ansible").mkdir()
     (tmp_path / ".ansible/slipway").write_text("")
     assert look(tmp_path).count(PACKED) == 2
-
-
-def test_those_used_last_stay(tmp_path: Path) -> None:
-    payloads = tmp_path / "slipway/payloads"
-    payloads.parent.mkdir(mode=0o700)
-    payloads.mkdir(mode=0o700)
-    for age in range(KEPT + 2):
-        former = payloads / str(age)
-        former.mkdir()
-        os.utime(former, (1000 + age, 1000 + age))
-    own = directory(tmp_path)
-    assert {path.name for path in payloads.iterdir()} == {own.name, *(str(age + 2) for age in range(1, KEPT))}
-
-
-def test_it_is_for_its_owner_alone_whatever_the_umask(tmp_path: Path) -> None:
-    former = os.umask(0o002)
-    try:
-        own = directory(tmp_path / "home")
-    finally:
-        os.umask(former)
-    assert [each.stat().st_mode & 0o777 for each in (own, own.parent, own.parent.parent)] == [0o700] * 3

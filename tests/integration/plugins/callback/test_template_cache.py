@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A template of Slipway's own is compiled once, and says the same; nobody else's text is kept."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.playbook import surroundings
+from support.release import ROOT
+
+pytestmark = pytest.mark.once
+SECRET = "hunter2-secret"
+# Templates of two origins, as Ansible has them, where they can be compiled once and where that is seen.
+SCRIPT = """\
+import sys
+from pathlib import Path
+from ansible._internal._datatag._tags import Origin
+from ansible._internal._templating._jinja_bits import AnsibleEnvironment
+from ansible.errors import AnsibleError
+from ansible.template import Templar, trust_as_template
+from ansible_collections.slipway.deploy.plugins.callback.template_cache import install, own_places
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run.code_store import CodeStore
+
+parsed = []
+parse = AnsibleEnvironment._parse
+AnsibleEnvironment._parse = lambda self, source, *more: parsed.append(source) or parse(self, source, *more)
+store = CodeStore(Path(sys.argv[1]))
+store.open()
+install(store, own_places())
+place = {"own": own_places()[0] + "x.yml", "inventory": own_places()[0].replace("roles", "inventories") + "x.yml"}
+
+
+def said(where, text, **variables):
+    source = trust_as_template(Origin(path=place[where], line_num=1).tag(text))
+    try:
+        return Templar(variables=variables).template(source)
+    except AnsibleError as error:
+        return str(error)
+
+
+"""
+
+
+def ran(store: Path, script: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT + script, str(store)], cwd=ROOT,
+        env=surroundings(store.parent, PYTHONPATH=str(ROOT / "collections")),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+TEXTS = r"""
+texts = ["{{ a + 1 }}", "{{ a }} and {{ b | upper }}", "{% for each in c %}{{ each }};{% endfor %}", "{{ c }}",
+         "{{ nowhere }}", "{{ a +", "{{ b | no_such_filter }}", "#jinja2: variable_start_string:'[['\n[[ a ]] {{ a }}",
+         "{{ '\\\\n' }}", "{{ lookup('ansible.builtin.vars', 'a') }}", "{{ {'x': a}.x }}{{ '' if a else 1 }}"]
+for text in texts:
+    print(repr(said("own", text, a=41, b="bee", c=[1, "{{ a }}", {}])))
+print(len(parsed))
+"""
+
+
+def test_it_says_the_same(tmp_path: Path) -> None:
+    first, second = ran(tmp_path / "codes", TEXTS), ran(tmp_path / "codes", TEXTS)
+    assert "42" in first
+    assert "'nowhere' is undefined" in first
+    assert first.splitlines()[:-1] == second.splitlines()[:-1]
+    assert (int(first.splitlines()[-1]), int(second.splitlines()[-1])) == (11, 3)  # what is wrong, or has a header
+
+
+def test_what_an_inventory_says_is_not_kept(tmp_path: Path) -> None:
+    script = f"print(said('inventory', '{SECRET} {{{{ a }}}}', a=1), said('own', 'x {{{{ a }}}}', a=1))"
+    assert ran(tmp_path / "codes", script) == f"{SECRET} 1 x 1\n"
+    kept = (tmp_path / "codes").read_bytes()
+    assert SECRET.encode() not in kept
+    assert len(kept) > 200
+
+
+def play(home: Path) -> str:
+    """A playbook of Slipway's own that is told too little, as an operator gets to see it."""
+    (home / "hosts").write_text("[database]\nlocalhost\n[backend]\nlocalhost\n")
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    done = subprocess.run(
+        [program, "-i", str(home / "hosts"), "-c", "local", "playbooks/status.yml"], cwd=ROOT,
+        env=surroundings(home, ANSIBLE_NOCOLOR="1"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode, done.stdout
+    return done.stdout
+
+
+def test_a_run_leaves_it_for_the_next_and_is_the_same_without(tmp_path: Path) -> None:
+    first = play(tmp_path)
+    assert "app_name" in first, first
+    [codes] = (tmp_path / ".ansible/slipway/templates").glob("*/codes")
+    kept = codes.read_bytes()
+    assert len(kept) > 10_000
+    assert play(tmp_path).splitlines()[1:] == first.splitlines()[1:]
+    assert codes.read_bytes() == kept
+    codes.write_bytes(kept[:5000])
+    assert play(tmp_path).splitlines()[1:] == first.splitlines()[1:]
+    codes.parent.chmod(0o777)
+    assert play(tmp_path).splitlines()[1:] == first.splitlines()[1:]
