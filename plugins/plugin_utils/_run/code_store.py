@@ -2,7 +2,7 @@
 """Compiled code, by what it was compiled from, in a file to which the processes of several runs append.
 
 Each entry is appended by one write, and is a size (4 bytes), a checksum (4), the key (32) and the marshalled code. What
-is not whole is not read: nobody has read beyond it, and the file is begun anew by the next run.
+is not whole is not read: nobody has read beyond it, and the next run starts the file afresh.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class CodeStore:
         return len(self._codes)
 
     def open(self) -> None:
-        """Read the file; begin anew where it is too large, or where something in it is not whole. Raises OSError."""
+        """Read the file; start afresh where it is too large, or where something in it is not whole. Raises OSError."""
         deadline = time.monotonic() + WITHIN
         while (left := self.refresh()) and time.monotonic() < deadline:
             time.sleep(WITHIN / 10)  # it may be being written

@@ -69,7 +69,7 @@ def test_many_may_add_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 20, 39, 45])
-def test_what_is_not_whole_is_not_read_and_the_file_begun_anew(tmp_path: Path, cut: int) -> None:
+def test_what_is_not_whole_is_not_read_and_the_file_starts_afresh(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "codes"
     put(path, "1", "2")
     size = path.stat().st_size
