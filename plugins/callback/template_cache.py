@@ -47,18 +47,22 @@ class CallbackModule(CallbackBase):
     CALLBACK_NAME = "slipway.deploy.template_cache"
     CALLBACK_NEEDS_ENABLED = True
 
+    store: CodeStore | None = None
+
     def v2_playbook_on_start(self, playbook: Any) -> None:
-        self.store: CodeStore | None = None
+        if self.store is not None:  # of the playbook before, where a command names several
+            return
         try:
             directory = own_directory(Path(C.ANSIBLE_HOME), "templates", versions())
-            self.store = CodeStore(directory / "codes")
-            self.store.open()
-            install(self.store, own_places())
+            store = CodeStore(directory / "codes")
+            store.open()
+            install(store, own_places())
+            self.store = store
         except (OSError, ImportError, AttributeError) as error:
             self._display.vv(f"template_cache: {error}")
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
-        if self.store:
+        if self.store is not None:
             with contextlib.suppress(OSError):
                 self.store.refresh()
 

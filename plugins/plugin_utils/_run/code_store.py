@@ -28,9 +28,6 @@ class CodeStore:
         self._read = 0
         self._codes: dict[bytes, bytes | CodeType] = {}
 
-    def __len__(self) -> int:
-        return len(self._codes)
-
     def open(self) -> None:
         """Read the file; start afresh where it is too large, or where something in it is not whole. Raises OSError."""
         deadline = time.monotonic() + WITHIN

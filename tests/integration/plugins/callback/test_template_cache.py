@@ -80,6 +80,20 @@ def test_what_an_inventory_says_is_not_kept(tmp_path: Path) -> None:
     assert len(kept) > 200
 
 
+def test_a_command_with_several_playbooks_has_one_store(tmp_path: Path) -> None:
+    script = """
+from ansible._internal._templating._engine import TemplateEngine
+from ansible_collections.slipway.deploy.plugins.callback.template_cache import CallbackModule
+callback = CallbackModule()
+found = []
+for _ in range(2):
+    callback.v2_playbook_on_start(None)
+    found.append(TemplateEngine._compile_template)
+print(found[0] is found[1])
+"""
+    assert ran(tmp_path / "codes", script) == "True\n"
+
+
 def play(home: Path) -> str:
     """A playbook of Slipway's own that is told too little, as an operator gets to see it."""
     (home / "hosts").write_text("[database]\nlocalhost\n[backend]\nlocalhost\n")
