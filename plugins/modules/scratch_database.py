@@ -101,7 +101,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     doing = f"Copying database {server.database!r}" if wanted else f"Dropping database {name!r}"
     with sql_errors(doing), autocommit(server.on(params["maintenance_db"]) if wanted else server) as cursor:
         changed = (databases.exists if module.check_mode else databases.drop)(cursor, name)
-        if changed and not module.check_mode:
+        if changed and not wanted and not module.check_mode:
             databases.drop(cursor, derived_name(name, AGAIN))
         if wanted and not module.check_mode:
             databases.copy(cursor, server.database, name)

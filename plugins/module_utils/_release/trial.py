@@ -146,12 +146,9 @@ class Trials:
     def process(self, name: str, spec: Spec, port: int, database: str, sought: Place, layers: Sequence[str]) -> None:
         """Start a process that looks for its database at ``sought``, with these layers as the directory it runs in."""
         self._begin(name, database, spec.env)
-        listener, scratch, http_socket = (
-            self._listener(name, sought),
-            self.path(name, "scratch"),
-            self.path(name, "http"),
-        )
+        scratch, http_socket = self.path(name, "scratch"), self.path(name, "http")
         os.mkdir(scratch)
+        listener = self._listener(name, sought)
         address = sought.host if is_address(sought.host) else trial_gate.LOOPBACK
         mounts = [[listener.socket, sought.socket]] if sought.socket else []
         if address != sought.host and sought.host not in ("", "localhost"):

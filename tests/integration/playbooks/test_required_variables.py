@@ -4,13 +4,10 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from support.playbook import surroundings
-from support.release import ROOT
+from support.playbook import told_nothing
 
 pytestmark = pytest.mark.once
 MISSING = ["environment_name", "app_name", "app_runtime", "app_source", "database_runtime"]
@@ -18,13 +15,7 @@ MISSING = ["environment_name", "app_name", "app_runtime", "app_source", "databas
 
 @pytest.mark.parametrize("playbook", ["deploy", "playbooks/status", "playbooks/restore", "playbooks/health"])
 def test_all_that_is_missing_is_told_at_once(tmp_path: Path, playbook: str) -> None:
-    (tmp_path / "hosts").write_text("[database]\nlocalhost\n[backend]\nlocalhost\n")
-    program = Path(sys.executable).with_name("ansible-playbook")
-    done = subprocess.run(
-        [program, "-i", tmp_path / "hosts", "-c", "local", f"{playbook}.yml"],
-        cwd=ROOT, env=surroundings(tmp_path, ANSIBLE_NOCOLOR="1"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, check=False,
-    )  # fmt: skip
+    done = told_nothing(tmp_path, playbook)
     assert done.returncode == 2
     told = f"Variable (\\w+) is not set and is required.*: set it in {tmp_path}/hosts or with -e[.]"
     assert re.findall(told, done.stdout) == MISSING

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.playbook import surroundings
+from support.playbook import surroundings, told_nothing
 from support.release import ROOT
 
 pytestmark = pytest.mark.once
@@ -95,14 +95,7 @@ print(found[0] is found[1])
 
 
 def play(home: Path) -> str:
-    """A playbook of Slipway's own that is told too little, as an operator gets to see it."""
-    (home / "hosts").write_text("[database]\nlocalhost\n[backend]\nlocalhost\n")
-    program = str(Path(sys.executable).with_name("ansible-playbook"))
-    done = subprocess.run(
-        [program, "-i", str(home / "hosts"), "-c", "local", "playbooks/status.yml"], cwd=ROOT,
-        env=surroundings(home, ANSIBLE_NOCOLOR="1"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        check=False,
-    )  # fmt: skip
+    done = told_nothing(home, "playbooks/status")
     assert done.returncode, done.stdout
     return done.stdout
 

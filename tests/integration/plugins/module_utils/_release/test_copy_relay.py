@@ -97,7 +97,7 @@ class Relay:
         password = PASSWORDS[user] or "any"
         tls = {"sslmode": "verify-full", "sslrootcert": str(self.authority)}
         told = {"host": "127.0.0.1", "port": self.port, "dbname": "shop", "user": user, "password": password, **tls}
-        with psycopg2.connect(**told | more) as connection, connection.cursor() as cursor:  # type: ignore[call-overload]
+        with psycopg2.connect(**told | more) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT current_database(), current_user")
             found = cursor.fetchone()
             return *found, bool(connection.info.ssl_in_use)
@@ -181,7 +181,7 @@ def test_a_server_that_insists_on_tls_says_so(server: Server, relay: Callable[..
 
 def test_what_runs_is_cancelled(server: Server, relay: Callable[..., Relay]) -> None:
     told = {"host": "127.0.0.1", "port": relay(**over_tls(server)).port, "user": "by_scram", "password": "hunter2"}
-    connection = psycopg2.connect(dbname="shop", **told)  # type: ignore[call-overload]
+    connection = psycopg2.connect(dbname="shop", **told)
     cancels = threading.Timer(1, connection.cancel)
     cancels.start()
     with connection.cursor() as cursor, pytest.raises(psycopg2.extensions.QueryCanceledError):
