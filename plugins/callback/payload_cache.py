@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import importlib.util
 import os
 import shutil
 import sys
@@ -24,7 +26,8 @@ version_added: 0.1.0
 author: The Slipway contributors
 description:
   - Ansible packs a module with all that it imports before it first uses it, in each run anew, which takes 0.2 to 0.5
-    seconds of processor a module. This keeps what it packed of the modules of C(slipway.deploy), and of no others.
+    seconds of processor a module. This keeps what it packed of the modules of C(slipway.deploy) and of
+    C(community.docker), which each of its runs needs, and of no others.
   - It is kept below C(slipway/payloads) in E(ANSIBLE_HOME), in a directory named by the contents of the modules, of all
     that they can import, and by the versions of Ansible and Python, so that what has changed is packed anew. The four
     directories used last stay.
@@ -34,8 +37,9 @@ requirements:
   - named in C(callbacks_enabled) in the configuration
 """
 
-MINE = "ansible_collections.slipway.deploy.plugins.modules."
-PLAIN = "-none"  # how the name of a payload ends that has no debugger and no coverage in it
+COLLECTIONS = ("slipway.deploy", "community.docker")
+PAYLOADS = [f"ansible_collections.{name}.plugins.modules.*-none" for name in COLLECTIONS]  # without debugger, coverage
+ROOMS = ("modules", "module_utils")
 
 
 class CallbackModule(CallbackBase):
@@ -52,9 +56,9 @@ class CallbackModule(CallbackBase):
         self.packed = Path(C.DEFAULT_LOCAL_TMP) / "ansiballz_cache"
         self.kept: Path | None = None
         try:
-            self.kept = own_directory(Path(C.ANSIBLE_HOME), "payloads", contents(Path(__file__).parents[1]))
+            self.kept = own_directory(Path(C.ANSIBLE_HOME), "payloads", contents(*plugins()))
             self.packed.mkdir(exist_ok=True)
-            for payload in self.kept.glob(f"{MINE}*"):
+            for payload in payloads(self.kept):
                 bring(payload, self.packed / payload.name)
         except OSError as error:
             self._display.vv(f"payload_cache: {error}")
@@ -63,20 +67,36 @@ class CallbackModule(CallbackBase):
         if self.kept is None:
             return
         try:
-            for payload in self.packed.glob(f"{MINE}*{PLAIN}"):
+            for payload in payloads(self.packed):
                 keep(payload, self.kept / payload.name)
         except OSError as error:
             self._display.vv(f"payload_cache: {error}")
 
 
-def contents(plugins: Path) -> str:
+def plugins() -> list[Path]:
+    """Where the collections' plugins are; one that is not installed has none."""
+    places: list[str] = []
+    for name in COLLECTIONS:
+        with contextlib.suppress(ImportError):  # no collection of its namespace is installed either
+            spec = importlib.util.find_spec(f"ansible_collections.{name}")
+            places += (spec and spec.submodule_search_locations) or []
+    return [Path(place) / "plugins" for place in places]
+
+
+def contents(*plugins: Path) -> str:
     """Digest of all that goes into a payload: modules, what they import, Ansible."""
     digest = hashlib.sha256(f"{ANSIBLE} {C.__file__} {sys.version}".encode())
-    for path in sorted(path for room in ("modules", "module_utils") for path in (plugins / room).rglob("*.py")):
+    files = [(path, place) for place in plugins for room in ROOMS for path in (place / room).rglob("*.py")]
+    for path, place in sorted(files):
         source = path.read_bytes()
-        digest.update(f"\0{path.relative_to(plugins)} {len(source)}\0".encode())
+        digest.update(f"\0{path.relative_to(place)} {len(source)}\0".encode())
         digest.update(source)
     return digest.hexdigest()[:32]
+
+
+def payloads(directory: Path) -> list[Path]:
+    """What is in a directory of what was packed of the collections' modules."""
+    return [path for pattern in PAYLOADS for path in directory.glob(pattern)]
 
 
 def bring(payload: Path, place: Path) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Ansible compiles of Slipway's templates, kept from one task for the next, and from one run for the next."""
+"""What Ansible makes of Slipway's templates, and of variables, before it evaluates them, kept for the next time."""
 
 from __future__ import annotations
 
@@ -15,23 +15,26 @@ import jinja2
 from ansible import constants as C
 from ansible.plugins.callback import CallbackBase
 from ansible.release import __version__ as ANSIBLE
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run import wrapped_variables
 from ansible_collections.slipway.deploy.plugins.plugin_utils._run.code_store import CodeStore
 from ansible_collections.slipway.deploy.plugins.plugin_utils._run.own_directory import own_directory
 
 DOCUMENTATION = r"""
 name: template_cache
 type: aggregate
-short_description: What Ansible compiles of Slipway's templates, kept from one task and one run for the next
+short_description: What Ansible makes of Slipway's templates before it evaluates them, kept for the next time
 version_added: 0.1.0
 author: The Slipway contributors
 description:
   - Ansible compiles a template or an expression each time that it needs its value, in the process of each task anew. A
     deploy with nothing to do compiles some 2,300, of which 700 differ. This keeps the code of those that are in the
     roles and playbooks of C(slipway.deploy), and of no others, since others may have secrets in them.
-  - It is kept below C(slipway/templates) in E(ANSIBLE_HOME), in a directory named by the versions of Ansible, Jinja and
-    Python, and found by the whole text of a template, so that what has changed is compiled anew.
+  - It wraps all variables, some thousand, for each template and for each variable's own value anew. This has it wrap
+    them once in the process of a task, as long as they are the same. What a variable's value was is not kept.
+  - The code is kept below C(slipway/templates) in E(ANSIBLE_HOME), in a directory named by the versions of Ansible,
+    Jinja and Python, and found by the whole text of a template, so that what has changed is compiled anew.
   - A directory that belongs to somebody else, or that others may write to, is not used. With another version of Ansible
-    that compiles otherwise, or whatever else goes wrong, the run is as it would be without.
+    that does all this otherwise, or whatever else goes wrong, the run is as it would be without.
 requirements:
   - named in C(callbacks_enabled) in the configuration
 """
@@ -58,6 +61,7 @@ class CallbackModule(CallbackBase):
             store.open()
             install(store, own_places())
             self.store = store
+            wrapped_variables.install()
         except (OSError, ImportError, AttributeError) as error:
             self._display.vv(f"template_cache: {error}")
 
@@ -93,6 +97,8 @@ def install(store: CodeStore, places: tuple[str, ...]) -> None:
 
     compile_code = AnsibleEnvironment._compile
     compilers = (TemplateEngine._compile_template, TemplateEngine._compile_expression)
+    if any(compiler.__code__.co_argcount != 3 for compiler in compilers):
+        raise AttributeError("Ansible compiles by other arguments")
     compiled: list[CodeType] = []
 
     def note(environment: Any, source: str, filename: str) -> CodeType:

@@ -8,7 +8,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.deploy.plugins.callback.payload_cache import contents
+from ansible_collections.slipway.deploy.plugins.callback import payload_cache
+from ansible_collections.slipway.deploy.plugins.callback.payload_cache import contents, plugins
 from support.playbook import play
 
 pytestmark = pytest.mark.once
@@ -22,12 +23,17 @@ LOOK = """\
     - name: At a certificate that is not there
       slipway.deploy.certificate_info:
         path: /nowhere.pem
+    - name: At a module of the collection that each run needs
+      community.docker.current_container_facts:
     - name: At a file that is not there
       ansible.builtin.stat:
         path: /nowhere.pem
 """
 PLUGINS = Path(__file__).parents[4] / "plugins"
-NAME = "ansible_collections.slipway.deploy.plugins.modules.certificate_info-ZIP_DEFLATED-none"
+NAMES = [
+    "ansible_collections.community.docker.plugins.modules.current_container_facts-ZIP_DEFLATED-none",
+    "ansible_collections.slipway.deploy.plugins.modules.certificate_info-ZIP_DEFLATED-none",
+]
 
 
 def look(home: Path) -> str:
@@ -43,22 +49,24 @@ def kept(tmp_path: Path) -> list[Path]:
 
 def test_a_module_is_packed_once_and_foreign_ones_in_each_run(tmp_path: Path) -> None:
     first = look(tmp_path)
-    assert (first.count(PACKED), USED in first) == (2, False)
-    assert [(path.parent.name, path.name) for path in kept(tmp_path)] == [(contents(PLUGINS), NAME)]
-    assert kept(tmp_path)[0].stat().st_mode & 0o077 == 0
+    assert (first.count(PACKED), USED in first) == (3, False)
+    here = contents(*plugins())
+    assert [(path.parent.name, path.name) for path in kept(tmp_path)] == [(here, name) for name in NAMES]
+    assert [path.stat().st_mode & 0o077 for path in kept(tmp_path)] == [0, 0]
 
     second = look(tmp_path)
     assert second.count(PACKED) == 1
-    assert f"/{NAME}" in second.partition(USED)[2].splitlines()[0]
-    assert [path.name for path in kept(tmp_path)] == [NAME]
+    used = [line.partition(USED)[2].rpartition("/")[2] for line in second.splitlines() if USED in line]
+    assert sorted(used) == NAMES
+    assert [path.name for path in kept(tmp_path)] == NAMES
 
 
 def test_what_was_packed_of_other_contents_is_not_used(tmp_path: Path) -> None:
     look(tmp_path)
     here = kept(tmp_path)[0].parent
     here.rename(here.with_name("0" * 32))
-    assert look(tmp_path).count(PACKED) == 2
-    assert sorted(path.parent.name for path in kept(tmp_path)) == sorted(("0" * 32, contents(PLUGINS)))
+    assert look(tmp_path).count(PACKED) == 3
+    assert sorted(path.parent.name for path in kept(tmp_path)) == sorted(["0" * 32, contents(*plugins())] * 2)
 
 
 def test_what_others_may_write_to_is_not_used(tmp_path: Path) -> None:
@@ -66,7 +74,7 @@ def test_what_others_may_write_to_is_not_used(tmp_path: Path) -> None:
     written = tmp_path / "written"
     kept(tmp_path)[0].write_bytes(pickle.dumps(Written(str(written))))
     kept(tmp_path)[0].parent.parent.chmod(0o777)
-    assert look(tmp_path).count(PACKED) == 2
+    assert look(tmp_path).count(PACKED) == 3
     assert not written.exists()
 
 
@@ -89,7 +97,19 @@ def test_any_file_that_may_be_imported_counts(tmp_path: Path, room: str) -> None
     assert contents(tmp_path / "plugins") != contents(PLUGINS)
 
 
+def test_what_the_other_collection_holds_counts_where_it_is_there() -> None:
+    own, docker = plugins()
+    assert (docker / "modules/docker_container.py").exists()
+    assert len({contents(own, docker), contents(own), contents(docker, own, own)}) == 3
+
+
 def test_a_home_that_is_no_directory_is_done_without(tmp_path: Path) -> None:
     (tmp_path / ".ansible").mkdir()
     (tmp_path / ".ansible/slipway").write_text("")
-    assert look(tmp_path).count(PACKED) == 2
+    assert look(tmp_path).count(PACKED) == 3
+
+
+@pytest.mark.parametrize("missing", ["nowhere.docker", "slipway.nothing"])
+def test_a_collection_that_is_not_installed_is_done_without(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    monkeypatch.setattr(payload_cache, "COLLECTIONS", (missing, "slipway.deploy"))
+    assert [path.resolve() for path in plugins()] == [PLUGINS]

@@ -94,6 +94,54 @@ print(found[0] is found[1])
     assert ran(tmp_path / "codes", script) == "True\n"
 
 
+WRAPPED = """
+from ansible._internal._templating import _lazy_containers as lazy
+from ansible._internal._templating._lazy_containers import _AnsibleLazyTemplateDict
+from ansible_collections.slipway.deploy.plugins.plugin_utils._run import wrapped_variables
+
+made = []
+plain = lazy._LazyValue
+def count(value):
+    made.append(value)
+    return plain(value)
+lazy._LazyValue = count
+if "once" in sys.argv:
+    wrapped_variables.install()
+lazy._LazyValue = plain
+wrapped = _AnsibleLazyTemplateDict._lazy_values
+
+many = {f"v{number}": number for number in range(200)}
+many |= {"chain": trust_as_template("{{ link + 1 }}"), "link": trust_as_template("{{ v7 }}"), "box": {"x": []}}
+templar = Templar(variables=many)
+ask = trust_as_template("{{ chain }} {{ link }} {{ box.x }}")
+said = []
+said.append(templar.template(ask))
+many["v7"] = 70
+said.append(templar.template(ask))
+many["box"]["x"].append(trust_as_template("{{ v8 }}"))
+said.append(templar.template(ask))
+many["link"] = trust_as_template("{{ v9 }}")
+said.append(templar.template(ask))
+said.append(Templar(variables={**many, "v9": "other", "chain": 1}).template(ask))
+del many["v9"]
+try:
+    templar.template(ask)
+except AnsibleError as error:
+    said.append(str(error))
+said.append(repr(sorted(map(str, many.values()))[:3]))
+print(said)
+print(len(made))
+"""
+
+
+def test_variables_are_wrapped_once_and_say_the_same(tmp_path: Path) -> None:
+    anew, once = (ran(tmp_path / "codes", f"sys.argv.append('{how}')\n{WRAPPED}") for how in ("anew", "once"))
+    assert "8 7 []" in anew
+    assert "71 70 [8]" in anew
+    assert anew.splitlines()[0] == once.splitlines()[0]
+    assert (int(anew.splitlines()[1]), int(once.splitlines()[1])) == (0, 4 * 203 + 202)
+
+
 def play(home: Path) -> str:
     done = told_nothing(home, "playbooks/status")
     assert done.returncode, done.stdout
