@@ -86,11 +86,11 @@ def plugins() -> list[Path]:
 def contents(*plugins: Path) -> str:
     """Digest of all that goes into a payload: modules, what they import, Ansible."""
     digest = hashlib.sha256(f"{ANSIBLE} {C.__file__} {sys.version}".encode())
-    files = [(path, place) for place in plugins for room in ROOMS for path in (place / room).rglob("*.py")]
-    for path, place in sorted(files):
-        source = path.read_bytes()
-        digest.update(f"\0{path.relative_to(place)} {len(source)}\0".encode())
-        digest.update(source)
+    for place in plugins:
+        for path in sorted(path for room in ROOMS for path in (place / room).rglob("*.py")):
+            source = path.read_bytes()
+            digest.update(f"\0{path.relative_to(place)} {len(source)}\0".encode())
+            digest.update(source)
     return digest.hexdigest()[:32]
 
 

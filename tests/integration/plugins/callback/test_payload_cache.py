@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import pickle
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import ansible
 import pytest
-from ansible_collections.slipway.deploy.plugins.callback import payload_cache
-from ansible_collections.slipway.deploy.plugins.callback.payload_cache import contents, plugins
+from ansible_collections.slipway.deploy.plugins.callback.payload_cache import contents
 from support.playbook import play
+from support.release import ROOT
 
 pytestmark = pytest.mark.once
 USED = "ANSIBALLZ: using cached module: "
@@ -29,7 +32,8 @@ LOOK = """\
       ansible.builtin.stat:
         path: /nowhere.pem
 """
-PLUGINS = Path(__file__).parents[4] / "plugins"
+PLUGINS = ROOT / "plugins"
+DOCKER = Path(ansible.__file__).parents[1] / "ansible_collections/community/docker/plugins"
 NAMES = [
     "ansible_collections.community.docker.plugins.modules.current_container_facts-ZIP_DEFLATED-none",
     "ansible_collections.slipway.deploy.plugins.modules.certificate_info-ZIP_DEFLATED-none",
@@ -50,7 +54,7 @@ def kept(tmp_path: Path) -> list[Path]:
 def test_a_module_is_packed_once_and_foreign_ones_in_each_run(tmp_path: Path) -> None:
     first = look(tmp_path)
     assert (first.count(PACKED), USED in first) == (3, False)
-    here = contents(*plugins())
+    here = contents(PLUGINS, DOCKER)
     assert [(path.parent.name, path.name) for path in kept(tmp_path)] == [(here, name) for name in NAMES]
     assert [path.stat().st_mode & 0o077 for path in kept(tmp_path)] == [0, 0]
 
@@ -66,7 +70,7 @@ def test_what_was_packed_of_other_contents_is_not_used(tmp_path: Path) -> None:
     here = kept(tmp_path)[0].parent
     here.rename(here.with_name("0" * 32))
     assert look(tmp_path).count(PACKED) == 3
-    assert sorted(path.parent.name for path in kept(tmp_path)) == sorted(["0" * 32, contents(*plugins())] * 2)
+    assert sorted(path.parent.name for path in kept(tmp_path)) == sorted(["0" * 32, contents(PLUGINS, DOCKER)] * 2)
 
 
 def test_what_others_may_write_to_is_not_used(tmp_path: Path) -> None:
@@ -97,10 +101,9 @@ def test_any_file_that_may_be_imported_counts(tmp_path: Path, room: str) -> None
     assert contents(tmp_path / "plugins") != contents(PLUGINS)
 
 
-def test_what_the_other_collection_holds_counts_where_it_is_there() -> None:
-    own, docker = plugins()
-    assert (docker / "modules/docker_container.py").exists()
-    assert len({contents(own, docker), contents(own), contents(docker, own, own)}) == 3
+def test_what_the_other_collection_holds_counts() -> None:
+    assert (DOCKER / "modules/docker_container.py").exists()
+    assert len({contents(PLUGINS, DOCKER), contents(PLUGINS), contents(DOCKER, PLUGINS)}) == 3
 
 
 def test_a_home_that_is_no_directory_is_done_without(tmp_path: Path) -> None:
@@ -110,6 +113,14 @@ def test_a_home_that_is_no_directory_is_done_without(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("missing", ["nowhere.docker", "slipway.nothing"])
-def test_a_collection_that_is_not_installed_is_done_without(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
-    monkeypatch.setattr(payload_cache, "COLLECTIONS", (missing, "slipway.deploy"))
-    assert [path.resolve() for path in plugins()] == [PLUGINS]
+def test_a_collection_that_is_not_installed_is_done_without(missing: str) -> None:
+    script = f"""
+from ansible.plugins.loader import init_plugin_loader
+init_plugin_loader()
+from ansible_collections.slipway.deploy.plugins.callback import payload_cache
+for collections in (payload_cache.COLLECTIONS, ({missing!r}, "slipway.deploy")):
+    payload_cache.COLLECTIONS = collections
+    print(*(path.resolve() for path in payload_cache.plugins()))
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [f"{PLUGINS} {DOCKER.resolve()}", str(PLUGINS)]
