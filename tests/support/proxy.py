@@ -3,7 +3,7 @@
 
 A configuration has a line: the container that it leads to, the release that this one says it is, and faults: ``broken``
 is refused by nginx's own test, ``down`` answers 503, ``busy`` keeps the workers of before, ``turns`` has an old worker
-answer every second request.
+answer every second request. Where there is a file ``late``, nginx reads its configuration a moment after it was told to.
 """
 
 from __future__ import annotations
@@ -40,8 +40,11 @@ case "$1 $2" in
     case "$*" in
       *" -t") ! grep -qr broken conf || {{ echo "nginx: [emerg] unknown directive"; exit 1; }} ;;
       *)
-        (shopt -s nullglob; cat conf/nginx.conf conf/sites/*.conf) >served.new; mv served.new served
-        grep -q busy served || echo $(($(cat worker) + 1)) >worker ;;
+        read_it() {{
+          (shopt -s nullglob; cat conf/nginx.conf conf/sites/*.conf) >served.new; mv served.new served
+          grep -q busy served || echo $(($(cat worker) + 1)) >worker
+        }}
+        if [ -e late ]; then (sleep 0.3; read_it) </dev/null >/dev/null 2>&1 & else read_it; fi ;;
     esac ;;
   "top "*) printf 'PID COMMAND\\n1 nginx: master process\\n%s nginx: worker process\\n' "$(cat worker)" ;;
   "logs "*) echo "nothing at postgresql://app:{secret}@db" ;;

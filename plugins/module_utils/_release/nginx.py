@@ -47,7 +47,11 @@ class Fault:
     other_release: bool = False
 
 
-def workers(top: str) -> set[str]:
-    """PIDs of nginx's workers, those that are shutting down too, from ``docker top CONTAINER -eo pid,args``."""
-    rows = (line.split(maxsplit=1) for line in top.splitlines()[1:])
-    return {row[0] for row in rows if len(row) == 2 and row[1].startswith("nginx: worker process")}
+def workers(top: str) -> dict[str, bool]:
+    """PIDs of nginx's workers, from ``docker top CONTAINER -eo pid,args``, and whether each takes connections.
+
+    After a reload one that is shutting down takes none and ends when its requests have (nginx's manual, "Controlling
+    nginx").
+    """
+    rows = [row for line in top.splitlines()[1:] if len(row := line.split(maxsplit=1)) == 2]
+    return {pid: "shutting down" not in args for pid, args in rows if args.startswith("nginx: worker process")}

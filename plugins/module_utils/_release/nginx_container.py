@@ -50,11 +50,22 @@ class Nginx:
         self._run("-s", "reload")
         return before
 
+    def reloaded(self, seconds: float) -> bool:
+        """Have it read its configuration, and wait until no worker of before takes a connection any more.
+
+        False when one still does after so many seconds.
+        """
+        before = self.reload()
+        return wait_until(lambda: not before & {pid for pid, takes in self._workers().items() if takes}, seconds)
+
     def drained(self, before: set[str], seconds: float) -> bool:
         """Wait until workers have ended; False when they have not within so many seconds."""
         return not before or wait_until(lambda: not self.workers() & before, seconds)
 
     def workers(self) -> set[str]:
+        return set(self._workers())
+
+    def _workers(self) -> dict[str, bool]:
         return nginx.workers(docker.must("top", self.container, "-eo", "pid,args"))
 
     def _run(self, *arguments: str) -> tuple[int, str]:

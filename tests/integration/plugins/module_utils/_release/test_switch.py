@@ -44,6 +44,14 @@ def test_what_does_not_serve_is_taken_back(nginx: Proxy, content: str) -> None:
     assert nginx.served == "new two"
 
 
+def test_the_failure_is_told_when_the_release_of_before_answers_again(nginx: Proxy) -> None:
+    nginx.container("new", "running")
+    (nginx.home / "late").touch()
+    failed = nginx.switch("new two down")
+    assert nginx.served == "old one\n"
+    assert "answers 503; the old configuration was put back and serves." in failed["msg"]
+
+
 def test_a_release_that_says_it_is_another_is_told_at_once(nginx: Proxy) -> None:
     failed = nginx.switch("new two", value="three", verify_timeout=60)
     assert failed["msg"] == (

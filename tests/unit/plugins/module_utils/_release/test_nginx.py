@@ -13,7 +13,7 @@ def test_workers_are_told_from_the_master() -> None:
         "14                  nginx: worker process\n"
         "15                  sleep 1\n"
     )
-    assert workers(top) == {"12", "14"}
+    assert workers(top) == {"12": False, "14": True}
 
 
 @pytest.mark.parametrize(
