@@ -3,7 +3,7 @@
 
 A configuration has a line: the container that it leads to, the release that this one says it is, and faults: ``broken``
 is refused by nginx's own test, ``down`` answers 503, ``busy`` keeps the workers of before, ``turns`` has an old worker
-answer every second request. Where there is a file ``late``, nginx reads its configuration a moment after it was told to.
+answer every second request. Where there is a file ``late``, nginx reads its configuration a moment after it was told.
 """
 
 from __future__ import annotations
