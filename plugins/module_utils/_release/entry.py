@@ -174,7 +174,7 @@ class Entry:
             if not before[file]:
                 file.unlink()
         if reload:
-            self.nginx.reloaded(self.proof.patience)
+            self.nginx.reload_and_wait(self.proof.patience)
         self.unfinished.unlink()
 
     def write(self, files: Mapping[Path, str]) -> None:

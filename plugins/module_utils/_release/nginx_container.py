@@ -50,7 +50,7 @@ class Nginx:
         self._run("-s", "reload")
         return before
 
-    def reloaded(self, seconds: float) -> bool:
+    def reload_and_wait(self, seconds: float) -> bool:
         """Have it read its configuration, and wait until no worker of before takes a connection any more.
 
         False when one still does after so many seconds.

@@ -184,7 +184,7 @@ class Switch:
         else:
             os.remove(self.wish.path)
         if reload:
-            self.nginx.reloaded(self.wish.verify_timeout)
+            self.nginx.reload_and_wait(self.wish.verify_timeout)
 
     def others(self) -> list[Container]:
         """The containers of the application, the newest first; none where they are not to be looked after."""

@@ -90,6 +90,14 @@ def test_what_nginx_or_the_site_refuses_is_taken_back(nginx: Proxy, web: Backend
     assert (site(nginx), nginx.served) == (before, f"old one{before}")
 
 
+def test_a_refusal_is_told_when_the_site_of_before_answers_again(nginx: Proxy, web: Backends) -> None:
+    nginx.site(web)
+    before = site(nginx)
+    (nginx.home / "late").touch()
+    assert "Through nginx the site does not answer: " in nginx.site(web, "down")["msg"]
+    assert nginx.served == f"old one{before}"
+
+
 def test_a_first_site_that_is_refused_is_gone_again(nginx: Proxy, web: Backends) -> None:
     assert "nginx does not accept" in nginx.site(web, "broken")["msg"]
     assert not (nginx.file.parent / "sites" / "shop.conf").exists()
