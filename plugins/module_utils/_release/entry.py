@@ -144,7 +144,8 @@ class Entry:
                 f"nginx does not accept {' and '.join(map(str, changes))}, so what was there before was put back and "
                 f"still serves; correct the configuration:\n{refusal}"
             )
-        workers = self.nginx.reload()
+        # Whatever answers is right, so that a worker of before must not be the one that does.
+        workers = self.nginx.reload_and_wait(self.proof.patience)
         wrong = self.endpoint.verdict(_ANY, self.proof.patience)
         if wrong:
             log = docker.log_end(self.nginx.container)

@@ -50,13 +50,11 @@ class Nginx:
         self._run("-s", "reload")
         return before
 
-    def reload_and_wait(self, seconds: float) -> bool:
-        """Have it read its configuration, and wait until no worker of before takes a connection any more.
-
-        False when one still does after so many seconds.
-        """
+    def reload_and_wait(self, seconds: float) -> set[str]:
+        """The same, and wait, for so many seconds, until no worker of before takes a connection any more."""
         before = self.reload()
-        return wait_until(lambda: not before & {pid for pid, takes in self._workers().items() if takes}, seconds)
+        wait_until(lambda: not before & {pid for pid, takes in self._workers().items() if takes}, seconds)
+        return before
 
     def drained(self, before: set[str], seconds: float) -> bool:
         """Wait until workers have ended; False when they have not within so many seconds."""
